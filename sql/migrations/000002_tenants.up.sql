@@ -1,0 +1,132 @@
+-- Tenants, what they use, and the keys that open their door.
+SET LOCAL ROLE bailiwick_owner;
+
+CREATE TABLE tenants (
+    id                 uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    name               text NOT NULL,
+    slug               text NOT NULL,
+    settings           jsonb NOT NULL DEFAULT '{}',
+    max_documents      integer,
+    max_storage_mb     integer,
+    monthly_budget_usd numeric(24, 12),
+    status             text NOT NULL DEFAULT 'active',
+    created_at         timestamptz NOT NULL DEFAULT now(),
+    updated_at         timestamptz NOT NULL DEFAULT now(),
+    -- The slug names the tenant in configuration, so it is unique over all of them; only administrators may insert one,
+    -- which is why this key is no oracle to a tenant.
+    CONSTRAINT tenants_slug_unique UNIQUE (slug),
+    CONSTRAINT tenants_slug_format CHECK (slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
+    CONSTRAINT tenants_name_not_empty CHECK (length(trim(name)) > 0),
+    CONSTRAINT tenants_status_known CHECK (status IN ('active', 'suspended', 'deleted')),
+    CONSTRAINT tenants_settings_is_object CHECK (jsonb_typeof(settings) = 'object'),
+    CONSTRAINT tenants_max_documents_not_negative CHECK (max_documents >= 0),
+    CONSTRAINT tenants_max_storage_not_negative CHECK (max_storage_mb >= 0),
+    CONSTRAINT tenants_budget_not_negative CHECK (monthly_budget_usd >= 0)
+);
+COMMENT ON TABLE tenants IS 'Organisations that share this server; each sees only its own row.';
+COMMENT ON COLUMN tenants.slug IS 'Short name for configuration and the command line.';
+COMMENT ON COLUMN tenants.settings IS 'Per-tenant settings: tier, default_language, bm25 parameters, audit options.';
+COMMENT ON COLUMN tenants.max_documents IS 'Document quota; NULL is unlimited.';
+COMMENT ON COLUMN tenants.max_storage_mb IS 'Quota for the bytes of titles and contents, in MiB; NULL is unlimited.';
+COMMENT ON COLUMN tenants.monthly_budget_usd IS 'Spending limit for a UTC calendar month; NULL is unlimited.';
+CREATE INDEX idx_tenants_status ON tenants (status);
+SELECT protect_tenant_table('tenants', 'id');
+GRANT SELECT ON tenants TO bailiwick_app, bailiwick_definer;
+
+CREATE TRIGGER update_tenants_updated_at
+    BEFORE UPDATE ON tenants
+    FOR EACH ROW EXECUTE FUNCTION update_updated_at_column();
+
+CREATE TABLE tenant_usage (
+    tenant_id      uuid PRIMARY KEY REFERENCES tenants (id) ON DELETE CASCADE,
+    document_count bigint NOT NULL DEFAULT 0,
+    storage_bytes  bigint NOT NULL DEFAULT 0,
+    chunk_count    bigint NOT NULL DEFAULT 0,
+    total_length   bigint NOT NULL DEFAULT 0,
+    next_chunk_no  integer NOT NULL DEFAULT 1,
+    CONSTRAINT tenant_usage_not_negative
+        CHECK (document_count >= 0 AND storage_bytes >= 0 AND chunk_count >= 0 AND total_length >= 0)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE tenant_usage IS
+    'One row a tenant, kept by triggers: what counts against its quotas, and the collection statistics of its BM25 (chunk_count is N, total_length / chunk_count the mean length).';
+COMMENT ON COLUMN tenant_usage.next_chunk_no IS 'Chunk numbers are dense per tenant and never used again.';
+SELECT protect_tenant_table('tenant_usage');
+GRANT SELECT ON tenant_usage TO bailiwick_app;
+GRANT SELECT, UPDATE ON tenant_usage TO bailiwick_definer;
+
+CREATE FUNCTION open_tenant_usage() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    INSERT INTO tenant_usage (tenant_id) VALUES (NEW.id);
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER open_tenant_usage
+    AFTER INSERT ON tenants
+    FOR EACH ROW EXECUTE FUNCTION open_tenant_usage();
+
+CREATE TABLE tenant_languages (
+    tenant_id uuid NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    language  text NOT NULL,
+    PRIMARY KEY (tenant_id, language)
+);
+COMMENT ON TABLE tenant_languages IS 'Languages a tenant''s documents have been indexed in: a query is analysed in each of them.';
+SELECT protect_tenant_table('tenant_languages');
+GRANT SELECT ON tenant_languages TO bailiwick_app;
+GRANT SELECT, INSERT ON tenant_languages TO bailiwick_definer;
+
+CREATE TABLE api_keys (
+    tenant_id    uuid NOT NULL REFERENCES tenants (id),
+    id           uuid NOT NULL DEFAULT gen_random_uuid(),
+    user_id      text NOT NULL,
+    key_prefix   text NOT NULL,
+    key_sha256   bytea NOT NULL,
+    scopes       text[] NOT NULL,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz,
+    last_used_at timestamptz,
+    revoked_at   timestamptz,
+    PRIMARY KEY (tenant_id, id),
+    CONSTRAINT api_keys_sha256_length CHECK (octet_length(key_sha256) = 32)
+);
+COMMENT ON TABLE api_keys IS 'Credentials for HTTP callers; only the SHA-256 of a key is kept.';
+-- Not unique: a key is 256 random bits, and a unique key without tenant_id would tell one tenant of another's.
+CREATE INDEX idx_api_keys_sha256 ON api_keys (key_sha256);
+SELECT protect_tenant_table('api_keys');
+
+-- Whoever knocks has no tenant context yet, so these two tables open to the owner of the look-up functions, for reading.
+CREATE POLICY tenants_identity_lookup ON tenants FOR SELECT TO bailiwick_identity USING (true);
+CREATE POLICY api_keys_identity_lookup ON api_keys FOR SELECT TO bailiwick_identity USING (true);
+GRANT SELECT ON tenants, api_keys TO bailiwick_identity;
+
+GRANT CREATE ON SCHEMA public TO bailiwick_identity;
+
+CREATE FUNCTION resolve_tenant(p_name text)
+RETURNS TABLE (id uuid, slug text, status text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT t.id, t.slug, t.status FROM tenants t WHERE t.slug = p_name OR t.id::text = lower(p_name)
+$$;
+COMMENT ON FUNCTION resolve_tenant(text) IS 'Looks a tenant up by slug or id when the server starts, before there is a context.';
+ALTER FUNCTION resolve_tenant(text) OWNER TO bailiwick_identity;
+GRANT EXECUTE ON FUNCTION resolve_tenant(text) TO bailiwick_app;
+REVOKE EXECUTE ON FUNCTION resolve_tenant(text) FROM PUBLIC;
+
+CREATE FUNCTION authenticate_api_key(p_key_sha256 bytea)
+RETURNS TABLE (tenant_id uuid, tenant_status text, key_id uuid, user_id text, scopes text[])
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT k.tenant_id, t.status, k.id, k.user_id, k.scopes
+    FROM api_keys k
+    JOIN tenants t ON t.id = k.tenant_id
+    WHERE k.key_sha256 = p_key_sha256
+      AND k.revoked_at IS NULL
+      AND (k.expires_at IS NULL OR k.expires_at > now())
+$$;
+COMMENT ON FUNCTION authenticate_api_key(bytea) IS 'The principal of a live API key, by the SHA-256 of the key.';
+ALTER FUNCTION authenticate_api_key(bytea) OWNER TO bailiwick_identity;
+GRANT EXECUTE ON FUNCTION authenticate_api_key(bytea) TO bailiwick_app;
+REVOKE EXECUTE ON FUNCTION authenticate_api_key(bytea) FROM PUBLIC;
+
+REVOKE CREATE ON SCHEMA public FROM bailiwick_identity;

@@ -1,0 +1,158 @@
+-- Documents and the chunks that are retrieved.
+SET LOCAL ROLE bailiwick_owner;
+
+CREATE TABLE embedding_models (
+    id         smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name       text NOT NULL,
+    dimensions integer NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT embedding_models_name_unique UNIQUE (name),
+    CONSTRAINT embedding_models_name_length CHECK (length(name) BETWEEN 1 AND 200)
+);
+COMMENT ON TABLE embedding_models IS 'Models whose vectors are stored here; vectors of different models are never compared. Shared by all tenants.';
+GRANT SELECT ON embedding_models TO bailiwick_app;
+GRANT SELECT, INSERT ON embedding_models TO bailiwick_definer;
+
+CREATE TABLE documents (
+    id               uuid NOT NULL DEFAULT gen_random_uuid(),
+    tenant_id        uuid NOT NULL REFERENCES tenants (id),
+    title            text NOT NULL,
+    content          text NOT NULL,
+    source           text,
+    metadata         jsonb NOT NULL DEFAULT '{}',
+    language         text NOT NULL DEFAULT 'en',
+    content_sha256   bytea NOT NULL,
+    embedding_model  text,
+    embedding_status text NOT NULL DEFAULT 'pending',
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    updated_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, id),
+    CONSTRAINT documents_title_not_empty CHECK (length(trim(title)) > 0),
+    CONSTRAINT documents_content_not_empty CHECK (length(trim(content)) > 0),
+    CONSTRAINT documents_title_length CHECK (length(title) <= 1000),
+    CONSTRAINT documents_metadata_is_object CHECK (jsonb_typeof(metadata) = 'object'),
+    CONSTRAINT documents_language_format CHECK (language ~ '^[a-z]{2,3}$'),
+    CONSTRAINT documents_embedding_status_known CHECK (embedding_status IN ('pending', 'embedded', 'failed'))
+);
+
+CREATE TABLE document_chunks (
+    tenant_id          uuid NOT NULL,
+    chunk_no           integer NOT NULL,
+    document_id        uuid NOT NULL,
+    ordinal            integer NOT NULL,
+    char_start         integer NOT NULL,
+    char_end           integer NOT NULL,
+    token_count        integer NOT NULL,
+    embedding_model_id smallint REFERENCES embedding_models (id),
+    PRIMARY KEY (tenant_id, chunk_no),
+    CONSTRAINT document_chunks_document FOREIGN KEY (tenant_id, document_id)
+        REFERENCES documents (tenant_id, id) ON DELETE CASCADE,
+    CONSTRAINT document_chunks_one_per_ordinal UNIQUE (tenant_id, document_id, ordinal),
+    CONSTRAINT document_chunks_range CHECK (ordinal >= 0 AND char_start >= 0 AND char_end > char_start)
+) PARTITION BY HASH (tenant_id);
+
+-- The dimension is settled once, when the database is made. pgvector indexes halfvec up to 4,000 dimensions, and a
+-- vector of more would not fit a page beside its row.
+DO $embedding$
+DECLARE
+    v_dimensions integer := coalesce(nullif(current_setting('bailiwick.embedding_dimensions', true), ''), '1536')::integer;
+BEGIN
+    IF v_dimensions NOT BETWEEN 1 AND 4000 THEN
+        RAISE EXCEPTION 'embedding dimensions must be from 1 to 4000, got %', v_dimensions
+            USING HINT = 'Set BAILIWICK_EMBEDDINGS_DIMENSIONS to the dimensions of your embedding model.';
+    END IF;
+    EXECUTE format('ALTER TABLE documents ADD COLUMN embedding vector(%s)', v_dimensions);
+    EXECUTE format('ALTER TABLE document_chunks ADD COLUMN embedding halfvec(%s)', v_dimensions);
+    -- PLAIN keeps the vector in the row: an exact scan reads it without a detour through TOAST.
+    ALTER TABLE document_chunks ALTER COLUMN embedding SET STORAGE PLAIN;
+    FOR v_partition IN 0..31 LOOP
+        EXECUTE format(
+            'CREATE TABLE document_chunks_p%1$s PARTITION OF document_chunks FOR VALUES WITH (MODULUS 32, REMAINDER %2$s)',
+            lpad(v_partition::text, 2, '0'), v_partition);
+        -- Queried by its own name a partition would skip its parent's policies: forced security with no policy shows nothing.
+        EXECUTE format('ALTER TABLE document_chunks_p%s ENABLE ROW LEVEL SECURITY', lpad(v_partition::text, 2, '0'));
+        EXECUTE format('ALTER TABLE document_chunks_p%s FORCE ROW LEVEL SECURITY', lpad(v_partition::text, 2, '0'));
+    END LOOP;
+END
+$embedding$;
+
+COMMENT ON TABLE documents IS 'The documents of all tenants, each visible to its own tenant only.';
+COMMENT ON COLUMN documents.source IS 'Where it came from: a URL, a file name.';
+COMMENT ON COLUMN documents.embedding IS
+    'The document as a whole: the caller''s own vector, or the normalised mean of its chunks'' vectors. NULL until it is embedded.';
+COMMENT ON COLUMN documents.embedding_model IS 'Name of the model of embedding, as in embedding_models.';
+COMMENT ON COLUMN documents.content_sha256 IS 'SHA-256 of the content in UTF-8, kept by a trigger: finds a re-upload.';
+COMMENT ON COLUMN documents.metadata IS 'Free JSON object for filters, for example {"department": "hr", "tags": ["leave"]}.';
+COMMENT ON COLUMN documents.language IS 'ISO 639 code; chooses the stemmer and stop words.';
+COMMENT ON COLUMN documents.updated_at IS 'When title, content, source, metadata or language last changed; filling in an embedding does not move it.';
+COMMENT ON TABLE document_chunks IS
+    'The units of retrieval. A passage is characters char_start to char_end of the document''s content, half open. A document''s chunk numbers are consecutive, so chunk_no - ordinal identifies the document within its tenant.';
+COMMENT ON COLUMN document_chunks.embedding IS
+    'Unit vector of the passage. A vector that a caller gave for a whole document stands at its first chunk.';
+
+CREATE INDEX idx_documents_tenant_created ON documents (tenant_id, created_at DESC);
+CREATE INDEX idx_documents_source ON documents (tenant_id, source) WHERE source IS NOT NULL;
+CREATE INDEX idx_documents_embedding_pending ON documents (tenant_id, created_at) WHERE embedding_status = 'pending';
+
+SELECT protect_tenant_table('documents'), protect_tenant_table('document_chunks');
+GRANT SELECT, INSERT, UPDATE, DELETE ON documents, document_chunks TO bailiwick_app;
+GRANT SELECT ON documents TO bailiwick_definer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON document_chunks TO bailiwick_definer;
+
+CREATE FUNCTION fingerprint_document() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    NEW.content_sha256 = sha256(convert_to(NEW.content, 'UTF8'));
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER fingerprint_documents
+    BEFORE INSERT OR UPDATE OF content, content_sha256 ON documents
+    FOR EACH ROW EXECUTE FUNCTION fingerprint_document();
+
+-- updated_at tells readers that what they read has changed, so an embedding that arrives later leaves it alone.
+CREATE TRIGGER update_documents_updated_at
+    BEFORE UPDATE ON documents
+    FOR EACH ROW
+    WHEN ((OLD.title, OLD.content, OLD.source, OLD.metadata, OLD.language)
+          IS DISTINCT FROM (NEW.title, NEW.content, NEW.source, NEW.metadata, NEW.language))
+    EXECUTE FUNCTION update_updated_at_column();
+
+CREATE TABLE idempotency_keys (
+    tenant_id      uuid NOT NULL REFERENCES tenants (id),
+    key            text NOT NULL,
+    request_sha256 bytea NOT NULL,
+    response       jsonb,
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, key)
+);
+COMMENT ON TABLE idempotency_keys IS 'Answers of writes that carried an idempotency key, so that a repeated call gets the first answer.';
+SELECT protect_tenant_table('idempotency_keys');
+GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO bailiwick_app;
+
+GRANT CREATE ON SCHEMA public TO bailiwick_definer;
+
+CREATE FUNCTION register_embedding_model(p_name text) RETURNS smallint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_id smallint;
+BEGIN
+    SELECT m.id INTO v_id FROM embedding_models m WHERE m.name = p_name;
+    IF NOT FOUND THEN
+        INSERT INTO embedding_models (name, dimensions)
+        SELECT p_name, a.atttypmod FROM pg_attribute a
+        WHERE a.attrelid = 'documents'::regclass AND a.attname = 'embedding'
+        ON CONFLICT (name) DO NOTHING;
+        SELECT m.id INTO v_id FROM embedding_models m WHERE m.name = p_name;
+    END IF;
+    RETURN v_id;
+END
+$$;
+COMMENT ON FUNCTION register_embedding_model(text) IS 'The id of an embedding model, registered with the database''s dimensions if it is new.';
+ALTER FUNCTION register_embedding_model(text) OWNER TO bailiwick_definer;
+GRANT EXECUTE ON FUNCTION register_embedding_model(text) TO bailiwick_app;
+REVOKE EXECUTE ON FUNCTION register_embedding_model(text) FROM PUBLIC;
+
+REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;

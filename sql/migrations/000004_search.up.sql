@@ -1,0 +1,358 @@
+-- The inverted index: how text becomes terms, where postings live, and the triggers that keep them and the quotas right.
+SET LOCAL ROLE bailiwick_owner;
+
+CREATE TABLE fresh_postings (
+    tenant_id   uuid NOT NULL,
+    chunk_no    integer NOT NULL,
+    ordinal     integer NOT NULL,
+    length      integer NOT NULL,
+    lexemes     text[] NOT NULL,
+    frequencies integer[] NOT NULL,
+    PRIMARY KEY (tenant_id, chunk_no)
+);
+COMMENT ON TABLE fresh_postings IS
+    'The terms of chunks that are not merged into posting blocks yet: one row a chunk, searchable in the transaction that wrote it.';
+COMMENT ON COLUMN fresh_postings.length IS 'Number of terms of the chunk, title terms counted three times.';
+
+CREATE TABLE posting_blocks (
+    tenant_id      uuid NOT NULL,
+    lexeme         text NOT NULL,
+    block_no       integer NOT NULL,
+    posting_count  integer NOT NULL,
+    first_chunk_no integer NOT NULL,
+    last_chunk_no  integer NOT NULL,
+    max_frequency  integer NOT NULL,
+    min_length     integer NOT NULL,
+    postings       bytea NOT NULL,
+    PRIMARY KEY (tenant_id, lexeme, block_no),
+    CONSTRAINT posting_blocks_not_empty CHECK (posting_count > 0 AND first_chunk_no <= last_chunk_no)
+);
+ALTER TABLE posting_blocks ALTER COLUMN postings SET STORAGE EXTERNAL;
+COMMENT ON TABLE posting_blocks IS 'Merged postings of a term, packed: chunk numbers delta-coded, with term frequency and chunk length.';
+COMMENT ON COLUMN posting_blocks.max_frequency IS 'With min_length an upper bound of any score in the block, for skipping.';
+
+CREATE TABLE chunk_tombstones (
+    tenant_id  uuid NOT NULL,
+    chunk_no   integer NOT NULL,
+    deleted_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, chunk_no)
+);
+COMMENT ON TABLE chunk_tombstones IS 'Deleted chunks whose postings still stand in blocks.';
+
+SELECT protect_tenant_table('fresh_postings'), protect_tenant_table('posting_blocks'), protect_tenant_table('chunk_tombstones');
+GRANT SELECT ON fresh_postings, posting_blocks, chunk_tombstones TO bailiwick_app;
+GRANT SELECT, INSERT, DELETE ON fresh_postings TO bailiwick_definer;
+GRANT SELECT, INSERT ON chunk_tombstones TO bailiwick_definer;
+GRANT SELECT ON posting_blocks TO bailiwick_definer;
+
+CREATE FUNCTION text_search_configuration(p_language text) RETURNS regconfig
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT CASE p_language
+        WHEN 'ar' THEN 'pg_catalog.arabic'     WHEN 'hy' THEN 'pg_catalog.armenian'   WHEN 'eu' THEN 'pg_catalog.basque'
+        WHEN 'ca' THEN 'pg_catalog.catalan'    WHEN 'da' THEN 'pg_catalog.danish'     WHEN 'nl' THEN 'pg_catalog.dutch'
+        WHEN 'en' THEN 'pg_catalog.english'    WHEN 'fi' THEN 'pg_catalog.finnish'    WHEN 'fr' THEN 'pg_catalog.french'
+        WHEN 'de' THEN 'pg_catalog.german'     WHEN 'el' THEN 'pg_catalog.greek'      WHEN 'hi' THEN 'pg_catalog.hindi'
+        WHEN 'hu' THEN 'pg_catalog.hungarian'  WHEN 'id' THEN 'pg_catalog.indonesian' WHEN 'ga' THEN 'pg_catalog.irish'
+        WHEN 'it' THEN 'pg_catalog.italian'    WHEN 'lt' THEN 'pg_catalog.lithuanian' WHEN 'ne' THEN 'pg_catalog.nepali'
+        WHEN 'no' THEN 'pg_catalog.norwegian'  WHEN 'pt' THEN 'pg_catalog.portuguese' WHEN 'ro' THEN 'pg_catalog.romanian'
+        WHEN 'ru' THEN 'pg_catalog.russian'    WHEN 'sr' THEN 'pg_catalog.serbian'    WHEN 'es' THEN 'pg_catalog.spanish'
+        WHEN 'sv' THEN 'pg_catalog.swedish'    WHEN 'ta' THEN 'pg_catalog.tamil'      WHEN 'tr' THEN 'pg_catalog.turkish'
+        WHEN 'yi' THEN 'pg_catalog.yiddish'
+        -- Latin words in Korean, Japanese and Chinese text are mostly English.
+        WHEN 'ko' THEN 'pg_catalog.english'    WHEN 'ja' THEN 'pg_catalog.english'    WHEN 'zh' THEN 'pg_catalog.english'
+        ELSE 'pg_catalog.simple'
+    END::regconfig
+$$;
+COMMENT ON FUNCTION text_search_configuration(text) IS 'The text search configuration (stemmer, stop words) for an ISO 639 language code.';
+
+CREATE FUNCTION text_terms(p_language text, p_text text) RETURNS TABLE (lexeme text, frequency integer)
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    -- Hangul, Kana and Han: characters that form words without spaces or with endings glued on.
+    WITH input AS (
+        SELECT normalize(p_text, NFKC) AS body, U&'[\1100-\11FF\3040-\30FF\3130-\318F\31F0-\31FF\3400-\4DBF\4E00-\9FFF\A960-\A97F\AC00-\D7FF\F900-\FAFF]+' AS pattern
+    ), runs AS (
+        SELECT match[1] AS run FROM input, regexp_matches(body, '(' || pattern || ')', 'g') AS match
+    )
+    SELECT word.lexeme, cardinality(word.positions)
+    FROM input, unnest(to_tsvector(text_search_configuration(p_language), regexp_replace(body, pattern, ' ', 'g'))) AS word
+    UNION ALL
+    SELECT substr(run, start, 2), count(*)::integer
+    FROM runs, generate_series(1, greatest(length(run) - 1, 1)) AS start
+    GROUP BY 1
+$$;
+COMMENT ON FUNCTION text_terms(text, text) IS
+    'The terms of a text and how often each occurs: stemmed words without stop words, and for Hangul, Han and Kana each pair of neighbouring characters (a lone character is a term by itself).';
+
+CREATE FUNCTION chunk_terms(p_language text, p_title text, p_passage text) RETURNS TABLE (lexeme text, frequency integer)
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT terms.lexeme, sum(terms.frequency)::integer
+    FROM (
+        SELECT passage.lexeme, passage.frequency FROM text_terms(p_language, p_passage) AS passage
+        UNION ALL
+        SELECT title.lexeme, 3 * title.frequency FROM text_terms(p_language, p_title) AS title
+    ) AS terms
+    GROUP BY terms.lexeme
+$$;
+COMMENT ON FUNCTION chunk_terms(text, text, text) IS 'The terms that a chunk is indexed by: those of its passage, and its document''s title counted three times.';
+
+CREATE FUNCTION query_terms(p_tenant_id uuid, p_query text) RETURNS TABLE (lexeme text, frequency integer)
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT terms.lexeme, max(terms.frequency)
+    FROM tenant_languages AS spoken
+    CROSS JOIN LATERAL text_terms(spoken.language, p_query) AS terms
+    WHERE spoken.tenant_id = p_tenant_id
+    GROUP BY terms.lexeme
+$$;
+COMMENT ON FUNCTION query_terms(uuid, text) IS 'The terms of a query, analysed in every language that the tenant''s documents are in.';
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), query_terms(uuid, text) TO bailiwick_app;
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), chunk_terms(text, text, text) TO bailiwick_definer;
+
+GRANT CREATE ON SCHEMA public TO bailiwick_definer;
+
+CREATE FUNCTION allocate_chunk_numbers(p_tenant_id uuid, p_count integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_first integer;
+BEGIN
+    UPDATE tenant_usage SET next_chunk_no = next_chunk_no + p_count
+    WHERE tenant_id = p_tenant_id
+    RETURNING next_chunk_no - p_count INTO v_first;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no such tenant in this transaction''s context'
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Set app.current_tenant_id to the tenant that the documents belong to.';
+    END IF;
+    RETURN v_first;
+END
+$$;
+COMMENT ON FUNCTION allocate_chunk_numbers(uuid, integer) IS 'Takes that many consecutive chunk numbers and returns the first.';
+
+CREATE FUNCTION count_new_documents() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_new record;
+    v_limit record;
+BEGIN
+    FOR v_new IN
+        SELECT i.tenant_id, count(*) AS documents, sum(octet_length(i.title) + octet_length(i.content)) AS bytes
+        FROM inserted i GROUP BY i.tenant_id ORDER BY i.tenant_id
+    LOOP
+        -- Checked and counted in one statement: whoever comes second waits for the row and then sees the new count.
+        UPDATE tenant_usage u
+        SET document_count = u.document_count + v_new.documents, storage_bytes = u.storage_bytes + v_new.bytes
+        FROM tenants t
+        WHERE u.tenant_id = v_new.tenant_id AND t.id = v_new.tenant_id
+          AND (t.max_documents IS NULL OR u.document_count + v_new.documents <= t.max_documents)
+          AND (t.max_storage_mb IS NULL OR u.storage_bytes + v_new.bytes <= t.max_storage_mb * 1048576::bigint);
+        CONTINUE WHEN FOUND;
+
+        SELECT t.max_documents, t.max_storage_mb, u.document_count, u.storage_bytes INTO v_limit
+        FROM tenants t JOIN tenant_usage u ON u.tenant_id = t.id
+        WHERE t.id = v_new.tenant_id;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'no such tenant in this transaction''s context'
+                USING ERRCODE = 'insufficient_privilege',
+                      HINT = 'Set app.current_tenant_id to the tenant that the documents belong to.';
+        ELSIF v_limit.document_count + v_new.documents > v_limit.max_documents THEN
+            RAISE EXCEPTION 'the tenant holds % documents and may hold %', v_limit.document_count, v_limit.max_documents
+                USING ERRCODE = 'BW001', HINT = 'Delete documents, or ask the operator for a larger max_documents.';
+        ELSE
+            RAISE EXCEPTION 'the tenant''s documents take % bytes, this would add %, and % MiB are allowed',
+                    v_limit.storage_bytes, v_new.bytes, v_limit.max_storage_mb
+                USING ERRCODE = 'BW002', HINT = 'Delete documents, or ask the operator for a larger max_storage_mb.';
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION cut_default_chunks(p_tenant_id uuid, p_document_ids uuid[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    WITH windows AS MATERIALIZED (
+        SELECT d.id, d.language, d.embedding, d.embedding_model, w.ordinal,
+               w.ordinal * 2000 AS char_start, least((w.ordinal + 1) * 2000, length(d.content)) AS char_end,
+               row_number() OVER (ORDER BY d.created_at, d.id, w.ordinal) AS place
+        FROM documents d
+        CROSS JOIN LATERAL generate_series(0, (length(d.content) - 1) / 2000) AS w (ordinal)
+        WHERE d.tenant_id = p_tenant_id AND d.id = ANY (p_document_ids)
+    ), numbers AS MATERIALIZED (
+        SELECT allocate_chunk_numbers(p_tenant_id, (SELECT count(*) FROM windows)::integer) AS first
+        WHERE EXISTS (SELECT FROM windows)
+    )
+    INSERT INTO document_chunks (tenant_id, chunk_no, document_id, ordinal, char_start, char_end, token_count, embedding, embedding_model_id)
+    SELECT p_tenant_id, numbers.first + (place - 1)::integer, id, ordinal, char_start, char_end, (char_end - char_start + 3) / 4,
+           CASE WHEN ordinal = 0 THEN l2_normalize(embedding)::halfvec END,
+           CASE WHEN ordinal = 0 AND embedding IS NOT NULL THEN register_embedding_model(coalesce(embedding_model, 'caller')) END
+    FROM windows CROSS JOIN numbers
+    ORDER BY place
+$$;
+COMMENT ON FUNCTION cut_default_chunks(uuid, uuid[]) IS
+    'Chunks for documents that came without any (a row inserted by psql): windows of 2,000 characters. The server cuts at sentences and headings instead.';
+
+CREATE FUNCTION complete_new_documents() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    PERFORM cut_default_chunks(bare.tenant_id, bare.ids)
+    FROM (
+        SELECT i.tenant_id, array_agg(i.id) AS ids
+        FROM inserted i
+        WHERE NOT EXISTS (SELECT FROM document_chunks c WHERE c.tenant_id = i.tenant_id AND c.document_id = i.id)
+        GROUP BY i.tenant_id
+    ) AS bare;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION follow_changed_documents() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_changed record;
+BEGIN
+    FOR v_changed IN
+        SELECT n.tenant_id,
+               sum(octet_length(n.title) + octet_length(n.content) - octet_length(o.title) - octet_length(o.content)) AS bytes,
+               array_agg(n.id) FILTER (WHERE (n.title, n.content, n.language) IS DISTINCT FROM (o.title, o.content, o.language)) AS reindexed,
+               array_agg(n.id) FILTER (WHERE n.embedding IS DISTINCT FROM o.embedding) AS embedded
+        FROM changed_to n JOIN changed_from o ON o.tenant_id = n.tenant_id AND o.id = n.id
+        GROUP BY n.tenant_id
+    LOOP
+        UPDATE tenant_usage u SET storage_bytes = u.storage_bytes + v_changed.bytes
+        FROM tenants t
+        WHERE u.tenant_id = v_changed.tenant_id AND t.id = v_changed.tenant_id AND v_changed.bytes <> 0
+          AND (v_changed.bytes < 0 OR t.max_storage_mb IS NULL
+               OR u.storage_bytes + v_changed.bytes <= t.max_storage_mb * 1048576::bigint);
+        IF NOT FOUND AND v_changed.bytes <> 0 THEN
+            RAISE EXCEPTION 'the change would add % bytes, more than the tenant may store', v_changed.bytes
+                USING ERRCODE = 'BW002', HINT = 'Delete documents, or ask the operator for a larger max_storage_mb.';
+        END IF;
+
+        DELETE FROM document_chunks c
+        WHERE c.tenant_id = v_changed.tenant_id AND c.document_id = ANY (v_changed.reindexed);
+        PERFORM cut_default_chunks(v_changed.tenant_id, v_changed.reindexed) WHERE v_changed.reindexed IS NOT NULL;
+
+        -- A vector for the whole document also stands for its only chunk; where a document has several, theirs are the embedder's.
+        UPDATE document_chunks c
+        SET embedding = l2_normalize(d.embedding)::halfvec,
+            embedding_model_id = CASE WHEN d.embedding IS NOT NULL
+                                      THEN register_embedding_model(coalesce(d.embedding_model, 'caller')) END
+        FROM documents d
+        WHERE c.tenant_id = v_changed.tenant_id AND c.document_id = ANY (v_changed.embedded) AND c.ordinal = 0
+          AND d.tenant_id = v_changed.tenant_id AND d.id = c.document_id
+          AND NOT EXISTS (SELECT FROM document_chunks o
+                          WHERE o.tenant_id = v_changed.tenant_id AND o.document_id = c.document_id AND o.ordinal > 0);
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION count_deleted_documents() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    UPDATE tenant_usage u
+    SET document_count = u.document_count - gone.documents, storage_bytes = u.storage_bytes - gone.bytes
+    FROM (
+        SELECT d.tenant_id, count(*) AS documents, sum(octet_length(d.title) + octet_length(d.content)) AS bytes
+        FROM deleted d GROUP BY d.tenant_id
+    ) AS gone
+    WHERE u.tenant_id = gone.tenant_id;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION index_new_chunks() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    WITH indexed AS (
+        INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, lexemes, frequencies)
+        SELECT i.tenant_id, i.chunk_no, i.ordinal, terms.length, terms.lexemes, terms.frequencies
+        FROM inserted i
+        JOIN documents d ON d.tenant_id = i.tenant_id AND d.id = i.document_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(t.frequency), 0)::integer AS length,
+                   coalesce(array_agg(t.lexeme ORDER BY t.lexeme), '{}') AS lexemes,
+                   coalesce(array_agg(t.frequency ORDER BY t.lexeme), '{}') AS frequencies
+            FROM chunk_terms(d.language, d.title, substr(d.content, i.char_start + 1, i.char_end - i.char_start)) AS t
+        ) AS terms
+        RETURNING tenant_id, length
+    )
+    UPDATE tenant_usage u
+    SET chunk_count = u.chunk_count + added.chunks, total_length = u.total_length + added.length
+    FROM (SELECT x.tenant_id, count(*) AS chunks, sum(x.length) AS length FROM indexed x GROUP BY x.tenant_id) AS added
+    WHERE u.tenant_id = added.tenant_id;
+
+    INSERT INTO tenant_languages (tenant_id, language)
+    SELECT DISTINCT d.tenant_id, d.language
+    FROM inserted i JOIN documents d ON d.tenant_id = i.tenant_id AND d.id = i.document_id
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION forget_deleted_chunks() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    WITH fresh AS (
+        DELETE FROM fresh_postings f USING deleted d
+        WHERE f.tenant_id = d.tenant_id AND f.chunk_no = d.chunk_no
+        RETURNING f.tenant_id, f.chunk_no, f.length
+    ), merged AS (
+        INSERT INTO chunk_tombstones (tenant_id, chunk_no)
+        SELECT d.tenant_id, d.chunk_no FROM deleted d
+        WHERE NOT EXISTS (SELECT FROM fresh WHERE fresh.tenant_id = d.tenant_id AND fresh.chunk_no = d.chunk_no)
+        ON CONFLICT DO NOTHING
+    )
+    UPDATE tenant_usage u
+    SET chunk_count = u.chunk_count - gone.chunks, total_length = u.total_length - gone.length
+    FROM (
+        SELECT d.tenant_id, count(*) AS chunks, coalesce(sum(fresh.length), 0) AS length
+        FROM deleted d LEFT JOIN fresh ON fresh.tenant_id = d.tenant_id AND fresh.chunk_no = d.chunk_no
+        GROUP BY d.tenant_id
+    ) AS gone
+    WHERE u.tenant_id = gone.tenant_id;
+    RETURN NULL;
+END
+$$;
+
+DO $own$
+DECLARE
+    v_function text;
+BEGIN
+    FOREACH v_function IN ARRAY ARRAY[
+        'allocate_chunk_numbers(uuid, integer)', 'cut_default_chunks(uuid, uuid[])', 'count_new_documents()',
+        'complete_new_documents()', 'follow_changed_documents()', 'count_deleted_documents()',
+        'index_new_chunks()', 'forget_deleted_chunks()'
+    ] LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO bailiwick_definer', v_function);
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', v_function);
+    END LOOP;
+END
+$own$;
+GRANT EXECUTE ON FUNCTION allocate_chunk_numbers(uuid, integer) TO bailiwick_app;
+REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;
+
+-- Statement triggers, for a bulk insert would otherwise update the tenant's one usage row a time per row.
+-- They fire in the order of their names: counted before chunks are cut, so that a full tenant is refused first.
+CREATE TRIGGER documents_10_count_new AFTER INSERT ON documents
+    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION count_new_documents();
+CREATE TRIGGER documents_20_complete_new AFTER INSERT ON documents
+    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION complete_new_documents();
+CREATE TRIGGER documents_30_follow_changed AFTER UPDATE ON documents
+    REFERENCING OLD TABLE AS changed_from NEW TABLE AS changed_to FOR EACH STATEMENT EXECUTE FUNCTION follow_changed_documents();
+CREATE TRIGGER documents_40_count_deleted AFTER DELETE ON documents
+    REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_documents();
+CREATE TRIGGER document_chunks_10_index_new AFTER INSERT ON document_chunks
+    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION index_new_chunks();
+CREATE TRIGGER document_chunks_20_forget_deleted AFTER DELETE ON document_chunks
+    REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION forget_deleted_chunks();

@@ -1,0 +1,194 @@
+-- The audit trail: one row for each call, partitioned by month; intents of calls that are under way; seals.
+SET LOCAL ROLE bailiwick_owner;
+
+-- A sequence of its own: PostgreSQL 16 knows no identity columns on partitioned tables.
+CREATE SEQUENCE audit_logs_id_seq;
+
+CREATE TABLE audit_logs (
+    id            bigint NOT NULL DEFAULT nextval('audit_logs_id_seq'),
+    "timestamp"   timestamptz NOT NULL DEFAULT now(),
+    completed_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    tenant_id     uuid NOT NULL,
+    user_id       text NOT NULL,
+    call_id       uuid NOT NULL,
+    action        text NOT NULL,
+    resource      text,
+    resource_id   uuid,
+    details       jsonb NOT NULL DEFAULT '{}',
+    outcome       text NOT NULL,
+    success       boolean NOT NULL,
+    error_message text,
+    ip_address    inet,
+    user_agent    text,
+    duration_ms   integer,
+    PRIMARY KEY (tenant_id, "timestamp", id),
+    CONSTRAINT audit_logs_outcome_known
+        CHECK (outcome IN ('ok', 'error', 'denied', 'cancelled', 'timeout', 'panic', 'interrupted')),
+    CONSTRAINT audit_logs_success_is_ok CHECK (success = (outcome = 'ok'))
+) PARTITION BY RANGE ("timestamp");
+COMMENT ON TABLE audit_logs IS 'Exactly one row for each call, however it ended. No text of documents or queries: lengths, counts and ids.';
+COMMENT ON COLUMN audit_logs."timestamp" IS 'When the call began, by the database''s clock.';
+COMMENT ON COLUMN audit_logs.action IS 'search, insert, update, delete, read or report.';
+COMMENT ON COLUMN audit_logs.resource IS 'What was called: tools/hybrid_search.';
+COMMENT ON COLUMN audit_logs.error_message IS 'Stable code of the failure, for example invalid_input; NULL when the call succeeded.';
+
+CREATE INDEX idx_audit_logs_tenant_completed ON audit_logs (tenant_id, completed_at DESC, id DESC);
+CREATE INDEX idx_audit_logs_user_timestamp ON audit_logs (tenant_id, user_id, "timestamp" DESC);
+
+CREATE TABLE call_intents (
+    tenant_id    uuid NOT NULL,
+    call_id      uuid NOT NULL,
+    user_id      text NOT NULL,
+    action       text NOT NULL,
+    resource     text,
+    started_at   timestamptz NOT NULL DEFAULT now(),
+    lease        bigint NOT NULL,
+    reserved_usd numeric(24, 12) NOT NULL DEFAULT 0,
+    user_agent   text,
+    ip_address   inet,
+    PRIMARY KEY (tenant_id, call_id),
+    CONSTRAINT call_intents_reservation_not_negative CHECK (reserved_usd >= 0)
+);
+COMMENT ON TABLE call_intents IS 'Calls under way that change data or spend money; whoever deletes the row decides how the call ended.';
+COMMENT ON COLUMN call_intents.lease IS 'Advisory lock key that the serving process holds while it lives.';
+
+CREATE TABLE audit_seals (
+    seal_no         bigint PRIMARY KEY,
+    sealed_at       timestamptz NOT NULL DEFAULT now(),
+    first_completed timestamptz NOT NULL,
+    last_completed  timestamptz NOT NULL,
+    row_count       bigint NOT NULL,
+    merkle_root     bytea NOT NULL,
+    previous_head   bytea NOT NULL,
+    head            bytea NOT NULL,
+    signature       bytea,
+    key_id          text,
+    CONSTRAINT audit_seals_hash_lengths
+        CHECK (octet_length(merkle_root) = 32 AND octet_length(previous_head) = 32 AND octet_length(head) = 32)
+);
+COMMENT ON TABLE audit_seals IS 'Chain of Merkle roots over the audit rows of all tenants; holds hashes only.';
+
+SELECT protect_tenant_table('audit_logs'), protect_tenant_table('call_intents');
+-- The application reads its tenant's trail; rows are written by complete_call() alone.
+GRANT SELECT ON audit_logs TO bailiwick_app;
+GRANT SELECT, INSERT ON audit_logs TO bailiwick_definer;
+GRANT USAGE ON SEQUENCE audit_logs_id_seq TO bailiwick_definer;
+GRANT SELECT, INSERT ON call_intents TO bailiwick_app;
+GRANT SELECT, DELETE ON call_intents TO bailiwick_definer;
+
+CREATE FUNCTION create_month_partition(p_parent regclass, p_month date) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_name text := format('%s_%s', (SELECT relname FROM pg_class WHERE oid = p_parent), to_char(p_month, 'YYYY_MM'));
+    -- Months are UTC, whatever the session's time zone.
+    v_from timestamptz := date_trunc('month', p_month::timestamp) AT TIME ZONE 'UTC';
+    v_to   timestamptz := (date_trunc('month', p_month::timestamp) + interval '1 month') AT TIME ZONE 'UTC';
+BEGIN
+    IF to_regclass(format('public.%I', v_name)) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('CREATE TABLE public.%I PARTITION OF %s FOR VALUES FROM (%L) TO (%L)', v_name, p_parent, v_from, v_to);
+    -- Queried by its own name a partition would skip its parent's policies: forced security with no policy shows nothing.
+    EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', v_name);
+    EXECUTE format('ALTER TABLE public.%I FORCE ROW LEVEL SECURITY', v_name);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION create_month_partition(regclass, date) IS
+    'Makes a month''s partition of a table partitioned by timestamp; false if it is there. Fails while the DEFAULT partition holds a row of that month.';
+
+CREATE FUNCTION maintain_partitions(p_months_ahead integer DEFAULT 3) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_parent regclass;
+    v_created integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('bailiwick.maintain_partitions', 0));
+    FOR v_parent IN
+        SELECT p.partrelid::regclass FROM pg_partitioned_table p
+        WHERE p.partstrat = 'r' AND p.partrelid::regclass::text IN ('audit_logs', 'cost_tracking')
+    LOOP
+        FOR v_month IN 0..p_months_ahead LOOP
+            IF create_month_partition(v_parent,
+                   (date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => v_month))::date) THEN
+                v_created := v_created + 1;
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN v_created;
+END
+$$;
+COMMENT ON FUNCTION maintain_partitions(integer) IS
+    'Makes the partitions of this month and the months ahead for audit_logs and cost_tracking; returns how many were new.';
+
+CREATE FUNCTION drop_month_partitions(p_parent regclass, p_before date) RETURNS text[]
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_partition record;
+    v_dropped text[] := '{}';
+BEGIN
+    FOR v_partition IN
+        SELECT c.oid::regclass AS name, c.relname
+        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = p_parent AND c.relname ~ '_\d{4}_\d{2}$'
+          AND to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month' <= p_before
+        ORDER BY c.relname
+    LOOP
+        EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', p_parent, v_partition.name);
+        EXECUTE format('DROP TABLE %s', v_partition.name);
+        v_dropped := v_dropped || v_partition.relname::text;
+    END LOOP;
+    RETURN v_dropped;
+END
+$$;
+COMMENT ON FUNCTION drop_month_partitions(regclass, date) IS 'Retention: drops the month partitions that end by that date and returns their names.';
+
+-- Rows of a month without a partition land here rather than fail; one row here blocks adding its month, so it is kept empty.
+CREATE TABLE audit_logs_default PARTITION OF audit_logs DEFAULT;
+ALTER TABLE audit_logs_default ENABLE ROW LEVEL SECURITY;
+ALTER TABLE audit_logs_default FORCE ROW LEVEL SECURITY;
+
+GRANT CREATE ON SCHEMA public TO bailiwick_definer;
+
+CREATE FUNCTION complete_call(
+    p_call_id uuid, p_has_intent boolean, p_action text, p_resource text, p_resource_id uuid, p_details jsonb,
+    p_outcome text, p_error_message text, p_user_agent text, p_ip_address inet, p_duration_ms integer
+) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_tenant_id uuid := current_tenant_id();
+    v_user_id text := nullif(current_setting('app.current_user_id', true), '');
+    v_started_at timestamptz := now();
+    v_id bigint;
+BEGIN
+    IF v_tenant_id IS NULL OR v_user_id IS NULL THEN
+        RAISE EXCEPTION 'a call can only be completed in its tenant''s and user''s context'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF p_has_intent THEN
+        DELETE FROM call_intents i
+        WHERE i.tenant_id = v_tenant_id AND i.call_id = p_call_id
+        RETURNING i.started_at INTO v_started_at;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'the call was already closed by another' USING ERRCODE = 'BW004';
+        END IF;
+    END IF;
+    INSERT INTO audit_logs ("timestamp", tenant_id, user_id, call_id, action, resource, resource_id, details,
+                            outcome, success, error_message, user_agent, ip_address, duration_ms)
+    VALUES (v_started_at, v_tenant_id, v_user_id, p_call_id, p_action, p_resource, p_resource_id, coalesce(p_details, '{}'),
+            p_outcome, p_outcome = 'ok', p_error_message, p_user_agent, p_ip_address, p_duration_ms)
+    RETURNING id INTO v_id;
+    RETURN v_id;
+END
+$$;
+COMMENT ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) IS
+    'Closes a call: removes its intent if it has one and writes its audit row, for the tenant and user of the transaction. The last statement of every call.';
+ALTER FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) OWNER TO bailiwick_definer;
+GRANT EXECUTE ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) TO bailiwick_app;
+REVOKE EXECUTE ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) FROM PUBLIC;
+
+REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;

@@ -1,0 +1,58 @@
+-- Figures per tenant, refreshed on a schedule.
+SET LOCAL ROLE bailiwick_owner;
+
+-- A refresh runs as the view's owner, whom FORCE subjects to the policies like anybody else: these let it count.
+CREATE POLICY tenants_statistics ON tenants FOR SELECT TO bailiwick_statistics USING (true);
+CREATE POLICY documents_statistics ON documents FOR SELECT TO bailiwick_statistics USING (true);
+CREATE POLICY cost_tracking_statistics ON cost_tracking FOR SELECT TO bailiwick_statistics USING (true);
+GRANT SELECT ON tenants, documents, cost_tracking TO bailiwick_statistics;
+GRANT CREATE ON SCHEMA public TO bailiwick_statistics;
+
+SET LOCAL ROLE bailiwick_statistics;
+CREATE MATERIALIZED VIEW tenant_statistics AS
+SELECT t.id AS tenant_id,
+       t.name AS tenant_name,
+       coalesce(d.document_count, 0) AS document_count,
+       coalesce(d.total_size_mb, 0)::numeric(20, 6) AS total_size_mb,
+       coalesce(d.embedded_documents, 0) AS embedded_documents,
+       d.last_document_created,
+       coalesce(c.monthly_cost, 0)::numeric(24, 12) AS monthly_cost,
+       now() AS as_of
+FROM tenants t
+-- Each side is summed by itself, so that neither multiplies nor hides the other.
+LEFT JOIN (
+    SELECT tenant_id, count(*) AS document_count, sum(octet_length(content)) / 1048576.0 AS total_size_mb,
+           count(embedding) AS embedded_documents, max(created_at) AS last_document_created
+    FROM documents GROUP BY tenant_id
+) AS d ON d.tenant_id = t.id
+LEFT JOIN (
+    SELECT tenant_id, sum(total_cost) AS monthly_cost
+    FROM cost_tracking
+    WHERE "timestamp" >= date_trunc('month', now(), 'UTC')
+    GROUP BY tenant_id
+) AS c ON c.tenant_id = t.id
+WHERE t.status = 'active';
+COMMENT ON MATERIALIZED VIEW tenant_statistics IS
+    'Figures per active tenant as of the last refresh. A materialized view has no row-level security, so no role but its owner reads it: current_tenant_statistics() shows a tenant its own row.';
+CREATE UNIQUE INDEX idx_tenant_statistics_tenant_id ON tenant_statistics (tenant_id);
+
+CREATE FUNCTION refresh_tenant_statistics() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    REFRESH MATERIALIZED VIEW CONCURRENTLY public.tenant_statistics;
+END
+$$;
+COMMENT ON FUNCTION refresh_tenant_statistics() IS 'Recounts tenant_statistics without blocking its readers.';
+REVOKE EXECUTE ON FUNCTION refresh_tenant_statistics() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION refresh_tenant_statistics() TO bailiwick_owner;
+
+CREATE FUNCTION current_tenant_statistics() RETURNS SETOF tenant_statistics
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$ SELECT * FROM tenant_statistics WHERE tenant_id = current_tenant_id() $$;
+COMMENT ON FUNCTION current_tenant_statistics() IS 'The current tenant''s row of tenant_statistics.';
+REVOKE EXECUTE ON FUNCTION current_tenant_statistics() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION current_tenant_statistics() TO bailiwick_app, bailiwick_owner;
+
+SET LOCAL ROLE bailiwick_owner;
+REVOKE CREATE ON SCHEMA public FROM bailiwick_statistics;

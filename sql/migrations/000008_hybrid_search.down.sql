@@ -1,0 +1,2 @@
+SET LOCAL ROLE bailiwick_owner;
+DROP FUNCTION hybrid_search(uuid, text, vector, integer, double precision, double precision);
