@@ -109,9 +109,8 @@ AS $$
     SELECT t.id, t.slug, t.status FROM tenants t WHERE t.slug = p_name OR t.id::text = lower(p_name)
 $$;
 COMMENT ON FUNCTION resolve_tenant(text) IS 'Looks a tenant up by slug or id when the server starts, before there is a context.';
-ALTER FUNCTION resolve_tenant(text) OWNER TO bailiwick_identity;
 GRANT EXECUTE ON FUNCTION resolve_tenant(text) TO bailiwick_app;
-REVOKE EXECUTE ON FUNCTION resolve_tenant(text) FROM PUBLIC;
+ALTER FUNCTION resolve_tenant(text) OWNER TO bailiwick_identity;
 
 CREATE FUNCTION authenticate_api_key(p_key_sha256 bytea)
 RETURNS TABLE (tenant_id uuid, tenant_status text, key_id uuid, user_id text, scopes text[])
@@ -125,8 +124,7 @@ AS $$
       AND (k.expires_at IS NULL OR k.expires_at > now())
 $$;
 COMMENT ON FUNCTION authenticate_api_key(bytea) IS 'The principal of a live API key, by the SHA-256 of the key.';
-ALTER FUNCTION authenticate_api_key(bytea) OWNER TO bailiwick_identity;
 GRANT EXECUTE ON FUNCTION authenticate_api_key(bytea) TO bailiwick_app;
-REVOKE EXECUTE ON FUNCTION authenticate_api_key(bytea) FROM PUBLIC;
+ALTER FUNCTION authenticate_api_key(bytea) OWNER TO bailiwick_identity;
 
 REVOKE CREATE ON SCHEMA public FROM bailiwick_identity;

@@ -151,8 +151,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION register_embedding_model(text) IS 'The id of an embedding model, registered with the database''s dimensions if it is new.';
-ALTER FUNCTION register_embedding_model(text) OWNER TO bailiwick_definer;
 GRANT EXECUTE ON FUNCTION register_embedding_model(text) TO bailiwick_app;
-REVOKE EXECUTE ON FUNCTION register_embedding_model(text) FROM PUBLIC;
+ALTER FUNCTION register_embedding_model(text) OWNER TO bailiwick_definer;
 
 REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;

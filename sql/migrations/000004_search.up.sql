@@ -111,8 +111,6 @@ COMMENT ON FUNCTION query_terms(uuid, text) IS 'The terms of a query, analysed i
 GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), query_terms(uuid, text) TO bailiwick_app;
 GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), chunk_terms(text, text, text) TO bailiwick_definer;
 
-GRANT CREATE ON SCHEMA public TO bailiwick_definer;
-
 CREATE FUNCTION allocate_chunk_numbers(p_tenant_id uuid, p_count integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -325,23 +323,6 @@ BEGIN
 END
 $$;
 
-DO $own$
-DECLARE
-    v_function text;
-BEGIN
-    FOREACH v_function IN ARRAY ARRAY[
-        'allocate_chunk_numbers(uuid, integer)', 'cut_default_chunks(uuid, uuid[])', 'count_new_documents()',
-        'complete_new_documents()', 'follow_changed_documents()', 'count_deleted_documents()',
-        'index_new_chunks()', 'forget_deleted_chunks()'
-    ] LOOP
-        EXECUTE format('ALTER FUNCTION %s OWNER TO bailiwick_definer', v_function);
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', v_function);
-    END LOOP;
-END
-$own$;
-GRANT EXECUTE ON FUNCTION allocate_chunk_numbers(uuid, integer) TO bailiwick_app;
-REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;
-
 -- Statement triggers, for a bulk insert would otherwise update the tenant's one usage row a time per row.
 -- They fire in the order of their names: counted before chunks are cut, so that a full tenant is refused first.
 CREATE TRIGGER documents_10_count_new AFTER INSERT ON documents
@@ -356,3 +337,21 @@ CREATE TRIGGER document_chunks_10_index_new AFTER INSERT ON document_chunks
     REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION index_new_chunks();
 CREATE TRIGGER document_chunks_20_forget_deleted AFTER DELETE ON document_chunks
     REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION forget_deleted_chunks();
+
+-- Last, for whoever makes a trigger must be allowed to execute its function.
+GRANT EXECUTE ON FUNCTION allocate_chunk_numbers(uuid, integer) TO bailiwick_app;
+GRANT CREATE ON SCHEMA public TO bailiwick_definer;
+DO $own$
+DECLARE
+    v_function text;
+BEGIN
+    FOREACH v_function IN ARRAY ARRAY[
+        'allocate_chunk_numbers(uuid, integer)', 'cut_default_chunks(uuid, uuid[])', 'count_new_documents()',
+        'complete_new_documents()', 'follow_changed_documents()', 'count_deleted_documents()',
+        'index_new_chunks()', 'forget_deleted_chunks()'
+    ] LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO bailiwick_definer', v_function);
+    END LOOP;
+END
+$own$;
+REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;

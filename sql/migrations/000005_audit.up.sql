@@ -187,8 +187,7 @@ END
 $$;
 COMMENT ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) IS
     'Closes a call: removes its intent if it has one and writes its audit row, for the tenant and user of the transaction. The last statement of every call.';
-ALTER FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) OWNER TO bailiwick_definer;
 GRANT EXECUTE ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) TO bailiwick_app;
-REVOKE EXECUTE ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) FROM PUBLIC;
+ALTER FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) OWNER TO bailiwick_definer;
 
 REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;

@@ -81,7 +81,6 @@ GRANT USAGE ON SEQUENCE cost_tracking_id_seq TO bailiwick_app;
 GRANT SELECT ON budget_ledger TO bailiwick_app;
 GRANT SELECT, INSERT, UPDATE ON budget_ledger TO bailiwick_definer;
 
-GRANT CREATE ON SCHEMA public TO bailiwick_definer;
 CREATE FUNCTION post_costs_to_ledger() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -94,11 +93,12 @@ BEGIN
     RETURN NULL;
 END
 $$;
-ALTER FUNCTION post_costs_to_ledger() OWNER TO bailiwick_definer;
-REVOKE EXECUTE ON FUNCTION post_costs_to_ledger() FROM PUBLIC;
-REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;
 
 CREATE TRIGGER cost_tracking_10_post_to_ledger AFTER INSERT ON cost_tracking
     REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION post_costs_to_ledger();
+
+GRANT CREATE ON SCHEMA public TO bailiwick_definer;
+ALTER FUNCTION post_costs_to_ledger() OWNER TO bailiwick_definer;
+REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;
 
 SELECT maintain_partitions();
