@@ -1,1 +1,19 @@
+//! Bailiwick: an MCP server that gives AI agents one safe, fast and accountable door to an organisation's documents,
+//! on PostgreSQL + pgvector. ARCHITECTURE.md has the map.
+
 #![forbid(unsafe_code)]
+
+pub mod call;
+pub mod cli;
+pub mod configuration;
+pub mod costs;
+pub mod db;
+pub mod demo;
+pub mod documents;
+pub mod embedded;
+pub mod identity;
+pub mod mcp;
+pub mod migrations;
+pub mod search;
+pub mod startup;
+pub mod tools;

@@ -80,6 +80,20 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO bailiwick_owner WITH GRANT OPTION;
 GRANT USAGE ON SCHEMA public TO bailiwick_app, bailiwick_backup, bailiwick_definer, bailiwick_identity, bailiwick_statistics;
 
+-- The server compares the schema's version with its own before it serves.
+DO $versions$
+DECLARE
+    v_table record;
+BEGIN
+    FOR v_table IN SELECT to_regclass(name) AS id
+                   FROM unnest(ARRAY['public.schema_migrations', 'public.bailiwick_migrations']) AS name LOOP
+        IF v_table.id IS NOT NULL THEN
+            EXECUTE format('GRANT SELECT ON %s TO bailiwick_app, bailiwick_maintenance, bailiwick_backup', v_table.id);
+        END IF;
+    END LOOP;
+END
+$versions$;
+
 SET LOCAL ROLE bailiwick_owner;
 
 -- Functions are nobody's to call until they are granted by name.

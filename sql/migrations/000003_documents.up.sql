@@ -31,7 +31,7 @@ CREATE TABLE documents (
     CONSTRAINT documents_content_not_empty CHECK (length(trim(content)) > 0),
     CONSTRAINT documents_title_length CHECK (length(title) <= 1000),
     CONSTRAINT documents_metadata_is_object CHECK (jsonb_typeof(metadata) = 'object'),
-    CONSTRAINT documents_language_format CHECK (language ~ '^[a-z]{2,3}$'),
+    CONSTRAINT documents_language_format CHECK (language ~ '^([a-z]{2,3}|simple)$'),
     CONSTRAINT documents_embedding_status_known CHECK (embedding_status IN ('pending', 'embedded', 'failed'))
 );
 

@@ -59,6 +59,8 @@ AS $$
         WHEN 'ru' THEN 'pg_catalog.russian'    WHEN 'sr' THEN 'pg_catalog.serbian'    WHEN 'es' THEN 'pg_catalog.spanish'
         WHEN 'sv' THEN 'pg_catalog.swedish'    WHEN 'ta' THEN 'pg_catalog.tamil'      WHEN 'tr' THEN 'pg_catalog.turkish'
         WHEN 'yi' THEN 'pg_catalog.yiddish'
+        -- Came with PostgreSQL 18.
+        WHEN 'et' THEN CASE WHEN EXISTS (SELECT FROM pg_ts_config WHERE cfgname = 'estonian') THEN 'pg_catalog.estonian' ELSE 'pg_catalog.simple' END
         -- Latin words in Korean, Japanese and Chinese text are mostly English.
         WHEN 'ko' THEN 'pg_catalog.english'    WHEN 'ja' THEN 'pg_catalog.english'    WHEN 'zh' THEN 'pg_catalog.english'
         ELSE 'pg_catalog.simple'

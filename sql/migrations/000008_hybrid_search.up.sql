@@ -29,9 +29,9 @@ AS $$
         FROM terms t CROSS JOIN collection c LEFT JOIN postings p ON p.lexeme = t.lexeme
         GROUP BY t.lexeme, t.frequency, c.chunks
     ), bm25_chunks AS (
-        -- Robertson and Zaragoza (2009) with k1 = 1.2, b = 0.75.
+        -- Robertson and Zaragoza (2009) with k1 = 1.2, b = 0.75, without the constant factor k1 + 1, as in Lucene.
         SELECT p.chunk_no, p.ordinal,
-               sum(idf.weight * idf.frequency * p.frequency * 2.2
+               sum(idf.weight * idf.frequency * p.frequency
                    / (p.frequency + 1.2 * (0.25 + 0.75 * p.length / c.mean_length))) AS score
         FROM postings p JOIN idf ON idf.lexeme = p.lexeme CROSS JOIN collection c
         GROUP BY p.chunk_no, p.ordinal
@@ -42,9 +42,11 @@ AS $$
     ), vector_documents AS (
         SELECT first_chunk_no, score, row_number() OVER (ORDER BY score DESC, first_chunk_no) AS rank
         FROM (
-            SELECT c.chunk_no - c.ordinal AS first_chunk_no, max(1 - (c.embedding <=> p_query_embedding::halfvec)) AS score
+            SELECT c.chunk_no - c.ordinal AS first_chunk_no, max(1 - (c.embedding <=> l2_normalize(p_query_embedding)::halfvec)) AS score
             FROM document_chunks c
             WHERE c.tenant_id = p_tenant_id AND c.embedding IS NOT NULL AND p_query_embedding IS NOT NULL AND p_vector_weight > 0
+              -- Vectors of different models are never compared: p_query_embedding is of the newest.
+              AND c.embedding_model_id = (SELECT max(m.id) FROM embedding_models m)
             GROUP BY 1
         ) AS best
         ORDER BY score DESC, first_chunk_no LIMIT 100

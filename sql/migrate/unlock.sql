@@ -1,0 +1,2 @@
+-- migrate/unlock
+SELECT pg_advisory_unlock($1::bigint) AS unlocked;

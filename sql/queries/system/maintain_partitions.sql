@@ -1,0 +1,2 @@
+-- system/maintain_partitions
+SELECT maintain_partitions() AS created

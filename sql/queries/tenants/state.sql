@@ -1,0 +1,2 @@
+-- tenants/state
+SELECT status, settings FROM tenants WHERE id = $1::uuid

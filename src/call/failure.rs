@@ -1,0 +1,130 @@
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Problems;
+use crate::db::DbError;
+
+/// Why a call failed, by what its caller can do about it. The display is what the client reads: no SQL, no other
+/// tenant's names, no secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The arguments cannot be used; nothing was done.
+    #[error("invalid_input: {0}. Nothing was done: correct the arguments and call again.")]
+    InvalidInput(Problems),
+    /// What was asked for does not exist in the caller's tenant.
+    #[error("not_found: {0}")]
+    NotFound(String),
+    /// The caller may not do this.
+    #[error("forbidden: {0}")]
+    Forbidden(String),
+    /// The tenant's document or storage quota is reached.
+    #[error("quota_exceeded: {0} Nothing was stored.")]
+    QuotaExceeded(String),
+    /// The tenant's budget is spent.
+    #[error("budget_exceeded: {0}")]
+    BudgetExceeded(String),
+    /// The server cannot do it right now.
+    #[error("unavailable: {reason} Nothing was done: try again in {retry_after_s} s.")]
+    Unavailable {
+        /// What is in the way.
+        reason: &'static str,
+        /// When trying again makes sense.
+        retry_after_s: u32,
+    },
+    /// The call's time was up.
+    #[error(
+        "timeout: the call took longer than {limit_s} s and was stopped; nothing was kept. Ask for less, or try again."
+    )]
+    Timeout {
+        /// The call's deadline.
+        limit_s: u64,
+    },
+    /// A fault of ours.
+    #[error(
+        "internal: the server failed to carry out the call; nothing was kept. Tell the operator the call id {call_id}."
+    )]
+    Internal {
+        /// Finds the call in the audit trail and the logs.
+        call_id: Uuid,
+    },
+}
+
+/// The stable name of a failure: what audit rows, metrics and clients see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each stands for the failure of the same name")]
+pub enum FailureCode {
+    InvalidInput,
+    NotFound,
+    Forbidden,
+    QuotaExceeded,
+    BudgetExceeded,
+    Unavailable,
+    Timeout,
+    Internal,
+}
+
+impl FailureCode {
+    /// The name, as in `audit_logs.error_message`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidInput => "invalid_input",
+            Self::NotFound => "not_found",
+            Self::Forbidden => "forbidden",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::BudgetExceeded => "budget_exceeded",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl Failure {
+    /// The stable name.
+    #[must_use]
+    pub const fn code(&self) -> FailureCode {
+        match self {
+            Self::InvalidInput(_) => FailureCode::InvalidInput,
+            Self::NotFound(_) => FailureCode::NotFound,
+            Self::Forbidden(_) => FailureCode::Forbidden,
+            Self::QuotaExceeded(_) => FailureCode::QuotaExceeded,
+            Self::BudgetExceeded(_) => FailureCode::BudgetExceeded,
+            Self::Unavailable { .. } => FailureCode::Unavailable,
+            Self::Timeout { .. } => FailureCode::Timeout,
+            Self::Internal { .. } => FailureCode::Internal,
+        }
+    }
+
+    /// What a database error means to the caller of `call_id`. The error itself goes to the log, here and only here.
+    #[must_use]
+    pub fn from_db(error: &DbError, call_id: Uuid) -> Self {
+        match error {
+            DbError::QuotaReached { message, hint } => {
+                Self::QuotaExceeded(format!("{message}. {hint}"))
+            }
+            DbError::Unavailable(_) => {
+                tracing::warn!(%call_id, %error, "the database is not available to a call");
+                Self::Unavailable {
+                    reason: "the database cannot be reached or is overloaded.",
+                    retry_after_s: 2,
+                }
+            }
+            DbError::TimedOut(_) => {
+                tracing::warn!(%call_id, %error, "the database stopped a call's statement");
+                Self::Unavailable {
+                    reason: "the database took too long.",
+                    retry_after_s: 2,
+                }
+            }
+            DbError::RefusedValue(_)
+            | DbError::Forbidden(_)
+            | DbError::TransactionFailed
+            | DbError::Other(_) => {
+                tracing::error!(%call_id, %error, "a call failed");
+                Self::Internal { call_id }
+            }
+        }
+    }
+}

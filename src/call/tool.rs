@@ -1,0 +1,121 @@
+use std::time::Instant;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{Failure, Problems};
+use crate::db::{DbError, TenantTransaction};
+use crate::identity::{Caller, Scope};
+
+/// What a call does, as `audit_logs.action` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain verbs")]
+pub enum Action {
+    Search,
+    Insert,
+    Report,
+    Record,
+}
+
+impl Action {
+    /// The name in the audit trail.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Search => "search",
+            Self::Insert => "insert",
+            Self::Report => "report",
+            Self::Record => "record",
+        }
+    }
+}
+
+/// What clients may assume of a tool (MCP tool annotations).
+#[derive(Debug, Clone, Copy)]
+pub struct Hints {
+    /// It changes nothing.
+    pub read_only: bool,
+    /// Calling it again with the same arguments changes nothing more.
+    pub idempotent: bool,
+    /// It may overwrite or remove what is there.
+    pub destructive: bool,
+}
+
+/// A tool: it checks its input, works in the one transaction it is handed, and answers. Everything else about a call
+/// is the wrapper's.
+pub trait Tool: Send + Sync + 'static {
+    /// Arguments as the client sends them; its schema is the tool's input schema.
+    type Input: DeserializeOwned + JsonSchema + Send;
+    /// Arguments once they have been checked.
+    type Request: Send + Sync;
+    /// The structured result; its schema is the tool's output schema.
+    type Output: Serialize + JsonSchema + Send;
+
+    /// Name in `tools/list`.
+    const NAME: &'static str;
+    /// Title for people.
+    const TITLE: &'static str;
+    /// The model's manual.
+    const DESCRIPTION: &'static str;
+    /// What the caller must be allowed to do.
+    const SCOPE: Scope;
+    /// What it is in the audit trail.
+    const ACTION: Action;
+    /// What clients may assume.
+    const HINTS: Hints;
+
+    /// Checks every bound of the input.
+    ///
+    /// # Errors
+    /// All problems together, each naming its field.
+    fn check(&self, input: Self::Input) -> Result<Self::Request, Problems>;
+
+    /// What the audit row may tell of the request: lengths, counts and ids, never text.
+    fn describe(&self, request: &Self::Request) -> Map<String, Value>;
+
+    /// Does the work, in the transaction that the wrapper will commit.
+    fn run(
+        &self,
+        call: &Call<'_>,
+        request: &Self::Request,
+    ) -> impl Future<Output = Result<Answer<Self::Output>, Failure>> + Send;
+}
+
+/// A call under way.
+pub struct Call<'a> {
+    /// Its id, as in the audit trail.
+    pub id: Uuid,
+    /// Who calls.
+    pub caller: &'a Caller,
+    /// When it arrived.
+    pub started: Instant,
+    /// Its transaction, in the caller's context.
+    pub transaction: &'a TenantTransaction,
+}
+
+impl Call<'_> {
+    /// Turns a database error into what the caller of this call may know.
+    #[must_use]
+    pub fn failed(&self, error: &DbError) -> Failure {
+        Failure::from_db(error, self.id)
+    }
+
+    /// Milliseconds since the call arrived.
+    #[must_use]
+    pub fn elapsed_ms(&self) -> f64 {
+        (self.started.elapsed().as_secs_f64() * 1e6).round() / 1e3
+    }
+}
+
+/// A tool's answer with what its audit row tells of it.
+pub struct Answer<T> {
+    /// The structured result.
+    pub output: T,
+    /// The one row the call was about, if it was about one.
+    pub resource_id: Option<Uuid>,
+    /// Counts and ids of the result, added to the request's description.
+    pub details: Map<String, Value>,
+}

@@ -1,0 +1,122 @@
+use clap::Subcommand;
+
+use super::{CommandError, Style};
+use crate::configuration::{DatabaseArguments, DatabaseSettings};
+use crate::db::admin;
+use crate::migrations::{
+    self, Applied, Checksum, EntryState, Migrations, Progress, Runner, Status,
+};
+use crate::startup::Deployment;
+
+/// What to do with the schema.
+#[derive(Debug, Subcommand)]
+pub(super) enum MigrateCommand {
+    /// Apply the migrations that are missing
+    Up {
+        /// Apply at most this many
+        steps: Option<usize>,
+    },
+    /// Take the last migrations back. Data in their tables are lost
+    Down {
+        /// How many
+        steps: usize,
+    },
+    /// Say which migrations are applied
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs a migrate command as the database's administrator.
+pub(super) async fn run(
+    database: &DatabaseArguments,
+    command: &MigrateCommand,
+) -> Result<(), CommandError> {
+    let settings = DatabaseSettings::resolve(database)?;
+    let deployment = Deployment::open(&settings).await?;
+    let migrations = Migrations::embedded()?;
+    let mut client = admin::connect(deployment.admin()?).await?;
+    let runner = Runner::new(&migrations, deployment.run_options());
+    match command {
+        MigrateCommand::Up { steps } => {
+            let done = runner.up(&mut client, *steps, tell).await?;
+            admin::maintain_partitions(&client).await?;
+            summarise(&done, "the schema is up to date");
+        }
+        MigrateCommand::Down { steps } => summarise(
+            &runner.down(&mut client, *steps, tell).await?,
+            "nothing to take back",
+        ),
+        MigrateCommand::Status { json } => {
+            print_status(&migrations::status(&client, &migrations).await?, *json)?
+        }
+    }
+    Ok(())
+}
+
+fn tell(progress: Progress<'_>) {
+    match progress {
+        Progress::WaitingForLock { .. } => eprintln!("waiting for another migration run to end …"),
+        Progress::Started { file, .. } => eprintln!("{file} …"),
+        Progress::Finished(_) => {}
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn summarise(done: &[Applied], none: &str) {
+    match done {
+        [] => println!("{none}"),
+        [.., last] => println!(
+            "{} migrations run, the last was {:06}_{}",
+            done.len(),
+            last.version,
+            last.name
+        ),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn print_status(status: &Status, json: bool) -> Result<(), CommandError> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(status)?);
+        return Ok(());
+    }
+    let mut table = Style::of_stdout().table(&["version", "name", "state", "applied at", "file"]);
+    for entry in &status.entries {
+        let (state, when, checksum) = match &entry.state {
+            EntryState::Pending => ("pending", String::new(), ""),
+            EntryState::Applied {
+                applied_at,
+                checksum,
+            } => (
+                "applied",
+                applied_at.map_or_else(|| "by another tool".to_owned(), |at| at.to_string()),
+                match checksum {
+                    Checksum::Matches => "as it is here",
+                    Checksum::Differs => "EDITED since",
+                    Checksum::Unknown => "unknown",
+                },
+            ),
+        };
+        table.add_row([
+            format!("{:06}", entry.version),
+            entry.name.clone(),
+            state.to_owned(),
+            when,
+            checksum.to_owned(),
+        ]);
+    }
+    println!("{table}");
+    if status.dirty {
+        println!("The current version is dirty: a migration tool failed in the middle of it.");
+    }
+    for unknown in &status.unknown {
+        println!(
+            "The database also has migration {:06}, which this program does not know.",
+            unknown.version
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! The command line.
+
+mod logging;
+mod manifest;
+mod migrate;
+mod output;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::configuration::{DatabaseArguments, IdentityArguments};
+use crate::demo::DemoArguments;
+use crate::embedded::{self, Options, Progress};
+
+pub use output::Style;
+
+/// Why a command failed, for the person at the terminal.
+type CommandError = Box<dyn std::error::Error + Send + Sync>;
+
+/// One safe, fast and accountable door to an organisation's documents, for AI agents.
+///
+/// Without a command it serves MCP over stdio, as its clients expect: `bailiwick` is `bailiwick serve`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bailiwick",
+    version,
+    propagate_version = true,
+    max_term_width = 110
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    database: DatabaseArguments,
+    /// What to log on stderr, as tracing's filter: info, debug, bailiwick=debug,tokio_postgres=info …
+    #[arg(
+        long,
+        env = "BAILIWICK_LOG",
+        global = true,
+        value_name = "FILTER",
+        default_value = "info",
+        help_heading = "Logging"
+    )]
+    log: String,
+    #[command(flatten)]
+    identity: IdentityArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve MCP over stdio (the default)
+    #[command(after_help = "Example:\n  BAILIWICK_TENANT=demo bailiwick serve")]
+    Serve(IdentityArguments),
+    /// Show the main job: two tenants, real MCP calls, a budget report and the audit trail
+    #[command(
+        after_help = "Examples:\n  bailiwick demo\n  bailiwick demo --json\n  bailiwick demo --keep"
+    )]
+    Demo(DemoArguments),
+    /// Move the schema to another version, or say where it stands
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  bailiwick migrate up\n  bailiwick migrate status --json\n  bailiwick migrate down 1"
+    )]
+    Migrate(migrate::MigrateCommand),
+    /// Print mcp-manifest.json: the MCPB manifest of this program
+    #[command(after_help = "Example:\n  bailiwick manifest > mcp-manifest.json")]
+    Manifest,
+    /// Stops the program's own PostgreSQL when nobody needs it any more
+    #[command(hide = true)]
+    EmbeddedKeeper { data_dir: PathBuf, grace_ms: u64 },
+    /// Holds on to the program's own PostgreSQL until stdin ends (for tests)
+    #[command(hide = true)]
+    EmbeddedParticipant {
+        data_dir: PathBuf,
+        grace_ms: Option<u64>,
+    },
+}
+
+/// Reads the command line, runs the command, and tells a failure on stderr.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage.
+pub async fn run() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(problem) = logging::start(&cli.log) {
+        eprintln!("error: {problem}");
+        return ExitCode::from(2);
+    }
+    let done = match cli.command {
+        None => serve::run(&cli.database, &cli.identity).await,
+        Some(Command::Serve(identity)) => serve::run(&cli.database, &identity).await,
+        Some(Command::Demo(arguments)) => crate::demo::run(&cli.database, &arguments).await,
+        Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,
+        Some(Command::Manifest) => manifest::run(),
+        Some(Command::EmbeddedKeeper { data_dir, grace_ms }) => {
+            embedded::run_keeper(&data_dir, Duration::from_millis(grace_ms))
+                .await
+                .map_err(Into::into)
+        }
+        Some(Command::EmbeddedParticipant { data_dir, grace_ms }) => {
+            let mut options = Options::new(data_dir);
+            options.pg_bin.clone_from(&cli.database.pg_bin);
+            options.keeper = std::env::current_exe().ok();
+            options.progress = Progress::stderr();
+            options.idle_grace =
+                grace_ms.map_or(embedded::DEFAULT_IDLE_GRACE, Duration::from_millis);
+            embedded::run_participant(options).await.map_err(Into::into)
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", told(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The command line's definition, for the tables of the documentation.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref::<embedded::EmbeddedError>() {
+        Some(error) => embedded::explain(error),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,33 @@
+use rmcp::ServiceExt;
+
+use super::CommandError;
+use crate::configuration::{
+    DatabaseArguments, DatabaseSettings, IdentityArguments, IdentitySettings,
+};
+use crate::startup::{Deployment, Service};
+
+/// Serves MCP over stdio until the client closes it.
+pub(super) async fn run(
+    database: &DatabaseArguments,
+    identity: &IdentityArguments,
+) -> Result<(), CommandError> {
+    let settings = DatabaseSettings::resolve(database)?;
+    let identity = IdentitySettings::resolve(identity)?;
+    let deployment = Deployment::open(&settings).await?;
+    let service = Service::start(&deployment, &settings).await?;
+    let caller = service.caller(&deployment, &identity).await?;
+    let server = service.server(caller);
+    match server.serve(rmcp::transport::stdio_pipes()).await {
+        Ok(running) => {
+            let end = running.waiting().await?;
+            tracing::info!(?end, "client gone");
+        }
+        // stdin ended before a client introduced itself: nothing to serve is no failure.
+        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => {
+            tracing::info!("no client came")
+        }
+        Err(error) => return Err(error.into()),
+    }
+    service.close();
+    Ok(())
+}

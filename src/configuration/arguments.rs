@@ -1,0 +1,64 @@
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Which database to use. Without a URL the program runs its own PostgreSQL in the data folder.
+#[derive(Debug, Clone, Args, Default)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseArguments {
+    /// PostgreSQL 16 or newer with pgvector, as the role bailiwick_app: postgresql://bailiwick_app:PASSWORD@HOST/DATABASE. Without it (and without DATABASE_URL) the program runs its own PostgreSQL
+    #[arg(
+        long,
+        env = "BAILIWICK_DATABASE_URL",
+        hide_env_values = true,
+        global = true,
+        value_name = "URL"
+    )]
+    pub database_url: Option<String>,
+    /// The same database as its administrator, for migrate and administration
+    #[arg(
+        long,
+        env = "BAILIWICK_ADMIN_DATABASE_URL",
+        hide_env_values = true,
+        global = true,
+        value_name = "URL"
+    )]
+    pub admin_database_url: Option<String>,
+    /// Folder of the program's own PostgreSQL; by default in your user's data folder
+    #[arg(long, env = "BAILIWICK_DATA_DIR", global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Folder with the programs of a PostgreSQL 16 or newer that has pgvector, to run instead of the downloaded one
+    #[arg(long, env = "BAILIWICK_PG_BIN", global = true, value_name = "DIR")]
+    pub pg_bin: Option<PathBuf>,
+    /// Dimensions of the embeddings, settled when the database is made; 1536 by default
+    #[arg(
+        long,
+        env = "BAILIWICK_EMBEDDINGS_DIMENSIONS",
+        global = true,
+        value_name = "N"
+    )]
+    pub embeddings_dimensions: Option<String>,
+    /// Name of the model that embeddings are of; vectors of different models are never compared. "caller" by default
+    #[arg(
+        long,
+        env = "BAILIWICK_EMBEDDINGS_MODEL",
+        global = true,
+        value_name = "NAME"
+    )]
+    pub embeddings_model: Option<String>,
+}
+
+/// Who the one user of a stdio server is.
+#[derive(Debug, Clone, Args, Default)]
+#[command(next_help_heading = "Identity")]
+pub struct IdentityArguments {
+    /// Tenant to serve, by slug or id; "demo" on the program's own PostgreSQL
+    #[arg(long, env = "BAILIWICK_TENANT", value_name = "TENANT")]
+    pub tenant: Option<String>,
+    /// User in the audit trail; your login by default
+    #[arg(long, env = "BAILIWICK_USER", value_name = "USER")]
+    pub user: Option<String>,
+    /// What the user may do, parted by spaces: documents:read documents:write costs:read costs:write audit:read; all by default
+    #[arg(long, env = "BAILIWICK_SCOPES", value_name = "SCOPES")]
+    pub scopes: Option<String>,
+}

@@ -1,0 +1,150 @@
+use std::path::PathBuf;
+
+use super::{ConfigurationError, DatabaseArguments};
+
+/// pgvector indexes halfvec up to this many dimensions.
+const MOST_DIMENSIONS: u16 = 4000;
+
+/// Where the data are, and what embeddings they hold.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// The server.
+    pub database: Database,
+    /// Dimensions to make a new database with; `None` leaves the default of 1536.
+    pub embedding_dimensions: Option<u16>,
+    /// Model of the vectors that callers give.
+    pub embedding_model: String,
+}
+
+/// A PostgreSQL server.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// Our own, in this folder (the default folder if `None`).
+    Embedded {
+        /// Where it lives.
+        data_dir: Option<PathBuf>,
+        /// Whose programs to run.
+        pg_bin: Option<PathBuf>,
+    },
+    /// Somebody else's.
+    External(Box<ExternalDatabase>),
+}
+
+/// A server by URL. `Debug` of a tokio-postgres configuration leaves the password out.
+#[derive(Debug, Clone)]
+pub struct ExternalDatabase {
+    /// As the application role; absent if only administration was configured.
+    pub app: Option<tokio_postgres::Config>,
+    /// As an administrator.
+    pub admin: Option<tokio_postgres::Config>,
+}
+
+impl DatabaseSettings {
+    /// Reads the arguments, and `DATABASE_URL` where there is no URL of our own.
+    ///
+    /// # Errors
+    /// Every problem together.
+    pub fn resolve(arguments: &DatabaseArguments) -> Result<Self, ConfigurationError> {
+        Self::resolve_with(arguments, std::env::var("DATABASE_URL").ok())
+    }
+
+    fn resolve_with(
+        arguments: &DatabaseArguments,
+        fallback_url: Option<String>,
+    ) -> Result<Self, ConfigurationError> {
+        let mut problems = Vec::new();
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+        let (url_name, url) = match given(&arguments.database_url) {
+            Some(url) => ("BAILIWICK_DATABASE_URL", Some(url)),
+            None => (
+                "DATABASE_URL",
+                fallback_url.filter(|url| !url.trim().is_empty()),
+            ),
+        };
+        let app = parse_url(url_name, url.as_deref(), &mut problems);
+        let admin_url = given(&arguments.admin_database_url);
+        let admin = parse_url(
+            "BAILIWICK_ADMIN_DATABASE_URL",
+            admin_url.as_deref(),
+            &mut problems,
+        );
+        let database = if url.is_none() && admin_url.is_none() {
+            Database::Embedded {
+                data_dir: arguments.data_dir.clone(),
+                pg_bin: arguments.pg_bin.clone(),
+            }
+        } else {
+            Database::External(Box::new(ExternalDatabase { app, admin }))
+        };
+        let embedding_dimensions = given(&arguments.embeddings_dimensions).and_then(|text| match text.trim().parse::<u16>() {
+            Ok(n @ 1..=MOST_DIMENSIONS) => Some(n),
+            _ => {
+                problems.push(format!("BAILIWICK_EMBEDDINGS_DIMENSIONS is {text:?}; allowed is a whole number from 1 to {MOST_DIMENSIONS}."));
+                None
+            }
+        });
+        let embedding_model =
+            given(&arguments.embeddings_model).unwrap_or_else(|| "caller".to_owned());
+        if embedding_model.chars().count() > 200 {
+            problems.push("BAILIWICK_EMBEDDINGS_MODEL has more than 200 characters.".to_owned());
+        }
+        if !problems.is_empty() {
+            return Err(ConfigurationError(problems));
+        }
+        Ok(Self {
+            database,
+            embedding_dimensions,
+            embedding_model,
+        })
+    }
+}
+
+fn parse_url(
+    name: &str,
+    url: Option<&str>,
+    problems: &mut Vec<String>,
+) -> Option<tokio_postgres::Config> {
+    match url?.parse() {
+        Ok(config) => Some(config),
+        Err(error) => {
+            // The text itself may hold a password, so only the parser's reason is told.
+            let reason = std::error::Error::source(&error)
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            problems.push(format!("{name} is no PostgreSQL URL ({reason}); expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE."));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_are_reported_together_and_without_passwords() {
+        let arguments = DatabaseArguments {
+            database_url: Some("postgresql://user:hunter2@host:notaport/db".to_owned()),
+            admin_database_url: Some("hunter2://".to_owned()),
+            embeddings_dimensions: Some("4001".to_owned()),
+            ..DatabaseArguments::default()
+        };
+        let error = DatabaseSettings::resolve_with(&arguments, None).unwrap_err();
+        assert_eq!(error.0.len(), 3, "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn without_a_url_the_database_is_our_own() {
+        let settings =
+            DatabaseSettings::resolve_with(&DatabaseArguments::default(), Some(" ".to_owned()))
+                .unwrap();
+        assert!(matches!(settings.database, Database::Embedded { .. }));
+    }
+
+    #[test]
+    fn passwords_are_not_displayed() {
+        let url = Some("postgresql://user:hunter2@host/db".to_owned());
+        let settings = DatabaseSettings::resolve_with(&DatabaseArguments::default(), url).unwrap();
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+}

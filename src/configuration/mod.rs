@@ -1,0 +1,17 @@
+//! Configuration, parsed once at start-up into types that cannot be wrong; all problems are reported together.
+//!
+//! Everything can be set by a flag or by its environment variable; the flag wins. Passwords live inside connection
+//! strings only, which are never displayed.
+
+mod arguments;
+mod database;
+mod identity;
+
+pub use arguments::{DatabaseArguments, IdentityArguments};
+pub use database::{Database, DatabaseSettings, ExternalDatabase};
+pub use identity::IdentitySettings;
+
+/// What is wrong with the configuration, one line a problem.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigurationError(pub Vec<String>);

@@ -1,0 +1,17 @@
+//! What tokens cost: the ledger's rows, reports over them, and the month's budget. Money is decimal from end to end.
+
+mod budget;
+mod report;
+mod usage;
+
+pub use budget::{Budget, BudgetStatus};
+pub use report::{GroupKey, Report, ReportRow, Sums, report};
+pub use usage::{Priced, Usage, known_models, record};
+
+use rust_decimal::Decimal;
+
+/// USD as text without trailing zeros, so that no reader's floating point rounds it.
+#[must_use]
+pub fn usd(amount: Decimal) -> String {
+    amount.normalize().to_string()
+}

@@ -1,0 +1,95 @@
+use rust_decimal::Decimal;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::db::{DbError, TenantTransaction};
+use crate::identity::Caller;
+
+const RECORD: &str = include_str!("../../sql/queries/costs/record.sql");
+const KNOWN_MODELS: &str = include_str!("../../sql/queries/costs/known_models.sql");
+
+/// Tokens that were spent on a model.
+#[derive(Debug, Clone)]
+pub struct Usage {
+    /// The model, as `model_prices` names it.
+    pub model_name: String,
+    /// Its provider.
+    pub provider: String,
+    /// Tokens sent.
+    pub input_tokens: i32,
+    /// Tokens written.
+    pub output_tokens: i32,
+    /// What for.
+    pub operation: Option<String>,
+    /// Free JSON object.
+    pub metadata: Value,
+}
+
+/// What a usage cost, as it stands in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Priced {
+    /// Number of the cost row.
+    pub id: i64,
+    /// USD for input.
+    pub input_cost_usd: Decimal,
+    /// USD for output.
+    pub output_cost_usd: Decimal,
+    /// Both.
+    pub total_cost_usd: Decimal,
+}
+
+/// Prices a usage by the list price in force and writes its cost row; `None` if the model has no price.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn record(
+    transaction: &TenantTransaction,
+    caller: &Caller,
+    call_id: Uuid,
+    usage: &Usage,
+) -> Result<Option<Priced>, DbError> {
+    let user_id = caller.user_id.as_str();
+    let rows = transaction
+        .query(
+            RECORD,
+            &[
+                &caller.tenant_id,
+                &user_id,
+                &call_id,
+                &usage.provider,
+                &usage.model_name,
+                &usage.input_tokens,
+                &usage.output_tokens,
+                &usage.operation,
+                &usage.metadata,
+            ],
+        )
+        .await?;
+    rows.first()
+        .map(|row| {
+            Ok(Priced {
+                id: row.try_get("id")?,
+                input_cost_usd: row.try_get("input_cost")?,
+                output_cost_usd: row.try_get("output_cost")?,
+                total_cost_usd: row.try_get("total_cost")?,
+            })
+        })
+        .transpose()
+}
+
+/// Models that have a price, as `provider/model`.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn known_models(transaction: &TenantTransaction) -> Result<Vec<String>, DbError> {
+    let rows = transaction.query(KNOWN_MODELS, &[]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(format!(
+                "{}/{}",
+                row.try_get::<_, &str>("provider")?,
+                row.try_get::<_, &str>("model_name")?
+            ))
+        })
+        .collect()
+}

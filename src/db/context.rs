@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use serde_json::Value;
+
+use super::{DbError, Parameter};
+use crate::identity::Caller;
+
+const SET_CONTEXT: &str = include_str!("../../sql/queries/call/set_context.sql");
+const TENANT_STATE: &str = include_str!("../../sql/queries/tenants/state.sql");
+
+/// Time bounds that the database enforces inside a call. They nest: lock < statement < the call's own deadline.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// `statement_timeout`.
+    pub statement: Duration,
+    /// `lock_timeout`.
+    pub lock: Duration,
+    /// `idle_in_transaction_session_timeout`: ends a transaction whose server died.
+    pub idle: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            statement: Duration::from_secs(8),
+            lock: Duration::from_secs(2),
+            idle: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Whether a tenant may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantStatus {
+    /// Calls are served.
+    Active,
+    /// Calls are refused until an operator activates the tenant.
+    Suspended,
+    /// Gone, or never there.
+    Deleted,
+}
+
+impl TenantStatus {
+    /// From the column `tenants.status`; anything unknown is treated as deleted, so that it fails closed.
+    #[must_use]
+    pub fn from_column(text: &str) -> Self {
+        match text {
+            "active" => Self::Active,
+            "suspended" => Self::Suspended,
+            _ => Self::Deleted,
+        }
+    }
+}
+
+/// The caller's tenant as its own transaction sees it.
+#[derive(Debug, Clone)]
+pub struct TenantState {
+    /// Whether it may call.
+    pub status: TenantStatus,
+    /// `tenants.settings`, a JSON object.
+    pub settings: Value,
+}
+
+/// Sets tenant, user, time-outs and planner settings for the transaction, in one statement, and reads the tenant back.
+///
+/// The statements are prepared before, so that polling this future once sends both.
+pub(super) async fn establish(
+    connection: &Object,
+    statements: &ContextStatements,
+    caller: &Caller,
+    deadlines: Deadlines,
+) -> Result<TenantState, DbError> {
+    let tenant_id = caller.tenant_id.to_string();
+    let (statement, lock, idle) = (
+        millis(deadlines.statement),
+        millis(deadlines.lock),
+        millis(deadlines.idle),
+    );
+    let user_id = caller.user_id.as_str();
+    let settings: [Parameter<'_>; 5] = [&tenant_id, &user_id, &statement, &lock, &idle];
+    let tenant: [Parameter<'_>; 1] = [&caller.tenant_id];
+    let (set, state) = tokio::join!(
+        connection.query_one(&statements.set_context, &settings),
+        connection.query_opt(&statements.tenant_state, &tenant),
+    );
+    set?;
+    Ok(match state? {
+        Some(row) => TenantState {
+            status: TenantStatus::from_column(row.try_get("status")?),
+            settings: row.try_get("settings")?,
+        },
+        None => TenantState {
+            status: TenantStatus::Deleted,
+            settings: Value::Null,
+        },
+    })
+}
+
+/// The two statements that open every transaction, prepared once a connection.
+pub(super) struct ContextStatements {
+    set_context: tokio_postgres::Statement,
+    tenant_state: tokio_postgres::Statement,
+}
+
+impl ContextStatements {
+    pub(super) async fn prepare(connection: &Object) -> Result<Self, DbError> {
+        let (set_context, tenant_state) = tokio::try_join!(
+            connection.prepare_cached(SET_CONTEXT),
+            connection.prepare_cached(TENANT_STATE)
+        )?;
+        Ok(Self {
+            set_context,
+            tenant_state,
+        })
+    }
+}
+
+fn millis(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
+}

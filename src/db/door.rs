@@ -1,0 +1,255 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use deadpool_postgres::Object;
+use tokio::sync::{Mutex, OnceCell};
+use tokio_postgres::{NoTls, Row};
+
+use super::context::{self, ContextStatements, Deadlines, TenantState};
+use super::{DbError, Parameter, Pool};
+use crate::identity::Caller;
+
+/// The one way to a tenant's rows.
+#[derive(Clone)]
+pub struct Door {
+    pool: Pool,
+    deadlines: Deadlines,
+}
+
+impl Door {
+    /// A door over a pool of the application role.
+    #[must_use]
+    pub fn new(pool: Pool, deadlines: Deadlines) -> Self {
+        Self { pool, deadlines }
+    }
+
+    /// Opens a transaction in the caller's context.
+    ///
+    /// BEGIN and the context are sent but not waited for: they travel with the transaction's first statements. If they
+    /// fail, the first statement (or the end of the transaction) says so, and nothing is seen or kept.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] if no connection can be had in time.
+    pub async fn open(&self, caller: &Caller) -> Result<TenantTransaction, DbError> {
+        let connection = Arc::new(self.pool.connection().await?);
+        let statements = ContextStatements::prepare(&connection).await?;
+        let mut transaction = TenantTransaction {
+            connection: Some(Arc::clone(&connection)),
+            prologue: Mutex::new(None),
+            tenant: OnceCell::new(),
+            failed: AtomicBool::new(false),
+        };
+        let (caller, deadlines) = (caller.clone(), self.deadlines);
+        let mut prologue: Prologue = Box::pin(async move {
+            let (begun, state) = tokio::join!(
+                begin(&connection),
+                context::establish(&connection, &statements, &caller, deadlines),
+            );
+            begun?;
+            state
+        });
+        // One poll puts all three statements on the wire, in this order.
+        match futures_util::poll!(&mut prologue) {
+            std::task::Poll::Pending => *transaction.prologue.get_mut() = Some(prologue),
+            std::task::Poll::Ready(state) => transaction.tenant = OnceCell::new_with(Some(state?)),
+        }
+        Ok(transaction)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "BEGIN belongs to the transaction guard"
+)]
+async fn begin(connection: &Object) -> Result<(), DbError> {
+    Ok(connection.batch_execute("BEGIN").await?)
+}
+
+type Prologue = Pin<Box<dyn Future<Output = Result<TenantState, DbError>> + Send>>;
+
+/// A transaction in one tenant's context, on a connection of its own.
+///
+/// It ends by [`finish`](Self::finish) or [`abandon`](Self::abandon). Dropped before that (a deadline, a cancelled
+/// call, a panic) it stops the running statement and throws the connection away: whatever state it was in, no later
+/// call can meet it.
+pub struct TenantTransaction {
+    connection: Option<Arc<Object>>,
+    /// BEGIN and context, until somebody waits for them.
+    prologue: Mutex<Option<Prologue>>,
+    tenant: OnceCell<TenantState>,
+    failed: AtomicBool,
+}
+
+impl TenantTransaction {
+    /// The tenant's status and settings, as this transaction sees them.
+    ///
+    /// # Errors
+    /// Whatever kept the context from being established.
+    pub async fn tenant(&self) -> Result<&TenantState, DbError> {
+        let state = self.tenant.get_or_try_init(|| async {
+            match self.prologue.lock().await.take() {
+                Some(prologue) => prologue.await,
+                // A wait that was cut short took the answer with it.
+                None => Err(DbError::TransactionFailed),
+            }
+        });
+        state
+            .await
+            .inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+    }
+
+    /// Runs a statement of ours and returns its rows. `sql` is static: text that was put together does not compile.
+    ///
+    /// # Errors
+    /// Whatever the database says; the transaction can then only be abandoned.
+    pub async fn query(
+        &self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, DbError> {
+        let result = async {
+            let connection = self.connection()?;
+            let statement = connection.prepare_cached(sql).await?;
+            let (tenant, rows) =
+                tokio::join!(self.tenant(), connection.query(&statement, parameters));
+            tenant?;
+            Ok(rows?)
+        };
+        result
+            .await
+            .inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+    }
+
+    /// Like [`query`](Self::query), for a statement that returns exactly one row.
+    ///
+    /// # Errors
+    /// As `query`, and [`DbError::Other`] for any other number of rows.
+    pub async fn query_one(
+        &self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Row, DbError> {
+        let mut rows = self.query(sql, parameters).await?;
+        match (rows.pop(), rows.is_empty()) {
+            (Some(row), true) => Ok(row),
+            _ => {
+                self.failed.store(true, Ordering::Relaxed);
+                Err(DbError::Other(format!(
+                    "not exactly one row from {}",
+                    first_line(sql)
+                )))
+            }
+        }
+    }
+
+    /// Runs a last statement that returns one row, and commits if and only if it succeeded.
+    ///
+    /// COMMIT travels behind it in the same flush. That is safe although tokio-postgres calls a COMMIT that the server
+    /// turned into ROLLBACK a success: the statement's own row is read to its end first, and COMMIT is sent only once
+    /// the statement is on the wire (a parameter that cannot be encoded never gets there).
+    ///
+    /// # Errors
+    /// Whatever the last statement or the commit says. Nothing is kept then, unless the connection broke after COMMIT
+    /// was sent.
+    pub async fn finish(
+        self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Row, DbError> {
+        self.tenant().await?;
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(DbError::TransactionFailed);
+        }
+        let row = {
+            let connection = self.connection()?;
+            let statement = connection.prepare_cached(sql).await?;
+            let mut last = std::pin::pin!(connection.query_one(&statement, parameters));
+            match futures_util::poll!(&mut last) {
+                std::task::Poll::Ready(Err(error)) => return Err(error.into()),
+                std::task::Poll::Ready(Ok(row)) => {
+                    commit(connection).await?;
+                    row
+                }
+                std::task::Poll::Pending => {
+                    let (row, committed) = tokio::join!(last, commit(connection));
+                    let row = row?;
+                    committed?;
+                    row
+                }
+            }
+        };
+        self.release();
+        Ok(row)
+    }
+
+    /// Rolls back and gives the connection back if it is in order; otherwise drops it.
+    pub async fn abandon(self) {
+        let rolled_back = async {
+            // The prologue's answers must be read before the connection is anybody else's.
+            if let Some(prologue) = self.prologue.lock().await.take() {
+                let _ = prologue.await;
+            }
+            rollback(self.connection()?).await
+        };
+        if rolled_back.await.is_ok() {
+            self.release();
+        }
+    }
+
+    fn connection(&self) -> Result<&Object, DbError> {
+        self.connection.as_deref().ok_or(DbError::TransactionFailed)
+    }
+
+    /// Returns the connection to the pool: only after a clean end.
+    fn release(mut self) {
+        self.connection.take();
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "COMMIT belongs to the transaction guard"
+)]
+async fn commit(connection: &Object) -> Result<(), DbError> {
+    Ok(connection.batch_execute("COMMIT").await?)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "ROLLBACK belongs to the transaction guard"
+)]
+async fn rollback(connection: &Object) -> Result<(), DbError> {
+    Ok(connection.batch_execute("ROLLBACK").await?)
+}
+
+impl Drop for TenantTransaction {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        // The prologue holds the other reference.
+        *self.prologue.get_mut() = None;
+        let Some(connection) = Arc::into_inner(connection) else {
+            return;
+        };
+        let client = Object::take(connection);
+        // The cancel request names a backend, not a statement, so the connection must not serve anybody until it has
+        // been answered: it leaves the pool first and is closed after.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let token = client.cancel_token();
+                let _ = tokio::time::timeout(
+                    std::time::Duration::from_secs(1),
+                    token.cancel_query(NoTls),
+                )
+                .await;
+                drop(client);
+            });
+        }
+    }
+}
+
+fn first_line(sql: &str) -> &str {
+    sql.lines().next().unwrap_or_default()
+}

@@ -1,0 +1,102 @@
+use tokio_postgres::error::SqlState;
+
+/// What went wrong between us and PostgreSQL, by what can be done about it.
+///
+/// The display is for logs and operators. Clients never see it: the call wrapper turns it into a failure of its own words.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// No connection could be had: the server is down, the pool is exhausted, or it refused us.
+    #[error("no database connection: {0}")]
+    Unavailable(String),
+    /// The statement was stopped by a time-out of the database.
+    #[error("the database stopped the statement: {0}")]
+    TimedOut(String),
+    /// A trigger found the tenant at its document or storage quota. The text is ours and fit for the caller.
+    #[error("quota reached: {message}")]
+    QuotaReached {
+        /// What is used and what is allowed.
+        message: String,
+        /// What the caller can do.
+        hint: String,
+    },
+    /// A value that PostgreSQL refused as bad data (class 22, or a CHECK constraint of ours).
+    #[error("refused value: {0}")]
+    RefusedValue(String),
+    /// Row-level security or a missing grant refused the statement.
+    #[error("permission denied: {0}")]
+    Forbidden(String),
+    /// The transaction had failed before, so its end was refused.
+    #[error("the transaction had already failed")]
+    TransactionFailed,
+    /// Anything else.
+    #[error("database error: {0}")]
+    Other(String),
+}
+
+/// SQLSTATE of the document quota, raised by `count_new_documents()`.
+const DOCUMENT_QUOTA: &str = "BW001";
+/// SQLSTATE of the storage quota.
+const STORAGE_QUOTA: &str = "BW002";
+
+impl From<tokio_postgres::Error> for DbError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(db) = error.as_db_error() else {
+            if error.is_closed() || has_io_source(&error) {
+                return Self::Unavailable(text_with_sources(&error));
+            }
+            return Self::Other(text_with_sources(&error));
+        };
+        let code = db.code();
+        let text = format!("{} ({})", db.message(), code.code());
+        match code.code() {
+            DOCUMENT_QUOTA | STORAGE_QUOTA => Self::QuotaReached {
+                message: db.message().to_owned(),
+                hint: db.hint().unwrap_or_default().to_owned(),
+            },
+            _ if *code == SqlState::QUERY_CANCELED || *code == SqlState::LOCK_NOT_AVAILABLE => {
+                Self::TimedOut(text)
+            }
+            _ if *code == SqlState::INSUFFICIENT_PRIVILEGE => Self::Forbidden(text),
+            _ if *code == SqlState::CHECK_VIOLATION => Self::RefusedValue(text),
+            // Class 08 connection, 53 insufficient resources, 57 operator intervention.
+            state if ["08", "53", "57"].contains(&&state[..2]) => Self::Unavailable(text),
+            state if state.starts_with("22") => Self::RefusedValue(text),
+            _ => Self::Other(text),
+        }
+    }
+}
+
+impl From<deadpool_postgres::PoolError> for DbError {
+    fn from(error: deadpool_postgres::PoolError) -> Self {
+        match error {
+            deadpool_postgres::PoolError::Backend(error) => {
+                // Whatever keeps a connection from being made, the caller can only try again.
+                Self::Unavailable(text_with_sources(&error))
+            }
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+fn has_io_source(error: &dyn std::error::Error) -> bool {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if inner.is::<std::io::Error>() {
+            return true;
+        }
+        source = inner.source();
+    }
+    false
+}
+
+/// tokio-postgres displays only the outermost layer ("error connecting to server"); the reason is beneath.
+fn text_with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}

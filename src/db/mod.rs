@@ -1,0 +1,22 @@
+//! The database, behind two doors.
+//!
+//! [`Door`] is the only way to a tenant's rows: it hands out [`TenantTransaction`]s. [`System`] is the second door, for
+//! what happens before there is a tenant (start-up checks, looking a caller up); it never touches tenant tables.
+//! Administration (migrations, tenants) connects by [`admin`] with a role of its own. Pool and client stay private to
+//! this module: clippy's `disallowed-methods` keeps everybody else out.
+
+pub mod admin;
+mod context;
+mod door;
+mod error;
+mod pool;
+mod system;
+
+pub use context::{Deadlines, TenantState, TenantStatus};
+pub use door::{Door, TenantTransaction};
+pub use error::DbError;
+pub use pool::{Pool, PoolOptions};
+pub use system::{ResolvedTenant, StartupError, System};
+
+/// A parameter of a statement, borrowed for the call.
+pub type Parameter<'a> = &'a (dyn tokio_postgres::types::ToSql + Sync);

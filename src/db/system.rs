@@ -1,0 +1,156 @@
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::{DbError, Parameter, Pool, TenantStatus};
+use crate::identity::TenantId;
+use crate::migrations::{self, MigrationError, Migrations, Pending};
+
+const ROLE_POWERS: &str = include_str!("../../sql/queries/system/role_powers.sql");
+const RESOLVE_TENANT: &str = include_str!("../../sql/queries/system/resolve_tenant.sql");
+const EMBEDDING_DIMENSIONS: &str =
+    include_str!("../../sql/queries/system/embedding_dimensions.sql");
+const REGISTER_EMBEDDING_MODEL: &str =
+    include_str!("../../sql/queries/system/register_embedding_model.sql");
+
+/// Why the schema could not be judged.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the sources speak for themselves")]
+pub enum StartupError {
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+}
+
+/// The second door: what the server asks before there is a tenant. It reads no tenant table; what it may learn of
+/// tenants comes from definer functions made for that.
+#[derive(Clone)]
+pub struct System {
+    pool: Pool,
+}
+
+/// A tenant as configuration or a credential names it.
+#[derive(Debug, Clone)]
+pub struct ResolvedTenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Its slug.
+    pub slug: String,
+    /// Whether it may call.
+    pub status: TenantStatus,
+}
+
+impl System {
+    /// The system door over the application role's pool.
+    #[must_use]
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// Why the connected role could see past row-level security, in words for the operator; empty if it could not.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] if the database cannot be reached.
+    pub async fn role_faults(&self) -> Result<Vec<String>, DbError> {
+        let row = self.query_one(ROLE_POWERS, &[]).await?;
+        let role: String = row.try_get("role_name")?;
+        let mut faults = Vec::new();
+        if row.try_get("is_superuser")? {
+            faults.push(format!(
+                "the role {role:?} is a superuser, whom row-level security does not bind"
+            ));
+        }
+        if row.try_get("bypasses_rls")? {
+            faults.push(format!("the role {role:?} has BYPASSRLS"));
+        }
+        let powerful: Vec<String> = row.try_get("powerful_memberships")?;
+        if !powerful.is_empty() {
+            faults.push(format!(
+                "the role {role:?} is a member of {}",
+                powerful.join(", ")
+            ));
+        }
+        let owned: Vec<String> = row.try_get("owned_tables")?;
+        if !owned.is_empty() {
+            faults.push(format!(
+                "the role {role:?} owns {}, and an owner can switch row-level security off",
+                owned.join(", ")
+            ));
+        }
+        Ok(faults)
+    }
+
+    /// How the schema stands against the migrations of this program.
+    ///
+    /// # Errors
+    /// [`StartupError`]: the database cannot be reached, or its schema is one that this program must not touch.
+    pub async fn pending_migrations(
+        &self,
+        migrations: &Migrations,
+    ) -> Result<Pending, StartupError> {
+        let connection = self.pool.connection().await?;
+        Ok(migrations::pending(&connection, migrations).await?)
+    }
+
+    /// Finds a tenant by slug or id.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn resolve_tenant(&self, name: &str) -> Result<Option<ResolvedTenant>, DbError> {
+        let rows = self.query(RESOLVE_TENANT, &[&name]).await?;
+        rows.first()
+            .map(|row| {
+                Ok(ResolvedTenant {
+                    id: TenantId::from(row.try_get::<_, Uuid>("id")?),
+                    slug: row.try_get("slug")?,
+                    status: TenantStatus::from_column(row.try_get("status")?),
+                })
+            })
+            .transpose()
+    }
+
+    /// Number of dimensions of the embeddings that this database was made for.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn embedding_dimensions(&self) -> Result<usize, DbError> {
+        let dimensions: i32 = self
+            .query_one(EMBEDDING_DIMENSIONS, &[])
+            .await?
+            .try_get("dimensions")?;
+        usize::try_from(dimensions)
+            .map_err(|_| DbError::Other("the embedding column has no dimension".to_owned()))
+    }
+
+    /// The id of an embedding model's name, registered if it is new.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn register_embedding_model(&self, name: &str) -> Result<i16, DbError> {
+        Ok(self
+            .query_one(REGISTER_EMBEDDING_MODEL, &[&name])
+            .await?
+            .try_get("id")?)
+    }
+
+    async fn query(
+        &self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, DbError> {
+        let connection = self.pool.connection().await?;
+        let statement = connection.prepare_cached(sql).await?;
+        Ok(connection.query(&statement, parameters).await?)
+    }
+
+    async fn query_one(
+        &self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Row, DbError> {
+        self.query(sql, parameters)
+            .await?
+            .pop()
+            .ok_or_else(|| DbError::Other("an empty answer".to_owned()))
+    }
+}

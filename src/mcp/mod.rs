@@ -1,0 +1,10 @@
+//! The face towards MCP clients: what is offered, and how calls and answers travel.
+
+mod manifest;
+pub mod schema;
+mod server;
+mod toolbox;
+
+pub use manifest::manifest;
+pub use server::Server;
+pub use toolbox::Toolbox;

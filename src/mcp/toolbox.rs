@@ -1,0 +1,148 @@
+use std::pin::Pin;
+use std::sync::Arc;
+
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool as Definition, ToolAnnotations};
+use serde_json::Value;
+
+use super::schema;
+use crate::call::{Calls, Client, Failure, Tool};
+use crate::identity::{Caller, Scope, Scopes};
+use crate::tools::{CostReport, EmbeddingSpace, HybridSearch, InsertDocument, RecordUsage};
+
+/// The tools on offer, in the order in which they are listed.
+pub struct Toolbox {
+    entries: Vec<Box<dyn Entry>>,
+}
+
+impl Toolbox {
+    /// All tools.
+    #[must_use]
+    pub fn new(space: &EmbeddingSpace) -> Self {
+        Self {
+            entries: vec![
+                registered(HybridSearch {
+                    space: space.clone(),
+                }),
+                registered(InsertDocument {
+                    space: space.clone(),
+                }),
+                registered(CostReport),
+                registered(RecordUsage),
+            ],
+        }
+    }
+
+    /// Definitions of the tools that these scopes allow.
+    #[must_use]
+    pub fn definitions(&self, scopes: &Scopes) -> Vec<Definition> {
+        let allowed = self
+            .entries
+            .iter()
+            .filter(|entry| scopes.allow(entry.scope()));
+        allowed.map(|entry| entry.definition().clone()).collect()
+    }
+
+    /// Each tool's name with the scope it needs.
+    pub fn scopes(&self) -> impl Iterator<Item = (&str, Scope)> {
+        self.entries
+            .iter()
+            .map(|entry| (entry.definition().name.as_ref(), entry.scope()))
+    }
+
+    /// Runs a tool by name; `None` if there is none of that name.
+    pub async fn call(
+        &self,
+        name: &str,
+        calls: &Calls,
+        caller: &Caller,
+        client: Client,
+        arguments: JsonObject,
+    ) -> Option<CallToolResult> {
+        let entry = self
+            .entries
+            .iter()
+            .find(|entry| entry.definition().name == name)?;
+        Some(entry.call(calls, caller, client, arguments).await)
+    }
+}
+
+/// A tool of any type.
+trait Entry: Send + Sync {
+    fn definition(&self) -> &Definition;
+    fn scope(&self) -> Scope;
+    fn call<'a>(
+        &'a self,
+        calls: &'a Calls,
+        caller: &'a Caller,
+        client: Client,
+        arguments: JsonObject,
+    ) -> Pin<Box<dyn Future<Output = CallToolResult> + Send + 'a>>;
+}
+
+struct Registered<T> {
+    tool: Arc<T>,
+    definition: Definition,
+}
+
+fn registered<T: Tool>(tool: T) -> Box<dyn Entry> {
+    let annotations = ToolAnnotations::with_title(T::TITLE)
+        .read_only(T::HINTS.read_only)
+        .destructive(T::HINTS.destructive)
+        .idempotent(T::HINTS.idempotent)
+        // Its world is the organisation's own documents.
+        .open_world(false);
+    let mut definition = Definition::new(
+        T::NAME,
+        T::DESCRIPTION,
+        Arc::new(schema::input_schema::<T::Input>()),
+    );
+    definition.title = Some(T::TITLE.to_owned());
+    definition.output_schema = Some(Arc::new(schema::output_schema::<T::Output>()));
+    definition.annotations = Some(annotations);
+    Box::new(Registered {
+        tool: Arc::new(tool),
+        definition,
+    })
+}
+
+impl<T: Tool> Entry for Registered<T> {
+    fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    fn scope(&self) -> Scope {
+        T::SCOPE
+    }
+
+    fn call<'a>(
+        &'a self,
+        calls: &'a Calls,
+        caller: &'a Caller,
+        client: Client,
+        arguments: JsonObject,
+    ) -> Pin<Box<dyn Future<Output = CallToolResult> + Send + 'a>> {
+        Box::pin(async move {
+            match calls.run(&self.tool, caller, client, arguments).await {
+                Ok(output) => answer(serde_json::to_value(output)),
+                Err(failure) => refusal(&failure),
+            }
+        })
+    }
+}
+
+fn answer(output: Result<Value, serde_json::Error>) -> CallToolResult {
+    match output {
+        Ok(value) => CallToolResult::structured(value),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            CallToolResult::error(vec![ContentBlock::text(
+                "internal: the answer could not be written as JSON.",
+            )])
+        }
+    }
+}
+
+/// A failure as a tool result that a model reads; without structured content, which clients check against the output schema.
+fn refusal(failure: &Failure) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(failure.to_string())])
+}

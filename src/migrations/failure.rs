@@ -1,0 +1,105 @@
+//! A statement of a migration that failed: which file, which line, and what the server said.
+
+use std::fmt;
+
+use tokio_postgres::error::{DbError, ErrorPosition};
+
+use super::script;
+
+/// What the server said about a migration's statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedStatement {
+    /// The migration's file.
+    pub file: String,
+    /// The line of the mistake, else of the statement's first word; none if it is not known.
+    pub line: Option<usize>,
+    /// The SQLSTATE.
+    pub sqlstate: String,
+    /// The server's message.
+    pub message: String,
+    /// The server's detail, hint and context, those that it gave.
+    pub notes: Vec<String>,
+    /// The version that the database is still at.
+    pub version: Option<i64>,
+}
+
+impl FailedStatement {
+    /// `completed` is how many statements of `sql` had ended before this one.
+    pub(super) fn new(
+        file: String,
+        sql: &str,
+        completed: usize,
+        version: Option<i64>,
+        error: &DbError,
+    ) -> Self {
+        let position = match error.position() {
+            Some(ErrorPosition::Original(position)) => line_of(sql, *position),
+            _ => None,
+        };
+        let note = |label: &str, text: Option<&str>| text.map(|text| format!("{label}: {text}"));
+        Self {
+            file,
+            line: position.or_else(|| line_of_statement(sql, completed)),
+            sqlstate: error.code().code().to_owned(),
+            message: error.message().to_owned(),
+            notes: [
+                note("detail", error.detail()),
+                note("hint", error.hint()),
+                note("context", error.where_()),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+            version,
+        }
+    }
+}
+
+impl std::error::Error for FailedStatement {}
+
+impl fmt::Display for FailedStatement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        write!(f, ": {} (SQLSTATE {}", self.message, self.sqlstate)?;
+        for note in &self.notes {
+            write!(f, "; {note}")?;
+        }
+        f.write_str("); the migration was rolled back, the database is still ")?;
+        match self.version {
+            Some(version) => write!(f, "at version {version}"),
+            None => f.write_str("before the first version"),
+        }
+    }
+}
+
+/// The line of a position as PostgreSQL counts: in characters, from 1.
+fn line_of(sql: &str, position: u32) -> Option<usize> {
+    let before = usize::try_from(position).ok()?.checked_sub(1)?;
+    // A position at the very end ("syntax error at end of input") is one past the last character.
+    let text = sql.chars().take(before);
+    (before <= sql.chars().count()).then(|| text.filter(|c| *c == '\n').count() + 1)
+}
+
+/// Failures while a statement runs carry no position: then the count of those that ended tells it.
+fn line_of_statement(sql: &str, completed: usize) -> Option<usize> {
+    let statements = script::statements(sql).ok()?;
+    Some(statements.get(completed)?.line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_counts_characters_and_may_be_one_past_the_end() {
+        let sql = "ä\nb\n";
+        for (position, line) in [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)] {
+            assert_eq!(line_of(sql, position), Some(line), "{position}");
+        }
+        assert_eq!(line_of(sql, 0), None);
+        assert_eq!(line_of(sql, 6), None);
+    }
+}

@@ -1,0 +1,43 @@
+//! Which documents may be found.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// A checked filter; an empty one lets every document pass.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Filter {
+    /// Exactly this source.
+    pub source: Option<String>,
+    /// Metadata that contains this JSON object (PostgreSQL's `@>`).
+    pub metadata: Option<Value>,
+    /// Created at or after this instant.
+    pub created_after: Option<Timestamp>,
+    /// Created before this instant.
+    pub created_before: Option<Timestamp>,
+    /// Written in this language (the code kept in `documents.language`).
+    pub language: Option<&'static str>,
+}
+
+impl Filter {
+    /// Whether every document passes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Reads an instant: RFC 3339 with an offset, or a date, which means its first moment in UTC.
+#[must_use]
+pub fn parse_instant(text: &str) -> Option<Timestamp> {
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Some(instant);
+    }
+    let date = text.parse::<jiff::civil::Date>().ok()?;
+    // A civil date also parses from the head of a date-time; only a plain date may go without an offset.
+    if text.len() > 10 {
+        return None;
+    }
+    date.to_zoned(jiff::tz::TimeZone::UTC)
+        .ok()
+        .map(|zoned| zoned.timestamp())
+}

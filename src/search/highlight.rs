@@ -1,0 +1,315 @@
+//! Fragments of a passage with the matched terms in bold.
+//!
+//! Two indexes match, so two ways lead to a mark. PostgreSQL's `ts_headline` knows which words of a
+//! Latin (or other alphabetic) script match after stemming, and wraps them in U+0002 and U+0003,
+//! which no text has reason to contain. Terms in Hangul, Han and Kana are runs of characters, which
+//! are looked for here.
+
+use std::collections::{HashMap, HashSet};
+
+use unicode_segmentation::UnicodeSegmentation;
+
+/// What `ts_headline` must put before a match (its option `StartSel`).
+pub const MARK_START: char = '\u{2}';
+/// What `ts_headline` must put after a match (its option `StopSel`).
+pub const MARK_END: char = '\u{3}';
+
+const MAX_FRAGMENTS: usize = 3;
+/// Characters of text in a fragment, without its marks and ellipses.
+const FRAGMENT_CHARACTERS: usize = 160;
+
+/// At most three fragments of the passage, of about 160 characters each, in order of position, with
+/// matches in `**…**` and an ellipsis where text is left out. Empty if nothing matches.
+///
+/// `marked` is the whole passage with its alphabetic matches between [`MARK_START`] and
+/// [`MARK_END`]; `bigrams` are the query's East Asian terms. Fragments are those with the most
+/// distinct matches that no other fragment shows. Runs of whitespace become one space and control
+/// characters are dropped, so that a fragment is one line.
+pub fn highlight(marked: &str, bigrams: &[String]) -> Vec<String> {
+    let mut passage = Passage::parse(marked);
+    passage.find_terms(bigrams);
+    let spans = passage.spans();
+    let mut fragments: Vec<Extent> = Vec::new();
+    let mut shown = HashSet::new();
+    let boundaries = if spans.is_empty() {
+        Vec::new()
+    } else {
+        passage.word_boundaries()
+    };
+    while fragments.len() < MAX_FRAGMENTS {
+        let Some(window) = best_window(&spans, &fragments, &shown) else {
+            break;
+        };
+        shown.extend(
+            spans[window.0..=window.1]
+                .iter()
+                .flat_map(|span| span.terms.iter().copied()),
+        );
+        let matches = Extent {
+            start: spans[window.0].extent.start,
+            end: spans[window.1].extent.end,
+        };
+        fragments.push(widen(matches, &fragments, &boundaries));
+    }
+    fragments.sort_unstable_by_key(|fragment| fragment.start);
+    fragments
+        .into_iter()
+        .map(|fragment| passage.render(fragment, &spans))
+        .collect()
+}
+
+/// A range of character positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Extent {
+    start: usize,
+    end: usize,
+}
+
+/// Touching matches, which are marked as one.
+struct Span {
+    extent: Extent,
+    terms: Vec<usize>,
+}
+
+/// The text without marks, and where which term matched.
+#[derive(Default)]
+struct Passage {
+    text: Vec<char>,
+    matches: Vec<(Extent, usize)>,
+    terms: HashMap<String, usize>,
+}
+
+impl Passage {
+    /// Takes the marks out. A start without an end, or an end without a start, marks nothing.
+    fn parse(marked: &str) -> Self {
+        let mut passage = Self::default();
+        let mut open = None;
+        for character in marked.chars() {
+            match character {
+                MARK_START => open = Some(passage.text.len()),
+                MARK_END => {
+                    let end = passage.text.len();
+                    if let Some(start) = open.take().filter(|start| *start < end) {
+                        let word: String = passage.text[start..end].iter().collect();
+                        passage.add(Extent { start, end }, word.to_lowercase());
+                    }
+                }
+                _ if character.is_whitespace() => {
+                    if passage.text.last().is_some_and(|last| *last != ' ') {
+                        passage.text.push(' ');
+                    }
+                }
+                _ if character.is_control() => {}
+                _ => passage.text.push(character),
+            }
+        }
+        passage
+    }
+
+    fn add(&mut self, extent: Extent, term: String) {
+        let next = self.terms.len();
+        let term = *self.terms.entry(term).or_insert(next);
+        self.matches.push((extent, term));
+    }
+
+    /// Finds every occurrence of each term, overlapping ones too: that is how bigrams cover a word.
+    fn find_terms(&mut self, terms: &[String]) {
+        let mut by_first: HashMap<char, Vec<Vec<char>>> = HashMap::new();
+        for term in terms.iter().collect::<HashSet<_>>() {
+            let characters: Vec<char> = term.chars().collect();
+            if let Some(first) = characters.first() {
+                by_first.entry(*first).or_default().push(characters);
+            }
+        }
+        for start in 0..self.text.len() {
+            let candidates = by_first.get(&self.text[start]);
+            for term in candidates.into_iter().flatten() {
+                if self.text[start..].starts_with(term) {
+                    let extent = Extent {
+                        start,
+                        end: start + term.len(),
+                    };
+                    self.add(extent, term.iter().collect());
+                }
+            }
+        }
+    }
+
+    /// Matches in order, those that overlap or touch made one, and long ones cut to a fragment's
+    /// length.
+    fn spans(&mut self) -> Vec<Span> {
+        self.matches
+            .sort_unstable_by_key(|(extent, _)| (extent.start, extent.end));
+        let mut spans: Vec<Span> = Vec::new();
+        for (extent, term) in &self.matches {
+            match spans.last_mut() {
+                Some(last)
+                    if extent.start <= last.extent.end
+                        && extent.end <= last.extent.start + FRAGMENT_CHARACTERS =>
+                {
+                    last.extent.end = last.extent.end.max(extent.end);
+                    last.terms.push(*term);
+                }
+                last => {
+                    let start = last.map_or(extent.start, |last| extent.start.max(last.extent.end));
+                    let end = extent.end.min(start + FRAGMENT_CHARACTERS);
+                    if start < end {
+                        spans.push(Span {
+                            extent: Extent { start, end },
+                            terms: vec![*term],
+                        });
+                    }
+                }
+            }
+        }
+        spans
+    }
+
+    /// Positions between words, from first to last (Unicode Standard Annex 29).
+    fn word_boundaries(&self) -> Vec<usize> {
+        let text: String = self.text.iter().collect();
+        let mut at = 0;
+        let mut boundaries = vec![0];
+        for word in text.split_word_bounds() {
+            at += word.chars().count();
+            boundaries.push(at);
+        }
+        boundaries
+    }
+
+    fn render(&self, fragment: Extent, spans: &[Span]) -> String {
+        let Extent { start, end } = self.trimmed(fragment);
+        let mut out = String::new();
+        if start > 0 {
+            out.push('…');
+        }
+        let mut marked_to = start;
+        let first = spans.partition_point(|span| span.extent.end <= start);
+        for span in spans[first..]
+            .iter()
+            .take_while(|span| span.extent.start < end)
+        {
+            let from = span.extent.start.max(start);
+            // A long run of matches is several spans: mark it as one.
+            if from == marked_to && out.ends_with("**") {
+                out.truncate(out.len() - 2);
+            } else {
+                out.extend(&self.text[marked_to..from]);
+                out.push_str("**");
+            }
+            marked_to = span.extent.end.min(end);
+            out.extend(&self.text[from..marked_to]);
+            out.push_str("**");
+        }
+        out.extend(&self.text[marked_to..end]);
+        if end < self.text.len() {
+            out.push('…');
+        }
+        out
+    }
+
+    fn trimmed(&self, Extent { mut start, mut end }: Extent) -> Extent {
+        while start < end && self.text[start] == ' ' {
+            start += 1;
+        }
+        while start < end && self.text[end - 1] == ' ' {
+            end -= 1;
+        }
+        Extent { start, end }
+    }
+}
+
+/// The spans, first and last, that fit in one fragment with the most distinct terms not yet shown,
+/// then the most distinct terms, then the earliest. Keeps clear of the fragments already chosen.
+fn best_window(spans: &[Span], taken: &[Extent], shown: &HashSet<usize>) -> Option<(usize, usize)> {
+    let free = |extent: Extent| {
+        taken
+            .iter()
+            .all(|t| extent.end <= t.start || t.end <= extent.start)
+    };
+    let mut best: Option<((usize, usize), (usize, usize))> = None;
+    let mut counts: HashMap<usize, usize> = HashMap::new();
+    let mut fresh = 0;
+    let mut last = 0;
+    for first in 0..spans.len() {
+        let start = spans[first].extent.start;
+        while let Some(span) = spans.get(last)
+            && (last <= first || span.extent.end <= start + FRAGMENT_CHARACTERS)
+            && free(Extent {
+                start,
+                end: span.extent.end,
+            })
+        {
+            for term in &span.terms {
+                let count = counts.entry(*term).or_default();
+                fresh += usize::from(*count == 0 && !shown.contains(term));
+                *count += 1;
+            }
+            last += 1;
+        }
+        if last == first {
+            // This span lies in a fragment already chosen.
+            last += 1;
+            continue;
+        }
+        let value = (fresh, counts.len());
+        if best.is_none_or(|(most, _)| value > most) {
+            best = Some((value, (first, last - 1)));
+        }
+        for term in &spans[first].terms {
+            if let Some(count) = counts.get_mut(term) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(term);
+                    fresh -= usize::from(!shown.contains(term));
+                }
+            }
+        }
+    }
+    best.map(|(_, window)| window)
+}
+
+/// Adds context on both sides up to a fragment's length, up to word boundaries, and not into the
+/// fragments already chosen.
+fn widen(matches: Extent, taken: &[Extent], boundaries: &[usize]) -> Extent {
+    let text_end = boundaries.last().copied().unwrap_or(matches.end);
+    let floor = taken
+        .iter()
+        .map(|t| t.end)
+        .filter(|end| *end <= matches.start)
+        .max()
+        .unwrap_or(0);
+    let ceiling = taken
+        .iter()
+        .map(|t| t.start)
+        .filter(|start| *start >= matches.end)
+        .min()
+        .unwrap_or(text_end);
+    let spare = FRAGMENT_CHARACTERS.saturating_sub(matches.end - matches.start);
+    // What one side has no use for goes to the other.
+    let after = (ceiling - matches.end).min(spare - spare / 2);
+    let before = (matches.start - floor).min(spare - after);
+    let after = (ceiling - matches.end).min(spare - before);
+    let limit = Extent {
+        start: matches.start - before,
+        end: matches.end + after,
+    };
+    // Where one word fills the whole side there is no boundary, and it is cut.
+    let next = boundaries.partition_point(|at| *at < limit.start);
+    let start = boundaries
+        .get(next)
+        .copied()
+        .filter(|at| *at <= matches.start);
+    let previous = boundaries.partition_point(|at| *at <= limit.end);
+    let end = boundaries
+        .get(previous.wrapping_sub(1))
+        .copied()
+        .filter(|at| *at >= matches.end);
+    Extent {
+        start: start.unwrap_or(limit.start),
+        end: end.unwrap_or(limit.end),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Hybrid search: BM25 over the tenant's own postings and cosine similarity over its own vectors, fused by Reciprocal
+//! Rank Fusion. Two round trips: both sides at once, then the passages of the winners.
+
+pub mod bm25;
+pub mod filter;
+pub mod fusion;
+pub mod highlight;
+mod lexical;
+mod mode;
+mod passages;
+mod vector;
+
+use std::collections::HashMap;
+
+use crate::db::{DbError, TenantTransaction};
+use crate::identity::TenantId;
+use bm25::{Parameters, Ranking};
+use filter::Filter;
+use fusion::{FusedDocument, Weights};
+
+pub use mode::{Mode, Ran};
+pub use passages::Passage;
+
+/// Documents a side contributes at most. Twenty would cost .17 of recall@100.
+pub const DEPTH: usize = 100;
+
+/// A checked search.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// Words to look for.
+    pub query: String,
+    /// Unit vector to compare with, and the model it is of.
+    pub embedding: Option<QueryEmbedding>,
+    /// Most documents to return.
+    pub limit: usize,
+    /// How much each side counts; not both 0.
+    pub weights: Weights,
+    /// Which documents may be found.
+    pub filter: Filter,
+    /// BM25's constants.
+    pub parameters: Parameters,
+}
+
+/// A query's vector.
+#[derive(Debug, Clone)]
+pub struct QueryEmbedding {
+    /// Unit length, of the database's dimensions.
+    pub vector: Vec<f32>,
+    /// Which vectors it may be compared with (`embedding_models.id`).
+    pub model_id: i16,
+}
+
+/// A document that was found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Where both sides put it.
+    pub place: FusedDocument,
+    /// The chunk shown, with its document.
+    pub passage: Passage,
+    /// Terms of the query that the shown chunk holds, with how often.
+    pub terms: Vec<(String, u32)>,
+    /// Fragments of the passage with the matched terms marked.
+    pub highlights: Vec<String>,
+}
+
+/// What a search found.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Best first.
+    pub found: Vec<Found>,
+    /// Which sides took part, and why if not both.
+    pub mode: Mode,
+    /// Distinct documents among the best [`DEPTH`] of both sides.
+    pub total_candidates: usize,
+    /// Documents that hold a term of the query and pass the filter.
+    pub bm25_matches: usize,
+    /// Documents with a vector that pass the filter.
+    pub vector_matches: usize,
+}
+
+/// Runs a search in the tenant's transaction.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn run(
+    transaction: &TenantTransaction,
+    tenant_id: TenantId,
+    search: &Search,
+) -> Result<Outcome, DbError> {
+    let (lexical, nearest) = tokio::try_join!(
+        lexical::postings(transaction, tenant_id, search),
+        vector::nearest(transaction, tenant_id, search),
+    )?;
+    let ranking = match &lexical {
+        Some(side) => bm25::rank(side.statistics, search.parameters, &side.terms, DEPTH),
+        None => Ranking::default(),
+    };
+    let mode = Mode::of(
+        search,
+        lexical.as_ref().map(|side| side.terms.len()),
+        nearest.as_ref().map(|side| side.documents.len()),
+    );
+    let nearest = nearest.unwrap_or_default();
+    let fused = fusion::fuse(&ranking.documents, &nearest.documents, search.weights);
+    let winners = &fused.documents[..fused.documents.len().min(search.limit)];
+
+    let terms = lexical.map(|side| side.terms).unwrap_or_default();
+    let names: Vec<&str> = terms.iter().map(|term| term.term.as_str()).collect();
+    let chunk_nos: Vec<i32> = winners.iter().map(|winner| winner.chunk_no).collect();
+    let mut passages: HashMap<i32, Passage> =
+        passages::fetch(transaction, tenant_id, &chunk_nos, &names)
+            .await?
+            .into_iter()
+            .map(|passage| (passage.chunk_no, passage))
+            .collect();
+    let found = winners.iter().filter_map(|place| {
+        let passage = passages.remove(&place.chunk_no)?;
+        let held = lexical::held_terms(&terms, place.chunk_no);
+        let grams: Vec<String> = held
+            .iter()
+            .map(|(term, _)| term.clone())
+            .filter(|term| lexical::is_bigram(term))
+            .collect();
+        let highlights = passage
+            .marked
+            .as_deref()
+            .map(|marked| highlight::highlight(marked, &grams))
+            .unwrap_or_default();
+        Some(Found {
+            place: place.clone(),
+            passage,
+            terms: held,
+            highlights,
+        })
+    });
+    Ok(Outcome {
+        found: found.collect(),
+        mode,
+        total_candidates: fused.total_candidates,
+        bm25_matches: ranking.matching_documents,
+        vector_matches: nearest.matching_documents,
+    })
+}

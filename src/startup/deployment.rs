@@ -1,0 +1,185 @@
+use std::path::PathBuf;
+
+use tokio_postgres::Config;
+
+use crate::configuration::{Database, DatabaseSettings};
+use crate::db::{DbError, admin};
+use crate::embedded::{self, EmbeddedError, EmbeddedServer, Options, Progress};
+use crate::migrations::{InvalidFiles, MigrationError, Migrations, RunOptions, Runner};
+
+/// Database of the embedded server that `serve` uses.
+const DATABASE: &str = "bailiwick";
+
+/// A PostgreSQL server that is there, with the ways to connect to one of its databases.
+pub struct Deployment {
+    embedded: Option<EmbeddedServer>,
+    app: Option<Config>,
+    admin: Option<Config>,
+    embedding_dimensions: Option<u16>,
+}
+
+/// Why the database could not be made ready. The display says what to do.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum DeploymentError {
+    #[error("{}", embedded::explain(.0))]
+    Embedded(#[from] EmbeddedError),
+    #[error("{0}")]
+    Db(#[from] DbError),
+    #[error("{0}")]
+    Migration(#[from] MigrationError),
+    #[error("{0}")]
+    Files(#[from] InvalidFiles),
+    #[error(
+        "this needs an administrator's connection: set BAILIWICK_ADMIN_DATABASE_URL to the database as its owner or a superuser"
+    )]
+    NoAdmin,
+    #[error(
+        "this needs the application's connection: set BAILIWICK_DATABASE_URL to the database as the role bailiwick_app"
+    )]
+    NoApp,
+}
+
+impl Deployment {
+    /// Finds the server that the settings name, or starts our own and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`DeploymentError`].
+    pub async fn open(settings: &DatabaseSettings) -> Result<Self, DeploymentError> {
+        let deployment = Self::attach(settings).await?;
+        if let Some(server) = &deployment.embedded {
+            deployment.create_database(server, DATABASE).await?;
+            deployment.migrate().await?;
+        }
+        Ok(deployment)
+    }
+
+    /// Like [`open`](Self::open), but for a database of that name, made if it is absent: apart from the one that is served.
+    ///
+    /// # Errors
+    /// [`DeploymentError`].
+    pub async fn open_apart(
+        settings: &DatabaseSettings,
+        database: &str,
+    ) -> Result<Self, DeploymentError> {
+        let mut deployment = Self::attach(settings).await?;
+        if let Some(server) = &deployment.embedded {
+            deployment.app = Some(server.config("bailiwick_app", database));
+            deployment.admin = Some(server.config("postgres", database));
+            deployment.create_database(server, database).await?;
+            deployment.migrate().await?;
+        }
+        Ok(deployment)
+    }
+
+    async fn attach(settings: &DatabaseSettings) -> Result<Self, DeploymentError> {
+        let embedding_dimensions = settings.embedding_dimensions;
+        match &settings.database {
+            Database::External(external) => Ok(Self {
+                embedded: None,
+                app: external.app.clone(),
+                admin: external.admin.clone(),
+                embedding_dimensions,
+            }),
+            Database::Embedded { data_dir, pg_bin } => {
+                let data_dir = match data_dir {
+                    Some(dir) => dir.clone(),
+                    None => embedded::default_data_dir()?,
+                };
+                let mut options = Options::new(data_dir);
+                options.pg_bin.clone_from(pg_bin);
+                options.keeper = keeper();
+                options.progress = Progress::stderr();
+                let server = EmbeddedServer::start(options).await?;
+                Ok(Self {
+                    app: Some(server.config("bailiwick_app", DATABASE)),
+                    admin: Some(server.config("postgres", DATABASE)),
+                    embedded: Some(server),
+                    embedding_dimensions,
+                })
+            }
+        }
+    }
+
+    /// Whether this is our own server.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// How the application connects.
+    ///
+    /// # Errors
+    /// [`DeploymentError::NoApp`].
+    pub fn app(&self) -> Result<&Config, DeploymentError> {
+        self.app.as_ref().ok_or(DeploymentError::NoApp)
+    }
+
+    /// How an administrator connects.
+    ///
+    /// # Errors
+    /// [`DeploymentError::NoAdmin`].
+    pub fn admin(&self) -> Result<&Config, DeploymentError> {
+        self.admin.as_ref().ok_or(DeploymentError::NoAdmin)
+    }
+
+    /// How to run migrations here.
+    #[must_use]
+    pub fn run_options(&self) -> RunOptions {
+        RunOptions {
+            embedding_dimensions: self.embedding_dimensions,
+            ..RunOptions::default()
+        }
+    }
+
+    /// Brings the schema up to date and makes the coming months' partitions.
+    ///
+    /// # Errors
+    /// [`DeploymentError`].
+    pub async fn migrate(&self) -> Result<(), DeploymentError> {
+        let migrations = Migrations::embedded()?;
+        let mut client = admin::connect(self.admin()?).await?;
+        Runner::new(&migrations, self.run_options())
+            .up(&mut client, None, |_| ())
+            .await?;
+        admin::maintain_partitions(&client).await?;
+        Ok(())
+    }
+
+    /// Drops a database of our own server.
+    ///
+    /// # Errors
+    /// [`DeploymentError`].
+    pub async fn drop_database(&self, database: &str) -> Result<(), DeploymentError> {
+        if let Some(server) = &self.embedded {
+            let client = admin::connect(&server.config("postgres", "postgres")).await?;
+            admin::drop_database(&client, database).await?;
+        }
+        Ok(())
+    }
+
+    async fn create_database(
+        &self,
+        server: &EmbeddedServer,
+        database: &str,
+    ) -> Result<(), DeploymentError> {
+        let client = admin::connect(&server.config("postgres", "postgres")).await?;
+        admin::create_database(&client, database).await?;
+        Ok(())
+    }
+}
+
+/// The program that stops an idle server: ourselves, when we are the `bailiwick` binary, else the binary beside us.
+/// Without one the last participant stops the server as it leaves.
+fn keeper() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let name = format!("bailiwick{}", std::env::consts::EXE_SUFFIX);
+    if own.file_name()?.to_str() == Some(name.as_str()) {
+        return Some(own);
+    }
+    // Examples and tests lie a folder below the binary of the same build.
+    let folder = own.parent()?;
+    [folder.join(&name), folder.parent()?.join(&name)]
+        .into_iter()
+        .find(|path| path.is_file())
+}

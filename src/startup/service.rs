@@ -1,0 +1,138 @@
+use std::sync::Arc;
+
+use super::{Deployment, DeploymentError};
+use crate::call::{CallOptions, Calls};
+use crate::configuration::{DatabaseSettings, IdentitySettings};
+use crate::db::{DbError, Deadlines, Door, Pool, PoolOptions, StartupError, System, TenantStatus};
+use crate::identity::Caller;
+use crate::mcp::{Server, Toolbox};
+use crate::migrations::{InvalidFiles, Migrations, Pending};
+use crate::tools::EmbeddingSpace;
+
+/// The tenant that is served on our own database unless another is named.
+const DEFAULT_TENANT: &str = "demo";
+
+/// Tools on a database that was found fit to serve.
+pub struct Service {
+    toolbox: Arc<Toolbox>,
+    calls: Calls,
+    system: System,
+    pool: Pool,
+}
+
+/// Why the service does not start. The display says what to do.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum ServiceError {
+    #[error(transparent)]
+    Deployment(#[from] DeploymentError),
+    #[error("{0}")]
+    Db(#[from] DbError),
+    #[error("{0}")]
+    Startup(#[from] StartupError),
+    #[error("{0}")]
+    Files(#[from] InvalidFiles),
+    #[error(
+        "refusing to serve: {faults}.\nRow-level security would not keep tenants apart. Connect as the role bailiwick_app \
+         that `bailiwick migrate up` makes: set its password (ALTER ROLE bailiwick_app PASSWORD '…') and put it into BAILIWICK_DATABASE_URL."
+    )]
+    PowerfulRole { faults: String },
+    #[error(
+        "the database has no bailiwick schema, or not one that this role may see.\nRun `bailiwick migrate up` with BAILIWICK_ADMIN_DATABASE_URL, and connect as bailiwick_app."
+    )]
+    NotInitialised,
+    #[error(
+        "the database's schema is older than this program.\nRun `bailiwick migrate up` with BAILIWICK_ADMIN_DATABASE_URL."
+    )]
+    Behind,
+    #[error(
+        "no tenant was named.\nSet BAILIWICK_TENANT (or --tenant) to the slug or id of the tenant to serve."
+    )]
+    NoTenant,
+    #[error(
+        "there is no active tenant {0:?}.\nSet BAILIWICK_TENANT to the slug or id of a tenant that is active."
+    )]
+    UnknownTenant(String),
+}
+
+impl Service {
+    /// Checks that the database is fit (the role is bound by row-level security, the schema is ours and current) and
+    /// builds the tools on it.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub async fn start(
+        deployment: &Deployment,
+        settings: &DatabaseSettings,
+    ) -> Result<Self, ServiceError> {
+        let pool = Pool::new(deployment.app()?.clone(), &PoolOptions::default())?;
+        let system = System::new(pool.clone());
+        let faults = system.role_faults().await?;
+        if !faults.is_empty() {
+            return Err(ServiceError::PowerfulRole {
+                faults: faults.join("; "),
+            });
+        }
+        match system.pending_migrations(&Migrations::embedded()?).await? {
+            Pending::NotInitialised => return Err(ServiceError::NotInitialised),
+            Pending::Behind { .. } => return Err(ServiceError::Behind),
+            Pending::UpToDate { .. } => {}
+        }
+        let space = EmbeddingSpace {
+            dimensions: system.embedding_dimensions().await?,
+            model_id: system
+                .register_embedding_model(&settings.embedding_model)
+                .await?,
+            model_name: settings.embedding_model.clone(),
+        };
+        let calls = Calls::new(
+            Door::new(pool.clone(), Deadlines::default()),
+            CallOptions::default(),
+        );
+        Ok(Self {
+            toolbox: Arc::new(Toolbox::new(&space)),
+            calls,
+            system,
+            pool,
+        })
+    }
+
+    /// The caller of a stdio server: the configured user of the configured tenant.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoTenant`] or [`ServiceError::UnknownTenant`].
+    pub async fn caller(
+        &self,
+        deployment: &Deployment,
+        identity: &IdentitySettings,
+    ) -> Result<Caller, ServiceError> {
+        let name = match &identity.tenant {
+            Some(name) => name.as_str(),
+            None if deployment.is_embedded() => DEFAULT_TENANT,
+            None => return Err(ServiceError::NoTenant),
+        };
+        let tenant = self
+            .system
+            .resolve_tenant(name)
+            .await?
+            .filter(|tenant| tenant.status == TenantStatus::Active);
+        let tenant = tenant.ok_or_else(|| ServiceError::UnknownTenant(name.to_owned()))?;
+        tracing::info!(tenant = %tenant.slug, user = %identity.user_id, scopes = %identity.scopes, "serving");
+        Ok(Caller {
+            tenant_id: tenant.id,
+            user_id: identity.user_id.clone(),
+            scopes: identity.scopes.clone(),
+        })
+    }
+
+    /// An MCP server that runs every call as this caller.
+    #[must_use]
+    pub fn server(&self, caller: Caller) -> Server {
+        Server::new(Arc::clone(&self.toolbox), self.calls.clone(), caller)
+    }
+
+    /// Closes the connections.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+}
