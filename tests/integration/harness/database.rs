@@ -1,0 +1,214 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bailiwick::db::admin;
+use bailiwick::identity::TenantId;
+use bailiwick::migrations::{Migrations, RunOptions, Runner};
+use sha2::{Digest, Sha256};
+use tokio_postgres::{Client, Config};
+use uuid::Uuid;
+
+use super::server;
+
+/// Dimensions of the tests' embeddings: small, so that a test can write a vector by hand.
+pub const DIMENSIONS: u16 = 4;
+
+/// A database of one test, copied from the migrated template; dropped with the value.
+pub struct TestDatabase {
+    name: String,
+    app: Config,
+    admin: Config,
+}
+
+/// A tenant of a test.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    pub id: TenantId,
+    pub slug: &'static str,
+}
+
+impl TestDatabase {
+    pub async fn create() -> Self {
+        static SERIAL: AtomicU32 = AtomicU32::new(0);
+        let server = server().await;
+        let postgres = admin::connect(&server.config("postgres", "postgres"))
+            .await
+            .unwrap();
+        let template = template(&postgres).await;
+        let name = format!(
+            "t_{}_{}",
+            std::process::id(),
+            SERIAL.fetch_add(1, Ordering::Relaxed)
+        );
+        admin::drop_database(&postgres, &name).await.unwrap();
+        postgres
+            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
+            .await
+            .unwrap();
+        // Privileges of a database are not copied with it.
+        postgres
+            .batch_execute(&format!(
+                "REVOKE CREATE, TEMPORARY ON DATABASE {name} FROM PUBLIC; GRANT TEMPORARY ON DATABASE {name} TO bailiwick_statistics"
+            ))
+            .await
+            .unwrap();
+        Self {
+            app: server.config("bailiwick_app", &name),
+            admin: server.config("postgres", &name),
+            name,
+        }
+    }
+
+    /// How the application connects.
+    pub fn app(&self) -> &Config {
+        &self.app
+    }
+
+    /// How a superuser connects.
+    pub fn admin(&self) -> &Config {
+        &self.admin
+    }
+
+    /// A URL for a process: as that role.
+    pub async fn url(&self, role: &str) -> String {
+        let socket_dir = server()
+            .await
+            .socket_dir()
+            .display()
+            .to_string()
+            .replace('/', "%2F");
+        format!(
+            "postgresql://{role}@{socket_dir}:{}/{}",
+            server().await.port(),
+            self.name
+        )
+    }
+
+    /// A connection as the application role, without context.
+    pub async fn connect_app(&self) -> Client {
+        admin::connect(&self.app).await.unwrap()
+    }
+
+    /// A connection as superuser: to arrange and to look behind the curtain.
+    pub async fn connect_admin(&self) -> Client {
+        admin::connect(&self.admin).await.unwrap()
+    }
+
+    /// One of the two demo tenants.
+    pub async fn tenant(&self, slug: &'static str) -> Tenant {
+        let row = self
+            .connect_admin()
+            .await
+            .query_one("SELECT id FROM tenants WHERE slug = $1", &[&slug])
+            .await
+            .unwrap();
+        Tenant {
+            id: TenantId::from(row.get::<_, Uuid>(0)),
+            slug,
+        }
+    }
+
+    /// One value that a superuser reads.
+    pub async fn value<T: for<'a> tokio_postgres::types::FromSql<'a>>(&self, sql: &str) -> T {
+        self.connect_admin()
+            .await
+            .query_one(sql, &[])
+            .await
+            .unwrap()
+            .get(0)
+    }
+
+    /// Statements of a superuser.
+    pub async fn execute(&self, sql: &str) {
+        self.connect_admin().await.batch_execute(sql).await.unwrap();
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let name = self.name.clone();
+        // A runtime of its own: the test's may be shutting down.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .ok()?;
+            runtime.block_on(async {
+                let postgres = admin::connect(&server().await.config("postgres", "postgres"))
+                    .await
+                    .ok()?;
+                admin::drop_database(&postgres, &name).await.ok()
+            })
+        });
+        let _ = dropped.join();
+    }
+}
+
+/// The migrated template, named after the migrations' content so that an edited migration makes a new one.
+async fn template(postgres: &Client) -> String {
+    let migrations = Migrations::embedded().unwrap();
+    let digest = migrations.iter().fold(Sha256::new(), |hash, migration| {
+        hash.chain_update(migration.checksum())
+    });
+    let name: String = digest
+        .finalize()
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let name = format!("template_{name}");
+    // Other test processes may want it at the same instant.
+    postgres
+        .execute(
+            "SELECT pg_advisory_lock(hashtext('bailiwick test template'))",
+            &[],
+        )
+        .await
+        .unwrap();
+    let ready = postgres
+        .query(
+            "SELECT FROM pg_database WHERE datname = $1 AND datistemplate",
+            &[&name],
+        )
+        .await
+        .unwrap();
+    if ready.is_empty() {
+        admin::drop_database(postgres, &name).await.unwrap();
+        admin::create_database(postgres, &name).await.unwrap();
+        let mut client = admin::connect(&server().await.config("postgres", &name))
+            .await
+            .unwrap();
+        let options = RunOptions {
+            embedding_dimensions: Some(DIMENSIONS),
+            ..RunOptions::default()
+        };
+        Runner::new(&migrations, options)
+            .up(&mut client, None, |_| ())
+            .await
+            .unwrap();
+        drop(client);
+        // Connections to a template keep it from being copied.
+        while postgres
+            .query("SELECT FROM pg_stat_activity WHERE datname = $1", &[&name])
+            .await
+            .unwrap()
+            .len()
+            > 0
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        postgres
+            .batch_execute(&format!(
+                "ALTER DATABASE {name} IS_TEMPLATE true ALLOW_CONNECTIONS false"
+            ))
+            .await
+            .unwrap();
+    }
+    postgres
+        .execute(
+            "SELECT pg_advisory_unlock(hashtext('bailiwick test template'))",
+            &[],
+        )
+        .await
+        .unwrap();
+    name
+}

@@ -1,0 +1,11 @@
+//! What the tests stand on: the embedded PostgreSQL, a fresh database a test, tenants, and MCP clients.
+
+mod client;
+mod database;
+mod process;
+mod server;
+
+pub use client::{Session, error_text, structured};
+pub use database::{Tenant, TestDatabase};
+pub use process::Process;
+pub use server::{data_dir, server};
