@@ -31,14 +31,11 @@ impl Outcome {
     /// How a failure of that code counts.
     pub(super) const fn of(code: FailureCode) -> Self {
         match code {
-            FailureCode::Forbidden | FailureCode::QuotaExceeded | FailureCode::BudgetExceeded => {
-                Self::Denied
-            }
+            FailureCode::Forbidden | FailureCode::QuotaExceeded | FailureCode::BudgetExceeded => Self::Denied,
             FailureCode::Timeout => Self::Timeout,
-            FailureCode::InvalidInput
-            | FailureCode::NotFound
-            | FailureCode::Unavailable
-            | FailureCode::Internal => Self::Error,
+            FailureCode::InvalidInput | FailureCode::NotFound | FailureCode::Unavailable | FailureCode::Internal => {
+                Self::Error
+            }
         }
     }
 }
@@ -57,10 +54,7 @@ pub(super) struct AuditRow<'a> {
 }
 
 /// Writes the row as the transaction's last statement and commits.
-pub(super) async fn complete(
-    transaction: TenantTransaction,
-    row: &AuditRow<'_>,
-) -> Result<(), DbError> {
+pub(super) async fn complete(transaction: TenantTransaction, row: &AuditRow<'_>) -> Result<(), DbError> {
     let details = Value::Object(row.details.clone());
     let outcome = row.outcome.name();
     // Intents, which close over a call that spends or changes, come with the fence; so does the caller's address with HTTP.
@@ -88,10 +82,6 @@ pub(super) async fn complete(
 }
 
 /// Writes the row of a call that failed, on a transaction of its own.
-pub(super) async fn record(
-    door: &Door,
-    caller: &Caller,
-    row: &AuditRow<'_>,
-) -> Result<(), DbError> {
+pub(super) async fn record(door: &Door, caller: &Caller, row: &AuditRow<'_>) -> Result<(), DbError> {
     complete(door.open(caller).await?, row).await
 }

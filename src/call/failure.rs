@@ -101,27 +101,16 @@ impl Failure {
     #[must_use]
     pub fn from_db(error: &DbError, call_id: Uuid) -> Self {
         match error {
-            DbError::QuotaReached { message, hint } => {
-                Self::QuotaExceeded(format!("{message}. {hint}"))
-            }
+            DbError::QuotaReached { message, hint } => Self::QuotaExceeded(format!("{message}. {hint}")),
             DbError::Unavailable(_) => {
                 tracing::warn!(%call_id, %error, "the database is not available to a call");
-                Self::Unavailable {
-                    reason: "the database cannot be reached or is overloaded.",
-                    retry_after_s: 2,
-                }
+                Self::Unavailable { reason: "the database cannot be reached or is overloaded.", retry_after_s: 2 }
             }
             DbError::TimedOut(_) => {
                 tracing::warn!(%call_id, %error, "the database stopped a call's statement");
-                Self::Unavailable {
-                    reason: "the database took too long.",
-                    retry_after_s: 2,
-                }
+                Self::Unavailable { reason: "the database took too long.", retry_after_s: 2 }
             }
-            DbError::RefusedValue(_)
-            | DbError::Forbidden(_)
-            | DbError::TransactionFailed
-            | DbError::Other(_) => {
+            DbError::RefusedValue(_) | DbError::Forbidden(_) | DbError::TransactionFailed | DbError::Other(_) => {
                 tracing::error!(%call_id, %error, "a call failed");
                 Self::Internal { call_id }
             }

@@ -18,9 +18,7 @@ pub struct CallOptions {
 
 impl Default for CallOptions {
     fn default() -> Self {
-        Self {
-            deadline: Duration::from_secs(10),
-        }
+        Self { deadline: Duration::from_secs(10) }
     }
 }
 
@@ -71,10 +69,7 @@ impl Calls {
         let record = Record::new(T::ACTION.name(), T::NAME, client);
         let call_id = record.call_id;
         let (calls, tool, caller) = (self.clone(), Arc::clone(tool), caller.clone());
-        let task =
-            tokio::spawn(
-                async move { calls.run_to_end(&*tool, &caller, &record, arguments).await },
-            );
+        let task = tokio::spawn(async move { calls.run_to_end(&*tool, &caller, &record, arguments).await });
         match task.await {
             Ok(result) => result,
             Err(_) => Err(Failure::Internal { call_id }),
@@ -89,8 +84,7 @@ impl Calls {
         arguments: Map<String, Value>,
     ) -> Result<T::Output, Failure> {
         let mut details = Map::new();
-        let work =
-            std::panic::AssertUnwindSafe(self.work(tool, caller, record, arguments, &mut details));
+        let work = std::panic::AssertUnwindSafe(self.work(tool, caller, record, arguments, &mut details));
         let guarded = futures_util::FutureExt::catch_unwind(work);
         let (failure, outcome) = match tokio::time::timeout(self.options.deadline, guarded).await {
             Ok(Ok(Ok(output))) => return Ok(output),
@@ -99,21 +93,10 @@ impl Calls {
                 (failure, outcome)
             }
             // The panic hook has already told the log what and where.
-            Ok(Err(_panic)) => (
-                Failure::Internal {
-                    call_id: record.call_id,
-                },
-                Outcome::Panic,
-            ),
-            Err(_elapsed) => (
-                Failure::Timeout {
-                    limit_s: self.options.deadline.as_secs(),
-                },
-                Outcome::Timeout,
-            ),
+            Ok(Err(_panic)) => (Failure::Internal { call_id: record.call_id }, Outcome::Panic),
+            Err(_elapsed) => (Failure::Timeout { limit_s: self.options.deadline.as_secs() }, Outcome::Timeout),
         };
-        self.record_failure(caller, record, details, &failure, outcome)
-            .await
+        self.record_failure(caller, record, details, &failure, outcome).await
     }
 
     /// Everything up to the commit of a successful call.
@@ -138,12 +121,7 @@ impl Calls {
 
         let failed = |error| Failure::from_db(&error, record.call_id);
         let transaction = self.door.open(caller).await.map_err(failed)?;
-        let call = Call {
-            id: record.call_id,
-            caller,
-            started: record.started,
-            transaction: &transaction,
-        };
+        let call = Call { id: record.call_id, caller, started: record.started, transaction: &transaction };
         let result = tool.run(&call, &request).await;
         let answer = match (result, status_of(&transaction).await) {
             (Ok(answer), Ok(TenantStatus::Active)) => answer,
@@ -161,17 +139,10 @@ impl Calls {
                 return Err(failed(failure));
             }
         };
-        let Answer {
-            output,
-            resource_id,
-            details: found,
-        } = answer;
+        let Answer { output, resource_id, details: found } = answer;
         let mut whole = details.clone();
         whole.extend(found);
-        let row = AuditRow {
-            resource_id,
-            ..record.row(whole, Outcome::Ok, None)
-        };
+        let row = AuditRow { resource_id, ..record.row(whole, Outcome::Ok, None) };
         audit::complete(transaction, &row).await.map_err(failed)?;
         Ok(output)
     }
@@ -205,21 +176,10 @@ impl Calls {
 
 impl Record {
     fn new(action: &'static str, tool: &str, client: Client) -> Self {
-        Self {
-            call_id: Uuid::now_v7(),
-            action,
-            resource: format!("tools/{tool}"),
-            client,
-            started: Instant::now(),
-        }
+        Self { call_id: Uuid::now_v7(), action, resource: format!("tools/{tool}"), client, started: Instant::now() }
     }
 
-    fn row<'a>(
-        &'a self,
-        details: Map<String, Value>,
-        outcome: Outcome,
-        error: Option<&'a str>,
-    ) -> AuditRow<'a> {
+    fn row<'a>(&'a self, details: Map<String, Value>, outcome: Outcome, error: Option<&'a str>) -> AuditRow<'a> {
         AuditRow {
             call_id: self.call_id,
             action: self.action,
@@ -234,17 +194,13 @@ impl Record {
     }
 }
 
-async fn status_of(
-    transaction: &crate::db::TenantTransaction,
-) -> Result<TenantStatus, crate::db::DbError> {
+async fn status_of(transaction: &crate::db::TenantTransaction) -> Result<TenantStatus, crate::db::DbError> {
     transaction.tenant().await.map(|tenant| tenant.status)
 }
 
 fn refused(status: TenantStatus) -> Failure {
     Failure::Forbidden(match status {
-        TenantStatus::Suspended => {
-            "your tenant is suspended; its operator can activate it again.".to_owned()
-        }
+        TenantStatus::Suspended => "your tenant is suspended; its operator can activate it again.".to_owned(),
         _ => "your tenant does not exist any more.".to_owned(),
     })
 }
@@ -253,11 +209,7 @@ fn refused(status: TenantStatus) -> Failure {
 fn parse<T: Tool>(arguments: Map<String, Value>) -> Result<T::Input, Problems> {
     serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
         let path = error.path().to_string();
-        let field = if path == "." {
-            "arguments".to_owned()
-        } else {
-            path
-        };
+        let field = if path == "." { "arguments".to_owned() } else { path };
         Problems::one(field, format_args!("does not fit: {}", error.inner()))
     })
 }

@@ -3,9 +3,7 @@ use clap::Subcommand;
 use super::{CommandError, Style};
 use crate::configuration::{DatabaseArguments, DatabaseSettings};
 use crate::db::admin;
-use crate::migrations::{
-    self, Applied, Checksum, EntryState, Migrations, Progress, Runner, Status,
-};
+use crate::migrations::{self, Applied, Checksum, EntryState, Migrations, Progress, Runner, Status};
 use crate::startup::Deployment;
 
 /// What to do with the schema.
@@ -30,10 +28,7 @@ pub(super) enum MigrateCommand {
 }
 
 /// Runs a migrate command as the database's administrator.
-pub(super) async fn run(
-    database: &DatabaseArguments,
-    command: &MigrateCommand,
-) -> Result<(), CommandError> {
+pub(super) async fn run(database: &DatabaseArguments, command: &MigrateCommand) -> Result<(), CommandError> {
     let settings = DatabaseSettings::resolve(database)?;
     let deployment = Deployment::open(&settings).await?;
     let migrations = Migrations::embedded()?;
@@ -45,13 +40,10 @@ pub(super) async fn run(
             admin::maintain_partitions(&client).await?;
             summarise(&done, "the schema is up to date");
         }
-        MigrateCommand::Down { steps } => summarise(
-            &runner.down(&mut client, *steps, tell).await?,
-            "nothing to take back",
-        ),
-        MigrateCommand::Status { json } => {
-            print_status(&migrations::status(&client, &migrations).await?, *json)?
+        MigrateCommand::Down { steps } => {
+            summarise(&runner.down(&mut client, *steps, tell).await?, "nothing to take back");
         }
+        MigrateCommand::Status { json } => print_status(&migrations::status(&client, &migrations).await?, *json)?,
     }
     Ok(())
 }
@@ -68,12 +60,7 @@ fn tell(progress: Progress<'_>) {
 fn summarise(done: &[Applied], none: &str) {
     match done {
         [] => println!("{none}"),
-        [.., last] => println!(
-            "{} migrations run, the last was {:06}_{}",
-            done.len(),
-            last.version,
-            last.name
-        ),
+        [.., last] => println!("{} migrations run, the last was {:06}_{}", done.len(), last.version, last.name),
     }
 }
 
@@ -87,10 +74,7 @@ fn print_status(status: &Status, json: bool) -> Result<(), CommandError> {
     for entry in &status.entries {
         let (state, when, checksum) = match &entry.state {
             EntryState::Pending => ("pending", String::new(), ""),
-            EntryState::Applied {
-                applied_at,
-                checksum,
-            } => (
+            EntryState::Applied { applied_at, checksum } => (
                 "applied",
                 applied_at.map_or_else(|| "by another tool".to_owned(), |at| at.to_string()),
                 match checksum {
@@ -113,10 +97,7 @@ fn print_status(status: &Status, json: bool) -> Result<(), CommandError> {
         println!("The current version is dirty: a migration tool failed in the middle of it.");
     }
     for unknown in &status.unknown {
-        println!(
-            "The database also has migration {:06}, which this program does not know.",
-            unknown.version
-        );
+        println!("The database also has migration {:06}, which this program does not know.", unknown.version);
     }
     Ok(())
 }

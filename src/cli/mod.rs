@@ -25,12 +25,7 @@ type CommandError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// Without a command it serves MCP over stdio, as its clients expect: `bailiwick` is `bailiwick serve`.
 #[derive(Debug, Parser)]
-#[command(
-    name = "bailiwick",
-    version,
-    propagate_version = true,
-    max_term_width = 110
-)]
+#[command(name = "bailiwick", version, propagate_version = true, max_term_width = 110)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -56,9 +51,7 @@ enum Command {
     #[command(after_help = "Example:\n  BAILIWICK_TENANT=demo bailiwick serve")]
     Serve(IdentityArguments),
     /// Show the main job: two tenants, real MCP calls, a budget report and the audit trail
-    #[command(
-        after_help = "Examples:\n  bailiwick demo\n  bailiwick demo --json\n  bailiwick demo --keep"
-    )]
+    #[command(after_help = "Examples:\n  bailiwick demo\n  bailiwick demo --json\n  bailiwick demo --keep")]
     Demo(DemoArguments),
     /// Move the schema to another version, or say where it stands
     #[command(
@@ -74,10 +67,7 @@ enum Command {
     EmbeddedKeeper { data_dir: PathBuf, grace_ms: u64 },
     /// Holds on to the program's own PostgreSQL until stdin ends (for tests)
     #[command(hide = true)]
-    EmbeddedParticipant {
-        data_dir: PathBuf,
-        grace_ms: Option<u64>,
-    },
+    EmbeddedParticipant { data_dir: PathBuf, grace_ms: Option<u64> },
 }
 
 /// Reads the command line, runs the command, and tells a failure on stderr.
@@ -96,17 +86,14 @@ pub async fn run() -> ExitCode {
         Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,
         Some(Command::Manifest) => manifest::run(),
         Some(Command::EmbeddedKeeper { data_dir, grace_ms }) => {
-            embedded::run_keeper(&data_dir, Duration::from_millis(grace_ms))
-                .await
-                .map_err(Into::into)
+            embedded::run_keeper(&data_dir, Duration::from_millis(grace_ms)).await.map_err(Into::into)
         }
         Some(Command::EmbeddedParticipant { data_dir, grace_ms }) => {
             let mut options = Options::new(data_dir);
             options.pg_bin.clone_from(&cli.database.pg_bin);
             options.keeper = std::env::current_exe().ok();
             options.progress = Progress::stderr();
-            options.idle_grace =
-                grace_ms.map_or(embedded::DEFAULT_IDLE_GRACE, Duration::from_millis);
+            options.idle_grace = grace_ms.map_or(embedded::DEFAULT_IDLE_GRACE, Duration::from_millis);
             embedded::run_participant(options).await.map_err(Into::into)
         }
     };

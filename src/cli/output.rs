@@ -13,9 +13,7 @@ impl Style {
     #[must_use]
     pub fn of_stdout() -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self {
-            colour: wanted && std::io::stdout().is_terminal(),
-        }
+        Self { colour: wanted && std::io::stdout().is_terminal() }
     }
 
     /// A heading.
@@ -57,10 +55,6 @@ impl Style {
     }
 
     fn wrap(self, text: &str, code: &str) -> String {
-        if self.colour {
-            format!("\u{1b}[{code}m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }

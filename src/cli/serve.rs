@@ -1,16 +1,11 @@
 use rmcp::ServiceExt;
 
 use super::CommandError;
-use crate::configuration::{
-    DatabaseArguments, DatabaseSettings, IdentityArguments, IdentitySettings,
-};
+use crate::configuration::{DatabaseArguments, DatabaseSettings, IdentityArguments, IdentitySettings};
 use crate::startup::{Deployment, Service};
 
 /// Serves MCP over stdio until the client closes it.
-pub(super) async fn run(
-    database: &DatabaseArguments,
-    identity: &IdentityArguments,
-) -> Result<(), CommandError> {
+pub(super) async fn run(database: &DatabaseArguments, identity: &IdentityArguments) -> Result<(), CommandError> {
     let settings = DatabaseSettings::resolve(database)?;
     let identity = IdentitySettings::resolve(identity)?;
     let deployment = Deployment::open(&settings).await?;
@@ -24,7 +19,7 @@ pub(super) async fn run(
         }
         // stdin ended before a client introduced itself: nothing to serve is no failure.
         Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => {
-            tracing::info!("no client came")
+            tracing::info!("no client came");
         }
         Err(error) => return Err(error.into()),
     }

@@ -7,22 +7,10 @@ use clap::Args;
 #[command(next_help_heading = "Database")]
 pub struct DatabaseArguments {
     /// PostgreSQL 16 or newer with pgvector, as the role bailiwick_app: postgresql://bailiwick_app:PASSWORD@HOST/DATABASE. Without it (and without DATABASE_URL) the program runs its own PostgreSQL
-    #[arg(
-        long,
-        env = "BAILIWICK_DATABASE_URL",
-        hide_env_values = true,
-        global = true,
-        value_name = "URL"
-    )]
+    #[arg(long, env = "BAILIWICK_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL")]
     pub database_url: Option<String>,
     /// The same database as its administrator, for migrate and administration
-    #[arg(
-        long,
-        env = "BAILIWICK_ADMIN_DATABASE_URL",
-        hide_env_values = true,
-        global = true,
-        value_name = "URL"
-    )]
+    #[arg(long, env = "BAILIWICK_ADMIN_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL")]
     pub admin_database_url: Option<String>,
     /// Folder of the program's own PostgreSQL; by default in your user's data folder
     #[arg(long, env = "BAILIWICK_DATA_DIR", global = true, value_name = "DIR")]
@@ -31,20 +19,10 @@ pub struct DatabaseArguments {
     #[arg(long, env = "BAILIWICK_PG_BIN", global = true, value_name = "DIR")]
     pub pg_bin: Option<PathBuf>,
     /// Dimensions of the embeddings, settled when the database is made; 1536 by default
-    #[arg(
-        long,
-        env = "BAILIWICK_EMBEDDINGS_DIMENSIONS",
-        global = true,
-        value_name = "N"
-    )]
+    #[arg(long, env = "BAILIWICK_EMBEDDINGS_DIMENSIONS", global = true, value_name = "N")]
     pub embeddings_dimensions: Option<String>,
     /// Name of the model that embeddings are of; vectors of different models are never compared. "caller" by default
-    #[arg(
-        long,
-        env = "BAILIWICK_EMBEDDINGS_MODEL",
-        global = true,
-        value_name = "NAME"
-    )]
+    #[arg(long, env = "BAILIWICK_EMBEDDINGS_MODEL", global = true, value_name = "NAME")]
     pub embeddings_model: Option<String>,
 }
 

@@ -48,31 +48,18 @@ impl DatabaseSettings {
         Self::resolve_with(arguments, std::env::var("DATABASE_URL").ok())
     }
 
-    fn resolve_with(
-        arguments: &DatabaseArguments,
-        fallback_url: Option<String>,
-    ) -> Result<Self, ConfigurationError> {
+    fn resolve_with(arguments: &DatabaseArguments, fallback_url: Option<String>) -> Result<Self, ConfigurationError> {
         let mut problems = Vec::new();
         let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
         let (url_name, url) = match given(&arguments.database_url) {
             Some(url) => ("BAILIWICK_DATABASE_URL", Some(url)),
-            None => (
-                "DATABASE_URL",
-                fallback_url.filter(|url| !url.trim().is_empty()),
-            ),
+            None => ("DATABASE_URL", fallback_url.filter(|url| !url.trim().is_empty())),
         };
         let app = parse_url(url_name, url.as_deref(), &mut problems);
         let admin_url = given(&arguments.admin_database_url);
-        let admin = parse_url(
-            "BAILIWICK_ADMIN_DATABASE_URL",
-            admin_url.as_deref(),
-            &mut problems,
-        );
+        let admin = parse_url("BAILIWICK_ADMIN_DATABASE_URL", admin_url.as_deref(), &mut problems);
         let database = if url.is_none() && admin_url.is_none() {
-            Database::Embedded {
-                data_dir: arguments.data_dir.clone(),
-                pg_bin: arguments.pg_bin.clone(),
-            }
+            Database::Embedded { data_dir: arguments.data_dir.clone(), pg_bin: arguments.pg_bin.clone() }
         } else {
             Database::External(Box::new(ExternalDatabase { app, admin }))
         };
@@ -83,34 +70,26 @@ impl DatabaseSettings {
                 None
             }
         });
-        let embedding_model =
-            given(&arguments.embeddings_model).unwrap_or_else(|| "caller".to_owned());
+        let embedding_model = given(&arguments.embeddings_model).unwrap_or_else(|| "caller".to_owned());
         if embedding_model.chars().count() > 200 {
             problems.push("BAILIWICK_EMBEDDINGS_MODEL has more than 200 characters.".to_owned());
         }
         if !problems.is_empty() {
             return Err(ConfigurationError(problems));
         }
-        Ok(Self {
-            database,
-            embedding_dimensions,
-            embedding_model,
-        })
+        Ok(Self { database, embedding_dimensions, embedding_model })
     }
 }
 
-fn parse_url(
-    name: &str,
-    url: Option<&str>,
-    problems: &mut Vec<String>,
-) -> Option<tokio_postgres::Config> {
+fn parse_url(name: &str, url: Option<&str>, problems: &mut Vec<String>) -> Option<tokio_postgres::Config> {
     match url?.parse() {
         Ok(config) => Some(config),
         Err(error) => {
             // The text itself may hold a password, so only the parser's reason is told.
-            let reason = std::error::Error::source(&error)
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            problems.push(format!("{name} is no PostgreSQL URL ({reason}); expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE."));
+            let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            problems.push(format!(
+                "{name} is no PostgreSQL URL ({reason}); expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+            ));
             None
         }
     }
@@ -135,9 +114,7 @@ mod tests {
 
     #[test]
     fn without_a_url_the_database_is_our_own() {
-        let settings =
-            DatabaseSettings::resolve_with(&DatabaseArguments::default(), Some(" ".to_owned()))
-                .unwrap();
+        let settings = DatabaseSettings::resolve_with(&DatabaseArguments::default(), Some(" ".to_owned())).unwrap();
         assert!(matches!(settings.database, Database::Embedded { .. }));
     }
 

@@ -50,11 +50,7 @@ impl BudgetStatus {
     pub fn of(committed: Decimal, limit: Option<Decimal>, warning_percent: i64) -> Self {
         match limit {
             Some(limit) if committed >= limit => Self::Exceeded,
-            Some(limit)
-                if committed * Decimal::from(100) >= limit * Decimal::from(warning_percent) =>
-            {
-                Self::Warning
-            }
+            Some(limit) if committed * Decimal::from(100) >= limit * Decimal::from(warning_percent) => Self::Warning,
             _ => Self::Ok,
         }
     }
@@ -65,21 +61,13 @@ impl Budget {
     ///
     /// # Errors
     /// Any [`DbError`].
-    pub async fn read(
-        transaction: &TenantTransaction,
-        tenant_id: TenantId,
-    ) -> Result<Self, DbError> {
+    pub async fn read(transaction: &TenantTransaction, tenant_id: TenantId) -> Result<Self, DbError> {
         let row = transaction.query_one(BUDGET, &[&tenant_id]).await?;
         let settings = &transaction.tenant().await?.settings;
-        let warning_percent = settings
-            .get("budget_warning_percent")
-            .and_then(serde_json::Value::as_i64)
-            .unwrap_or(WARNING_PERCENT);
-        let (limit_usd, spent_usd, reserved_usd) = (
-            row.try_get("limit_usd")?,
-            row.try_get("spent_usd")?,
-            row.try_get("reserved_usd")?,
-        );
+        let warning_percent =
+            settings.get("budget_warning_percent").and_then(serde_json::Value::as_i64).unwrap_or(WARNING_PERCENT);
+        let (limit_usd, spent_usd, reserved_usd) =
+            (row.try_get("limit_usd")?, row.try_get("spent_usd")?, row.try_get("reserved_usd")?);
         Ok(Self {
             limit_usd,
             spent_usd,
@@ -96,21 +84,12 @@ mod tests {
 
     #[test]
     fn status_turns_at_ninety_and_at_a_hundred_percent() {
-        let status = |spent: &str| {
-            BudgetStatus::of(
-                spent.parse().unwrap(),
-                Some(Decimal::from(50)),
-                WARNING_PERCENT,
-            )
-        };
+        let status = |spent: &str| BudgetStatus::of(spent.parse().unwrap(), Some(Decimal::from(50)), WARNING_PERCENT);
         assert_eq!(status("0"), BudgetStatus::Ok);
         assert_eq!(status("44.999999999999"), BudgetStatus::Ok);
         assert_eq!(status("45"), BudgetStatus::Warning);
         assert_eq!(status("49.999999999999"), BudgetStatus::Warning);
         assert_eq!(status("50"), BudgetStatus::Exceeded);
-        assert_eq!(
-            BudgetStatus::of(Decimal::MAX, None, WARNING_PERCENT),
-            BudgetStatus::Ok
-        );
+        assert_eq!(BudgetStatus::of(Decimal::MAX, None, WARNING_PERCENT), BudgetStatus::Ok);
     }
 }

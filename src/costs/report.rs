@@ -9,10 +9,7 @@ const REPORT: &str = include_str!("../../sql/queries/costs/report.sql");
 
 /// What costs are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "each is the column or calendar unit of its name"
-)]
+#[expect(missing_docs, reason = "each is the column or calendar unit of its name")]
 pub enum GroupKey {
     Day,
     Month,
@@ -95,22 +92,12 @@ pub async fn report(
     let (first, second) = (keys.0.name(), keys.1.map(GroupKey::name));
     // One more for the total, and one to see whether there are more.
     let most = i32::try_from(limit + 2).unwrap_or(i32::MAX);
-    let found = transaction
-        .query(
-            REPORT,
-            &[&tenant_id, &period.0, &period.1, &first, &second, &most],
-        )
-        .await?;
-    let (total, groups) = found
-        .split_first()
-        .ok_or_else(|| DbError::Other("a report without its total".to_owned()))?;
+    let found = transaction.query(REPORT, &[&tenant_id, &period.0, &period.1, &first, &second, &most]).await?;
+    let (total, groups) = found.split_first().ok_or_else(|| DbError::Other("a report without its total".to_owned()))?;
     let rows = groups.iter().take(limit).map(|row| {
         let mut keys: Vec<String> = vec![row.try_get("first_key")?];
         keys.extend(row.try_get::<_, Option<String>>("second_key")?);
-        Ok(ReportRow {
-            keys,
-            sums: sums(row)?,
-        })
+        Ok(ReportRow { keys, sums: sums(row)? })
     });
     Ok(Report {
         from: total.try_get("starts")?,

@@ -84,12 +84,6 @@ pub async fn record(
 pub async fn known_models(transaction: &TenantTransaction) -> Result<Vec<String>, DbError> {
     let rows = transaction.query(KNOWN_MODELS, &[]).await?;
     rows.iter()
-        .map(|row| {
-            Ok(format!(
-                "{}/{}",
-                row.try_get::<_, &str>("provider")?,
-                row.try_get::<_, &str>("model_name")?
-            ))
-        })
+        .map(|row| Ok(format!("{}/{}", row.try_get::<_, &str>("provider")?, row.try_get::<_, &str>("model_name")?)))
         .collect()
 }

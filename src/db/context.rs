@@ -22,11 +22,7 @@ pub struct Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Self {
-        Self {
-            statement: Duration::from_secs(8),
-            lock: Duration::from_secs(2),
-            idle: Duration::from_secs(15),
-        }
+        Self { statement: Duration::from_secs(8), lock: Duration::from_secs(2), idle: Duration::from_secs(15) }
     }
 }
 
@@ -72,11 +68,7 @@ pub(super) async fn establish(
     deadlines: Deadlines,
 ) -> Result<TenantState, DbError> {
     let tenant_id = caller.tenant_id.to_string();
-    let (statement, lock, idle) = (
-        millis(deadlines.statement),
-        millis(deadlines.lock),
-        millis(deadlines.idle),
-    );
+    let (statement, lock, idle) = (millis(deadlines.statement), millis(deadlines.lock), millis(deadlines.idle));
     let user_id = caller.user_id.as_str();
     let settings: [Parameter<'_>; 5] = [&tenant_id, &user_id, &statement, &lock, &idle];
     let tenant: [Parameter<'_>; 1] = [&caller.tenant_id];
@@ -90,10 +82,7 @@ pub(super) async fn establish(
             status: TenantStatus::from_column(row.try_get("status")?),
             settings: row.try_get("settings")?,
         },
-        None => TenantState {
-            status: TenantStatus::Deleted,
-            settings: Value::Null,
-        },
+        None => TenantState { status: TenantStatus::Deleted, settings: Value::Null },
     })
 }
 
@@ -105,14 +94,9 @@ pub(super) struct ContextStatements {
 
 impl ContextStatements {
     pub(super) async fn prepare(connection: &Object) -> Result<Self, DbError> {
-        let (set_context, tenant_state) = tokio::try_join!(
-            connection.prepare_cached(SET_CONTEXT),
-            connection.prepare_cached(TENANT_STATE)
-        )?;
-        Ok(Self {
-            set_context,
-            tenant_state,
-        })
+        let (set_context, tenant_state) =
+            tokio::try_join!(connection.prepare_cached(SET_CONTEXT), connection.prepare_cached(TENANT_STATE))?;
+        Ok(Self { set_context, tenant_state })
     }
 }
 

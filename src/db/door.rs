@@ -42,10 +42,8 @@ impl Door {
         };
         let (caller, deadlines) = (caller.clone(), self.deadlines);
         let mut prologue: Prologue = Box::pin(async move {
-            let (begun, state) = tokio::join!(
-                begin(&connection),
-                context::establish(&connection, &statements, &caller, deadlines),
-            );
+            let (begun, state) =
+                tokio::join!(begin(&connection), context::establish(&connection, &statements, &caller, deadlines),);
             begun?;
             state
         });
@@ -58,10 +56,7 @@ impl Door {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "BEGIN belongs to the transaction guard"
-)]
+#[expect(clippy::disallowed_methods, reason = "BEGIN belongs to the transaction guard")]
 async fn begin(connection: &Object) -> Result<(), DbError> {
     Ok(connection.batch_execute("BEGIN").await?)
 }
@@ -94,51 +89,35 @@ impl TenantTransaction {
                 None => Err(DbError::TransactionFailed),
             }
         });
-        state
-            .await
-            .inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+        state.await.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
     }
 
     /// Runs a statement of ours and returns its rows. `sql` is static: text that was put together does not compile.
     ///
     /// # Errors
     /// Whatever the database says; the transaction can then only be abandoned.
-    pub async fn query(
-        &self,
-        sql: &'static str,
-        parameters: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, DbError> {
+    pub async fn query(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, DbError> {
         let result = async {
             let connection = self.connection()?;
             let statement = connection.prepare_cached(sql).await?;
-            let (tenant, rows) =
-                tokio::join!(self.tenant(), connection.query(&statement, parameters));
+            let (tenant, rows) = tokio::join!(self.tenant(), connection.query(&statement, parameters));
             tenant?;
             Ok(rows?)
         };
-        result
-            .await
-            .inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+        result.await.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
     }
 
     /// Like [`query`](Self::query), for a statement that returns exactly one row.
     ///
     /// # Errors
     /// As `query`, and [`DbError::Other`] for any other number of rows.
-    pub async fn query_one(
-        &self,
-        sql: &'static str,
-        parameters: &[Parameter<'_>],
-    ) -> Result<Row, DbError> {
+    pub async fn query_one(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Row, DbError> {
         let mut rows = self.query(sql, parameters).await?;
         match (rows.pop(), rows.is_empty()) {
             (Some(row), true) => Ok(row),
             _ => {
                 self.failed.store(true, Ordering::Relaxed);
-                Err(DbError::Other(format!(
-                    "not exactly one row from {}",
-                    first_line(sql)
-                )))
+                Err(DbError::Other(format!("not exactly one row from {}", first_line(sql))))
             }
         }
     }
@@ -152,11 +131,7 @@ impl TenantTransaction {
     /// # Errors
     /// Whatever the last statement or the commit says. Nothing is kept then, unless the connection broke after COMMIT
     /// was sent.
-    pub async fn finish(
-        self,
-        sql: &'static str,
-        parameters: &[Parameter<'_>],
-    ) -> Result<Row, DbError> {
+    pub async fn finish(self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Row, DbError> {
         self.tenant().await?;
         if self.failed.load(Ordering::Relaxed) {
             return Err(DbError::TransactionFailed);
@@ -207,18 +182,12 @@ impl TenantTransaction {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "COMMIT belongs to the transaction guard"
-)]
+#[expect(clippy::disallowed_methods, reason = "COMMIT belongs to the transaction guard")]
 async fn commit(connection: &Object) -> Result<(), DbError> {
     Ok(connection.batch_execute("COMMIT").await?)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "ROLLBACK belongs to the transaction guard"
-)]
+#[expect(clippy::disallowed_methods, reason = "ROLLBACK belongs to the transaction guard")]
 async fn rollback(connection: &Object) -> Result<(), DbError> {
     Ok(connection.batch_execute("ROLLBACK").await?)
 }
@@ -239,11 +208,7 @@ impl Drop for TenantTransaction {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 let token = client.cancel_token();
-                let _ = tokio::time::timeout(
-                    std::time::Duration::from_secs(1),
-                    token.cancel_query(NoTls),
-                )
-                .await;
+                let _ = tokio::time::timeout(std::time::Duration::from_secs(1), token.cancel_query(NoTls)).await;
                 drop(client);
             });
         }

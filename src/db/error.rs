@@ -49,13 +49,10 @@ impl From<tokio_postgres::Error> for DbError {
         let code = db.code();
         let text = format!("{} ({})", db.message(), code.code());
         match code.code() {
-            DOCUMENT_QUOTA | STORAGE_QUOTA => Self::QuotaReached {
-                message: db.message().to_owned(),
-                hint: db.hint().unwrap_or_default().to_owned(),
-            },
-            _ if *code == SqlState::QUERY_CANCELED || *code == SqlState::LOCK_NOT_AVAILABLE => {
-                Self::TimedOut(text)
+            DOCUMENT_QUOTA | STORAGE_QUOTA => {
+                Self::QuotaReached { message: db.message().to_owned(), hint: db.hint().unwrap_or_default().to_owned() }
             }
+            _ if *code == SqlState::QUERY_CANCELED || *code == SqlState::LOCK_NOT_AVAILABLE => Self::TimedOut(text),
             _ if *code == SqlState::INSUFFICIENT_PRIVILEGE => Self::Forbidden(text),
             _ if *code == SqlState::CHECK_VIOLATION => Self::RefusedValue(text),
             // Class 08 connection, 53 insufficient resources, 57 operator intervention.

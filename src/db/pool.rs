@@ -21,12 +21,7 @@ pub struct PoolOptions {
 impl Default for PoolOptions {
     fn default() -> Self {
         // deadpool waits for ever unless told otherwise.
-        Self {
-            size: 8,
-            wait: Duration::from_secs(1),
-            create: Duration::from_secs(2),
-            recycle: Duration::from_secs(1),
-        }
+        Self { size: 8, wait: Duration::from_secs(1), create: Duration::from_secs(2), recycle: Duration::from_secs(1) }
     }
 }
 
@@ -42,20 +37,11 @@ impl Pool {
     pub fn new(mut config: tokio_postgres::Config, options: &PoolOptions) -> Result<Self, DbError> {
         config.application_name("bailiwick");
         config.connect_timeout(options.create);
-        config
-            .keepalives(true)
-            .keepalives_idle(Duration::from_secs(30))
-            .keepalives_interval(Duration::from_secs(10));
+        config.keepalives(true).keepalives_idle(Duration::from_secs(30)).keepalives_interval(Duration::from_secs(10));
         config.tcp_user_timeout(Duration::from_secs(30));
         // `Fast` only asks whether the socket is open. That is enough here, for a connection whose transaction did not
         // end cleanly never comes back to the pool (see `TenantTransaction`).
-        let manager = Manager::from_config(
-            config,
-            NoTls,
-            ManagerConfig {
-                recycling_method: RecyclingMethod::Fast,
-            },
-        );
+        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         deadpool_postgres::Pool::builder(manager)
             .max_size(options.size)
             .wait_timeout(Some(options.wait))
@@ -67,10 +53,7 @@ impl Pool {
             .map_err(|error| DbError::Unavailable(error.to_string()))
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that takes connections; callers are the two doors"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that takes connections; callers are the two doors")]
     pub(super) async fn connection(&self) -> Result<Object, DbError> {
         Ok(self.0.get().await?)
     }

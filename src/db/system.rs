@@ -7,10 +7,8 @@ use crate::migrations::{self, MigrationError, Migrations, Pending};
 
 const ROLE_POWERS: &str = include_str!("../../sql/queries/system/role_powers.sql");
 const RESOLVE_TENANT: &str = include_str!("../../sql/queries/system/resolve_tenant.sql");
-const EMBEDDING_DIMENSIONS: &str =
-    include_str!("../../sql/queries/system/embedding_dimensions.sql");
-const REGISTER_EMBEDDING_MODEL: &str =
-    include_str!("../../sql/queries/system/register_embedding_model.sql");
+const EMBEDDING_DIMENSIONS: &str = include_str!("../../sql/queries/system/embedding_dimensions.sql");
+const REGISTER_EMBEDDING_MODEL: &str = include_str!("../../sql/queries/system/register_embedding_model.sql");
 
 /// Why the schema could not be judged.
 #[derive(Debug, thiserror::Error)]
@@ -56,19 +54,14 @@ impl System {
         let role: String = row.try_get("role_name")?;
         let mut faults = Vec::new();
         if row.try_get("is_superuser")? {
-            faults.push(format!(
-                "the role {role:?} is a superuser, whom row-level security does not bind"
-            ));
+            faults.push(format!("the role {role:?} is a superuser, whom row-level security does not bind"));
         }
         if row.try_get("bypasses_rls")? {
             faults.push(format!("the role {role:?} has BYPASSRLS"));
         }
         let powerful: Vec<String> = row.try_get("powerful_memberships")?;
         if !powerful.is_empty() {
-            faults.push(format!(
-                "the role {role:?} is a member of {}",
-                powerful.join(", ")
-            ));
+            faults.push(format!("the role {role:?} is a member of {}", powerful.join(", ")));
         }
         let owned: Vec<String> = row.try_get("owned_tables")?;
         if !owned.is_empty() {
@@ -84,10 +77,7 @@ impl System {
     ///
     /// # Errors
     /// [`StartupError`]: the database cannot be reached, or its schema is one that this program must not touch.
-    pub async fn pending_migrations(
-        &self,
-        migrations: &Migrations,
-    ) -> Result<Pending, StartupError> {
+    pub async fn pending_migrations(&self, migrations: &Migrations) -> Result<Pending, StartupError> {
         let connection = self.pool.connection().await?;
         Ok(migrations::pending(&connection, migrations).await?)
     }
@@ -114,12 +104,8 @@ impl System {
     /// # Errors
     /// Any [`DbError`].
     pub async fn embedding_dimensions(&self) -> Result<usize, DbError> {
-        let dimensions: i32 = self
-            .query_one(EMBEDDING_DIMENSIONS, &[])
-            .await?
-            .try_get("dimensions")?;
-        usize::try_from(dimensions)
-            .map_err(|_| DbError::Other("the embedding column has no dimension".to_owned()))
+        let dimensions: i32 = self.query_one(EMBEDDING_DIMENSIONS, &[]).await?.try_get("dimensions")?;
+        usize::try_from(dimensions).map_err(|_| DbError::Other("the embedding column has no dimension".to_owned()))
     }
 
     /// The id of an embedding model's name, registered if it is new.
@@ -127,30 +113,16 @@ impl System {
     /// # Errors
     /// Any [`DbError`].
     pub async fn register_embedding_model(&self, name: &str) -> Result<i16, DbError> {
-        Ok(self
-            .query_one(REGISTER_EMBEDDING_MODEL, &[&name])
-            .await?
-            .try_get("id")?)
+        Ok(self.query_one(REGISTER_EMBEDDING_MODEL, &[&name]).await?.try_get("id")?)
     }
 
-    async fn query(
-        &self,
-        sql: &'static str,
-        parameters: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, DbError> {
+    async fn query(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, DbError> {
         let connection = self.pool.connection().await?;
         let statement = connection.prepare_cached(sql).await?;
         Ok(connection.query(&statement, parameters).await?)
     }
 
-    async fn query_one(
-        &self,
-        sql: &'static str,
-        parameters: &[Parameter<'_>],
-    ) -> Result<Row, DbError> {
-        self.query(sql, parameters)
-            .await?
-            .pop()
-            .ok_or_else(|| DbError::Other("an empty answer".to_owned()))
+    async fn query_one(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Row, DbError> {
+        self.query(sql, parameters).await?.pop().ok_or_else(|| DbError::Other("an empty answer".to_owned()))
     }
 }

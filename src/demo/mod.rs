@@ -1,20 +1,81 @@
-//! demo
-use crate::configuration::DatabaseArguments;
+//! `bailiwick demo`: the main job in one command, through a real MCP client and this very binary as its server.
+
+mod client;
+mod corpus;
+mod evidence;
+mod print;
+mod report;
+mod snippet;
+mod story;
+
+use std::time::Instant;
+
 use clap::Args;
-/// args
+use uuid::Uuid;
+
+use crate::cli::Style;
+use crate::configuration::{Database, DatabaseArguments, DatabaseSettings};
+use crate::startup::Deployment;
+
+/// Why the demo failed, for the person at the terminal.
+type DemoError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How to show the main job.
 #[derive(Debug, Clone, Args)]
 pub struct DemoArguments {
-    /// Print what happened as JSON
+    /// Print what was read back as JSON
     #[arg(long)]
     pub json: bool,
-    /// Leave the demo's database in place
+    /// Leave the sample documents in the database that `bailiwick serve` uses, so that a client finds them
     #[arg(long)]
     pub keep: bool,
 }
-/// run
-pub async fn run(
-    _d: &DatabaseArguments,
-    _a: &DemoArguments,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    Ok(())
+
+/// Runs the demo on the program's own PostgreSQL, whatever database URL is configured, and prints what happened.
+///
+/// # Errors
+/// Whatever kept a step from being done, or a promise that did not hold: an audit row missing, a leak.
+pub async fn run(database: &DatabaseArguments, arguments: &DemoArguments) -> Result<(), DemoError> {
+    let started = Instant::now();
+    let style = Style::of_stdout();
+    let mut settings = DatabaseSettings::resolve(database)?;
+    settings.database = Database::Embedded { data_dir: database.data_dir.clone(), pg_bin: database.pg_bin.clone() };
+    let run_id = Uuid::new_v4().simple().to_string();
+    let scratch = format!("bailiwick_demo_{run_id}");
+    let deployment = if arguments.keep {
+        Deployment::open(&settings).await?
+    } else {
+        Deployment::open_apart(&settings, &scratch).await?
+    };
+    let ready_ms = started.elapsed().as_millis();
+
+    let told = tokio::select! {
+        told = tell(&deployment, &run_id, ready_ms, started, arguments, style) => told,
+        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+    };
+    if !arguments.keep {
+        deployment.drop_database(&scratch).await?;
+    }
+    told
+}
+
+async fn tell(
+    deployment: &Deployment,
+    run_id: &str,
+    ready_ms: u128,
+    started: Instant,
+    arguments: &DemoArguments,
+    style: Style,
+) -> Result<(), DemoError> {
+    let corpus = corpus::Corpus::load()?;
+    let told = story::tell(deployment, run_id, &corpus).await?;
+    let evidence = evidence::collect(deployment, run_id, &told).await?;
+    let report = report::Report::new(told, evidence, ready_ms, started.elapsed().as_millis());
+    if arguments.json {
+        print::json(&report)?;
+    } else {
+        print::for_a_person(&report, style);
+        print::closing(&snippet::snippet()?, arguments.keep, style);
+    }
+    report.verdict().map_err(Into::into)
 }

@@ -43,10 +43,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            tokens: 300,
-            overlap: 40,
-        }
+        Self { tokens: 300, overlap: 40 }
     }
 }
 
@@ -116,9 +113,7 @@ fn windows<S: ChunkSizer>(content: &str, sizer: &S, limits: Limits) -> Vec<Range
         // Going back further than half a window could make the work more than linear.
         if end < content.len()
             && window.len() > 1
-            && window
-                .last()
-                .is_some_and(|last| last.start >= window_bytes / 2)
+            && window.last().is_some_and(|last| last.start >= window_bytes / 2)
             && let Some(last) = window.pop()
         {
             next = start + last.start;
@@ -132,12 +127,7 @@ fn windows<S: ChunkSizer>(content: &str, sizer: &S, limits: Limits) -> Vec<Range
 }
 
 /// Runs the splitter over one window.
-fn split<S: ChunkSizer>(
-    window: &str,
-    markdown: bool,
-    sizer: &S,
-    limits: Limits,
-) -> Vec<Range<usize>> {
+fn split<S: ChunkSizer>(window: &str, markdown: bool, sizer: &S, limits: Limits) -> Vec<Range<usize>> {
     let tokens = limits.tokens.max(1);
     let overlap = limits.overlap.min((tokens - 1) / 2);
     // The overlap is below the capacity, so that the first arm is the one taken.
@@ -148,15 +138,9 @@ fn split<S: ChunkSizer>(
     .with_sizer(sizer);
     let range = |(start, text): (usize, &str)| start..start + text.len();
     if markdown {
-        MarkdownSplitter::new(config)
-            .chunk_indices(window)
-            .map(range)
-            .collect()
+        MarkdownSplitter::new(config).chunk_indices(window).map(range).collect()
     } else {
-        TextSplitter::new(config)
-            .chunk_indices(window)
-            .map(range)
-            .collect()
+        TextSplitter::new(config).chunk_indices(window).map(range).collect()
     }
 }
 

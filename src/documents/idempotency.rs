@@ -27,23 +27,14 @@ pub(super) async fn claim(
     document: &NewDocument,
 ) -> Result<Claim, DbError> {
     let fingerprint = fingerprint(document);
-    if transaction
-        .query_one(CLAIM, &[&tenant_id, &key, &fingerprint])
-        .await?
-        .try_get("is_new")?
-    {
+    if transaction.query_one(CLAIM, &[&tenant_id, &key, &fingerprint]).await?.try_get("is_new")? {
         return Ok(Claim::New);
     }
-    let row = transaction
-        .query_one(RECALL, &[&tenant_id, &key, &fingerprint])
-        .await?;
+    let row = transaction.query_one(RECALL, &[&tenant_id, &key, &fingerprint]).await?;
     if !row.try_get::<_, bool>("is_same_request")? {
         return Ok(Claim::Conflict);
     }
-    Ok(Claim::Repeated(
-        row.try_get::<_, Option<Value>>("response")?
-            .unwrap_or_default(),
-    ))
+    Ok(Claim::Repeated(row.try_get::<_, Option<Value>>("response")?.unwrap_or_default()))
 }
 
 /// Keeps the answer for the key's next caller.
@@ -53,9 +44,7 @@ pub(super) async fn answer(
     key: &str,
     response: &Value,
 ) -> Result<(), DbError> {
-    transaction
-        .query_one(ANSWER, &[&tenant_id, &key, response])
-        .await?;
+    transaction.query_one(ANSWER, &[&tenant_id, &key, response]).await?;
     Ok(())
 }
 
@@ -70,17 +59,8 @@ fn fingerprint(document: &NewDocument) -> Vec<u8> {
     feed(document.content.as_bytes());
     feed(document.source.as_deref().unwrap_or("\0").as_bytes());
     feed(document.metadata.to_string().as_bytes());
-    feed(
-        document
-            .language
-            .map_or("\0", |language| language.code())
-            .as_bytes(),
-    );
-    for component in document
-        .embedding
-        .iter()
-        .flat_map(|embedding| &embedding.vector)
-    {
+    feed(document.language.map_or("\0", |language| language.code()).as_bytes());
+    for component in document.embedding.iter().flat_map(|embedding| &embedding.vector) {
         feed(&component.to_le_bytes());
     }
     hash.finalize().to_vec()

@@ -70,17 +70,13 @@ pub async fn insert(
     match idempotency::claim(transaction, tenant_id, key, document).await? {
         Claim::Conflict => Ok(None),
         Claim::Repeated(answer) => {
-            let inserted: Inserted = serde_json::from_value(answer)
-                .map_err(|error| DbError::Other(format!("kept answer: {error}")))?;
-            Ok(Some(Inserted {
-                repeated: true,
-                ..inserted
-            }))
+            let inserted: Inserted =
+                serde_json::from_value(answer).map_err(|error| DbError::Other(format!("kept answer: {error}")))?;
+            Ok(Some(Inserted { repeated: true, ..inserted }))
         }
         Claim::New => {
             let inserted = store(transaction, tenant_id, document).await?;
-            let answer = serde_json::to_value(&inserted)
-                .map_err(|error| DbError::Other(error.to_string()))?;
+            let answer = serde_json::to_value(&inserted).map_err(|error| DbError::Other(error.to_string()))?;
             idempotency::answer(transaction, tenant_id, key, &answer).await?;
             Ok(Some(inserted))
         }
@@ -92,34 +88,20 @@ async fn store(
     tenant_id: TenantId,
     document: &NewDocument,
 ) -> Result<Inserted, DbError> {
-    let language = match document
-        .language
-        .or_else(|| Language::detect(&document.content))
-    {
+    let language = match document.language.or_else(|| Language::detect(&document.content)) {
         Some(language) => language,
         None => default_language(&transaction.tenant().await?.settings),
     };
     let chunks = chunking::chunk(&document.content);
     let column = |of: fn(&Chunk) -> i32| chunks.iter().map(of).collect::<Vec<_>>();
-    let (starts, ends, tokens) = (
-        column(|c| c.char_start),
-        column(|c| c.char_end),
-        column(|c| c.token_count),
-    );
+    let (starts, ends, tokens) = (column(|c| c.char_start), column(|c| c.char_end), column(|c| c.token_count));
     let document_id = DocumentId::new();
-    let vector = document
-        .embedding
-        .as_ref()
-        .map(|embedding| Vector::from(embedding.vector.clone()));
+    let vector = document.embedding.as_ref().map(|embedding| Vector::from(embedding.vector.clone()));
     let (model_id, model) = match &document.embedding {
         Some(embedding) => (Some(embedding.model.0), Some(embedding.model.1.as_str())),
         None => (None, None),
     };
-    let status = if vector.is_some() {
-        "embedded"
-    } else {
-        "pending"
-    };
+    let status = if vector.is_some() { "embedded" } else { "pending" };
     transaction
         .query_one(
             INSERT,
@@ -153,7 +135,5 @@ async fn store(
 /// `settings.default_language`, else English.
 fn default_language(settings: &Value) -> Language {
     let named = settings.get("default_language").and_then(Value::as_str);
-    named
-        .and_then(|code| Language::from_code(code).ok())
-        .unwrap_or(Language::ENGLISH)
+    named.and_then(|code| Language::from_code(code).ok()).unwrap_or(Language::ENGLISH)
 }

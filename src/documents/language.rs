@@ -26,22 +26,12 @@ pub struct UnknownLanguage {
 
 /// A language whose PostgreSQL configuration bears its name.
 const fn own(code: &'static str, iso_639_3: &'static str, name: &'static str) -> Language {
-    Language {
-        code,
-        iso_639_3,
-        name,
-        configuration: name,
-    }
+    Language { code, iso_639_3, name, configuration: name }
 }
 
 /// A language whose own script is indexed as bigrams.
 const fn bigrams(code: &'static str, iso_639_3: &'static str, name: &'static str) -> Language {
-    Language {
-        code,
-        iso_639_3,
-        name,
-        configuration: "english",
-    }
+    Language { code, iso_639_3, name, configuration: "english" }
 }
 
 impl Language {
@@ -107,9 +97,7 @@ impl Language {
         Self::ALL
             .into_iter()
             .find(|language| [language.code, language.iso_639_3, language.name].contains(&primary))
-            .ok_or_else(|| UnknownLanguage {
-                given: given.chars().take(40).collect(),
-            })
+            .ok_or_else(|| UnknownLanguage { given: given.chars().take(40).collect() })
     }
 
     /// The ISO 639-1 code, or `simple`: what `documents.language` holds.
@@ -130,11 +118,7 @@ impl Language {
     /// The first major version of PostgreSQL, of those we serve (16 and later), that has the
     /// configuration. Before it, [`Language::SIMPLE`]'s must stand in.
     pub fn since_postgresql(self) -> u32 {
-        if self.configuration == "estonian" {
-            18
-        } else {
-            16
-        }
+        if self.configuration == "estonian" { 18 } else { 16 }
     }
 
     /// The language of a text, where that is beyond doubt.
@@ -154,12 +138,8 @@ impl Language {
         }
         let info = whatlang::detect(&sample)?;
         let code = info.lang().code();
-        info.is_reliable().then(|| {
-            Self::ALL
-                .into_iter()
-                .find(|language| language.iso_639_3 == code)
-                .unwrap_or(Self::SIMPLE)
-        })
+        info.is_reliable()
+            .then(|| Self::ALL.into_iter().find(|language| language.iso_639_3 == code).unwrap_or(Self::SIMPLE))
     }
 }
 
@@ -245,9 +225,7 @@ mod tests {
 
     #[test]
     fn codes_are_read_as_people_write_them() {
-        for given in [
-            "en", "EN", "en-US", "en_GB", "english", "English", "eng", " en ",
-        ] {
+        for given in ["en", "EN", "en-US", "en_GB", "english", "English", "eng", " en "] {
             assert_eq!(Language::from_code(given), Ok(Language::ENGLISH), "{given}");
         }
         for given in ["zh", "zh-Hans-CN", "cmn", "zho", "Chinese"] {
@@ -263,10 +241,7 @@ mod tests {
             assert!(Language::from_code(given).is_err(), "{given}");
         }
         let message = Language::from_code("xx").unwrap_err().to_string();
-        assert!(
-            message.contains("\"xx\"") && message.contains("ar, ca,"),
-            "{message}"
-        );
+        assert!(message.contains("\"xx\"") && message.contains("ar, ca,"), "{message}");
     }
 
     #[test]
@@ -285,57 +260,28 @@ mod tests {
     #[test]
     fn languages_are_detected() {
         let texts = [
-            (
-                "en",
-                "The board approved the budget for the coming year and asked for a report.",
-            ),
-            (
-                "de",
-                "Der Vorstand hat den Haushalt für das kommende Jahr genehmigt und berichtet.",
-            ),
+            ("en", "The board approved the budget for the coming year and asked for a report."),
+            ("de", "Der Vorstand hat den Haushalt für das kommende Jahr genehmigt und berichtet."),
             (
                 "fr",
                 "Le conseil a approuvé le budget de l'année prochaine ; il a demandé un rapport sur les dépenses que les équipes ont faites cette année et sur celles qui restent.",
             ),
-            (
-                "ru",
-                "Совет директоров утвердил бюджет на следующий год и попросил составить отчёт.",
-            ),
-            (
-                "el",
-                "Το διοικητικό συμβούλιο ενέκρινε τον προϋπολογισμό για το επόμενο έτος.",
-            ),
+            ("ru", "Совет директоров утвердил бюджет на следующий год и попросил составить отчёт."),
+            ("el", "Το διοικητικό συμβούλιο ενέκρινε τον προϋπολογισμό για το επόμενο έτος."),
             ("ko", "이사회는 내년도 예산을 승인하고 보고서를 요청했다."),
-            (
-                "ko",
-                "PostgreSQL의 row level security를 쓰면 tenant마다 격리가 보장된다.",
-            ),
+            ("ko", "PostgreSQL의 row level security를 쓰면 tenant마다 격리가 보장된다."),
             ("ja", "取締役会は来年度の予算を承認し、報告書を求めた。"),
             ("zh", "董事会批准了明年的预算，并要求提交一份报告。"),
-            (
-                "simple",
-                "คณะกรรมการอนุมัติงบประมาณสำหรับปีหน้าและขอรายงานเกี่ยวกับเรื่องนี้ด้วย",
-            ),
+            ("simple", "คณะกรรมการอนุมัติงบประมาณสำหรับปีหน้าและขอรายงานเกี่ยวกับเรื่องนี้ด้วย"),
         ];
         for (code, text) in texts {
-            assert_eq!(
-                Language::detect(text).map(Language::code),
-                Some(code),
-                "{text}"
-            );
+            assert_eq!(Language::detect(text).map(Language::code), Some(code), "{text}");
         }
     }
 
     #[test]
     fn what_is_short_or_has_no_letters_is_not_guessed() {
-        for text in [
-            "",
-            "OK",
-            "Budget 2024",
-            "12345 ".repeat(100).as_str(),
-            "漢字",
-            "☃".repeat(90).as_str(),
-        ] {
+        for text in ["", "OK", "Budget 2024", "12345 ".repeat(100).as_str(), "漢字", "☃".repeat(90).as_str()] {
             assert_eq!(Language::detect(text), None, "{text}");
         }
     }

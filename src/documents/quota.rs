@@ -26,20 +26,13 @@ impl Quota {
     ///
     /// # Errors
     /// Any [`DbError`].
-    pub async fn read(
-        transaction: &TenantTransaction,
-        tenant_id: TenantId,
-    ) -> Result<Self, DbError> {
+    pub async fn read(transaction: &TenantTransaction, tenant_id: TenantId) -> Result<Self, DbError> {
         let row = transaction.query_one(QUOTA, &[&tenant_id]).await?;
         Ok(Self {
             documents_used: row.try_get("document_count")?,
-            documents_limit: row
-                .try_get::<_, Option<i32>>("max_documents")?
-                .map(i64::from),
+            documents_limit: row.try_get::<_, Option<i32>>("max_documents")?.map(i64::from),
             storage_used_bytes: row.try_get("storage_bytes")?,
-            storage_limit_bytes: row
-                .try_get::<_, Option<i32>>("max_storage_mb")?
-                .map(|mb| i64::from(mb) * 1_048_576),
+            storage_limit_bytes: row.try_get::<_, Option<i32>>("max_storage_mb")?.map(|mb| i64::from(mb) * 1_048_576),
         })
     }
 }

@@ -36,13 +36,7 @@ impl Account {
         let uid = rustix::process::geteuid().as_raw();
         let gid = rustix::process::getegid().as_raw();
         if uid != 0 {
-            return Ok(Self {
-                uid,
-                gid,
-                name: format!("uid {uid}"),
-                switch: false,
-                owns_data_dir: true,
-            });
+            return Ok(Self { uid, gid, name: format!("uid {uid}"), switch: false, owns_data_dir: true });
         }
         match fs::metadata(data_dir) {
             Ok(folder) if folder.uid() != 0 => Ok(Self {
@@ -59,10 +53,7 @@ impl Account {
     fn system() -> Result<Self, EmbeddedError> {
         let path = Path::new("/etc/passwd");
         let passwd = fs::read_to_string(path).doing("read", path)?;
-        SYSTEM_ACCOUNTS
-            .iter()
-            .find_map(|name| find(&passwd, name))
-            .ok_or(EmbeddedError::NoAccount)
+        SYSTEM_ACCOUNTS.iter().find_map(|name| find(&passwd, name)).ok_or(EmbeddedError::NoAccount)
     }
 
     /// Its numeric user id.
@@ -73,11 +64,7 @@ impl Account {
     /// A command that runs as this account, with a clean environment and in a folder that it can enter.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().envs(
-            PASSED_ON
-                .iter()
-                .filter_map(|name| Some((name, std::env::var_os(name)?))),
-        );
+        command.env_clear().envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.env("LC_ALL", "C").current_dir("/");
         if self.switch {
             // As root, this also clears the supplementary groups.
@@ -97,11 +84,7 @@ impl Account {
     /// Gives away what root made in a data folder that is this account's, so that its owner can go on without
     /// root. In a folder of root's own it stays root's.
     pub(super) fn give_if_at_home(&self, path: &Path) -> Result<(), EmbeddedError> {
-        if self.owns_data_dir {
-            self.give(path)
-        } else {
-            Ok(())
-        }
+        if self.owns_data_dir { self.give(path) } else { Ok(()) }
     }
 
     /// Fails if a folder above `data_dir`, or it itself, would not let this account through.
@@ -123,17 +106,12 @@ impl Account {
         }
         let mut folders: Vec<&Path> = path.ancestors().collect();
         folders.reverse();
-        folders
-            .into_iter()
-            .find(|folder| !self.may_enter(folder))
-            .map(Path::to_path_buf)
+        folders.into_iter().find(|folder| !self.may_enter(folder)).map(Path::to_path_buf)
     }
 
     fn may_enter(&self, folder: &Path) -> bool {
         // A folder that does not exist yet is made by us, enterable.
-        let Ok(folder) = fs::metadata(folder) else {
-            return true;
-        };
+        let Ok(folder) = fs::metadata(folder) else { return true };
         let enter_bit = match () {
             () if folder.uid() == self.uid => 0o100,
             () if folder.gid() == self.gid => 0o010,
@@ -145,20 +123,12 @@ impl Account {
 
 /// Parses one account out of the text of /etc/passwd.
 fn find(passwd: &str, name: &str) -> Option<Account> {
-    let fields: Vec<&str> = passwd
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>())
-        .find(|fields| fields[0] == name)?;
+    let fields: Vec<&str> =
+        passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields[0] == name)?;
     // macOS writes nobody's ids as -2; the low 32 bits are what the kernel means.
     let id = |field: usize| fields.get(field)?.parse::<i64>().ok().map(|id| id as u32);
     let (uid, gid) = (id(2)?, id(3)?);
-    (uid != 0).then(|| Account {
-        uid,
-        gid,
-        name: name.to_owned(),
-        switch: true,
-        owns_data_dir: false,
-    })
+    (uid != 0).then(|| Account { uid, gid, name: name.to_owned(), switch: true, owns_data_dir: false })
 }
 
 #[cfg(test)]
@@ -168,10 +138,7 @@ mod tests {
     #[test]
     fn accounts_are_read_from_passwd() {
         let passwd = "root:x:0:0:root:/root:/bin/sh\nnobody:*:-2:-2:x:/:/bin/false\npostgres:x:101:104::/:/bin/sh";
-        assert_eq!(
-            find(passwd, "postgres").map(|a| (a.uid, a.gid)),
-            Some((101, 104))
-        );
+        assert_eq!(find(passwd, "postgres").map(|a| (a.uid, a.gid)), Some((101, 104)));
         assert_eq!(find(passwd, "nobody").map(|a| a.uid), Some(4_294_967_294));
         assert_eq!(find(passwd, "root"), None);
         assert_eq!(find(passwd, "absent"), None);

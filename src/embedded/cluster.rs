@@ -33,10 +33,7 @@ pub(super) fn major(cluster: &Path) -> Result<Option<u32>, EmbeddedError> {
     let path = cluster.join("PG_VERSION");
     match fs::read_to_string(&path) {
         Ok(text) => text.trim().parse().map(Some).map_err(|_| {
-            let problem = io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("it holds {:?}", text.trim()),
-            );
+            let problem = io::Error::new(io::ErrorKind::InvalidData, format!("it holds {:?}", text.trim()));
             EmbeddedError::io("read", &path, problem)
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -57,9 +54,7 @@ pub(super) async fn ensure(
     }
     let _step = progress.step("Creating the database cluster");
     // The id keeps us from an initdb that a killed process left running.
-    let partial = layout
-        .data_dir()
-        .join(format!("cluster.partial.{}", std::process::id()));
+    let partial = layout.data_dir().join(format!("cluster.partial.{}", std::process::id()));
     remove_partials(layout.data_dir())?;
     for (index, ctype) in CTYPES.iter().enumerate() {
         private_dir(&partial, account)?;
@@ -79,58 +74,28 @@ pub(super) async fn ensure(
     configure(&partial)?;
     // An empty folder in the way (a mount point, say) is replaced; anything else in it is an error.
     fs::rename(&partial, &cluster).doing("rename to its final name", &partial)?;
-    File::open(layout.data_dir())
-        .and_then(|folder| folder.sync_all())
-        .doing("write", layout.data_dir())?;
+    File::open(layout.data_dir()).and_then(|folder| folder.sync_all()).doing("write", layout.data_dir())?;
     Ok(true)
 }
 
-async fn initdb(
-    partial: &Path,
-    build: &Build,
-    account: &Account,
-    ctype: &str,
-) -> Result<(), EmbeddedError> {
+async fn initdb(partial: &Path, build: &Build, account: &Account, ctype: &str) -> Result<(), EmbeddedError> {
     let mut command = account.command(build.bin_dir.join("initdb"));
-    command.arg("--pgdata").arg(partial).args([
-        "--username",
-        SUPERUSER,
-        "--auth=trust",
-        "--encoding=UTF8",
-    ]);
-    command.args([
-        "--data-checksums",
-        "--no-instructions",
-        "--locale=C",
-        "--lc-ctype",
-        ctype,
-    ]);
+    command.arg("--pgdata").arg(partial).args(["--username", SUPERUSER, "--auth=trust", "--encoding=UTF8"]);
+    command.args(["--data-checksums", "--no-instructions", "--locale=C", "--lc-ctype", ctype]);
     if build.major >= 17 {
         // A sort order that no upgrade of the operating system can change, and with it no index.
         command.args(["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]);
     }
     let program = build.bin_dir.join("initdb");
-    let output = command
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .doing("run", &program)?;
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.doing("run", &program)?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("No space left on device") {
-        return Err(EmbeddedError::DiskFull {
-            doing: "create the database cluster in",
-            path: partial.into(),
-        });
+        return Err(EmbeddedError::DiskFull { doing: "create the database cluster in", path: partial.into() });
     }
-    Err(EmbeddedError::Command {
-        program: "initdb".into(),
-        status: output.status.to_string(),
-        output: tail(&said),
-    })
+    Err(EmbeddedError::Command { program: "initdb".into(), status: output.status.to_string(), output: tail(&said) })
 }
 
 /// Has PostgreSQL read our settings, which lie outside the cluster and are written anew at each start. What
@@ -139,34 +104,17 @@ fn configure(partial: &Path) -> Result<(), EmbeddedError> {
     let conf = partial.join("postgresql.conf");
     let include = "\n# Written by bailiwick at each start. Use ALTER SYSTEM to change a setting for good.\n\
          include = '../settings.conf'\n";
-    let mut file = OpenOptions::new()
-        .append(true)
-        .open(&conf)
-        .doing("open", &conf)?;
-    file.write_all(include.as_bytes())
-        .and_then(|()| file.sync_all())
-        .doing("write", &conf)?;
+    let mut file = OpenOptions::new().append(true).open(&conf).doing("open", &conf)?;
+    file.write_all(include.as_bytes()).and_then(|()| file.sync_all()).doing("write", &conf)?;
     let hba = partial.join("pg_hba.conf");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .truncate(true)
-        .open(&hba)
-        .doing("open", &hba)?;
-    file.write_all(HBA.as_bytes())
-        .and_then(|()| file.sync_all())
-        .doing("write", &hba)
+    let mut file = OpenOptions::new().write(true).truncate(true).open(&hba).doing("open", &hba)?;
+    file.write_all(HBA.as_bytes()).and_then(|()| file.sync_all()).doing("write", &hba)
 }
 
 /// Deletes what a killed initdb left.
 fn remove_partials(data_dir: &Path) -> Result<(), EmbeddedError> {
     let entries = fs::read_dir(data_dir).doing("read", data_dir)?;
-    let is_partial = |path: &PathBuf| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("cluster.partial."))
-    };
-    entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(is_partial)
-        .try_for_each(|path| remove_tree(&path))
+    let is_partial =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cluster.partial."));
+    entries.flatten().map(|entry| entry.path()).filter(is_partial).try_for_each(|path| remove_tree(&path))
 }

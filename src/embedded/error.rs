@@ -16,14 +16,10 @@ pub(super) const OTHER_WAYS: &str = "install Python 3 with pip; or set BAILIWICK
 #[non_exhaustive]
 pub enum EmbeddedError {
     /// Neither `HOME` nor `XDG_DATA_HOME` names a folder.
-    #[error(
-        "no folder for the data: neither HOME nor XDG_DATA_HOME is set; set BAILIWICK_DATA_DIR to a folder"
-    )]
+    #[error("no folder for the data: neither HOME nor XDG_DATA_HOME is set; set BAILIWICK_DATA_DIR to a folder")]
     NoHome,
     /// The data folder's path cannot be given to PostgreSQL's programs.
-    #[error(
-        "the data folder {path:?} cannot be used: {reason}; set BAILIWICK_DATA_DIR to another folder"
-    )]
+    #[error("the data folder {path:?} cannot be used: {reason}; set BAILIWICK_DATA_DIR to another folder")]
     UnusablePath {
         /// The folder as it was given.
         path: PathBuf,
@@ -155,9 +151,7 @@ pub enum EmbeddedError {
         log_dir: PathBuf,
     },
     /// Another process holds a lock for too long.
-    #[error(
-        "another bailiwick process has been {doing} in {data_dir} for {seconds} s; if it hangs, end it"
-    )]
+    #[error("another bailiwick process has been {doing} in {data_dir} for {seconds} s; if it hangs, end it")]
     Busy {
         /// What it is doing.
         doing: &'static str,
@@ -181,14 +175,8 @@ impl EmbeddedError {
     pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::DiskFull { doing, path }
-            }
-            _ => Self::Io {
-                doing,
-                path,
-                source,
-            },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { doing, path },
+            _ => Self::Io { doing, path, source },
         }
     }
 }
@@ -220,9 +208,6 @@ pub fn explain(error: &EmbeddedError) -> String {
 /// The last lines of a program's output, enough to see why it failed.
 pub(super) fn tail(output: &str) -> String {
     const LINES: usize = 12;
-    let lines: Vec<&str> = output
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(LINES)..].join("\n")
 }

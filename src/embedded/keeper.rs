@@ -28,14 +28,7 @@ const CLAIM: Duration = Duration::from_millis(300);
 /// A keeper's log that is larger than this is begun anew.
 const LOG_LIMIT: u64 = 1 << 20;
 /// What the keeper sees of the environment: no API keys.
-const PASSED_ON: [&str; 6] = [
-    "PATH",
-    "HOME",
-    "LD_LIBRARY_PATH",
-    "DYLD_LIBRARY_PATH",
-    "TMPDIR",
-    "BAILIWICK_LOG",
-];
+const PASSED_ON: [&str; 6] = ["PATH", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "BAILIWICK_LOG"];
 
 /// Makes sure that a keeper is there and armed; the caller holds a lease. `false` when there can be none.
 pub(super) async fn ensure(layout: &Layout, program: &Path, grace: Duration) -> bool {
@@ -76,23 +69,13 @@ fn is_armed(layout: &Layout) -> Result<bool, EmbeddedError> {
     Ok(Lock::try_take(&layout.keeper_lock(), Mode::Shared)?.is_none())
 }
 
-fn spawn(
-    layout: &Layout,
-    program: &Path,
-    grace: Duration,
-) -> Result<tokio::process::Child, EmbeddedError> {
+fn spawn(layout: &Layout, program: &Path, grace: Duration) -> Result<tokio::process::Child, EmbeddedError> {
     let path = layout.keeper_log();
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .doing("open", &path)?;
+    let log = OpenOptions::new().create(true).append(true).open(&path).doing("open", &path)?;
     if log.metadata().is_ok_and(|log| log.len() > LOG_LIMIT) {
         log.set_len(0).doing("shorten", &path)?;
     }
-    let environment = PASSED_ON
-        .iter()
-        .filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let environment = PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     Command::new(program)
         .arg("embedded-keeper")
         .arg(layout.data_dir())
@@ -113,21 +96,15 @@ pub async fn run_keeper(data_dir: &Path, idle_grace: Duration) -> Result<(), Emb
     // Fails only where we lead a session already.
     let _ = rustix::process::setsid();
     let (layout, _) = Layout::open(data_dir)?;
-    let Some(keeper) = Lock::take(&layout.keeper_lock(), Mode::Exclusive, CLAIM).await? else {
-        return Ok(());
-    };
+    let Some(keeper) = Lock::take(&layout.keeper_lock(), Mode::Exclusive, CLAIM).await? else { return Ok(()) };
     loop {
         let lease = layout.lease_lock();
         blocking(move || Lock::wait_until_free(&lease)).await?;
         if !stays_idle(&layout, idle_grace).await? {
             continue;
         }
-        let Some(start) = Lock::try_take(&layout.start_lock(), Mode::Exclusive)? else {
-            continue;
-        };
-        let Some(lease) = Lock::try_take(&layout.lease_lock(), Mode::Exclusive)? else {
-            continue;
-        };
+        let Some(start) = Lock::try_take(&layout.start_lock(), Mode::Exclusive)? else { continue };
+        let Some(lease) = Lock::try_take(&layout.lease_lock(), Mode::Exclusive)? else { continue };
         let stopped = blocking(move || server::stop(&layout)).await;
         // In this order: whoever gets the lease next must find that there is no keeper.
         drop(keeper);

@@ -66,32 +66,18 @@ impl Layout {
         check_characters(&data_dir)?;
         let account = Account::for_data_dir(&data_dir)?;
         let socket_dir = socket_dir(&data_dir, account.uid());
-        Ok((
-            Self {
-                data_dir,
-                socket_dir,
-            },
-            account,
-        ))
+        Ok((Self { data_dir, socket_dir }, account))
     }
 
     fn make_folders(&self, account: &Account) -> Result<(), EmbeddedError> {
         // Nobody else may even read a lock's file: whoever can open it can hold the lock.
-        for (folder, mode) in [
-            (self.locks(), 0o700),
-            (self.downloads(), 0o755),
-            (self.builds(), 0o755),
-        ] {
+        for (folder, mode) in [(self.locks(), 0o700), (self.downloads(), 0o755), (self.builds(), 0o755)] {
             make_dir(&folder, mode)?;
             account.give_if_at_home(&folder)?;
         }
-        for lock in [self.start_lock(), self.lease_lock(), self.keeper_lock()] {
-            OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(&lock)
-                .doing("create", &lock)?;
-            account.give_if_at_home(&lock)?;
+        for file in [self.start_lock(), self.lease_lock(), self.keeper_lock(), self.keeper_log()] {
+            OpenOptions::new().create(true).append(true).open(&file).doing("create", &file)?;
+            account.give_if_at_home(&file)?;
         }
         private_dir(&self.log_dir(), account)?;
         private_dir(&self.socket_dir, account)
@@ -162,37 +148,19 @@ impl Layout {
 /// Root's home is commonly closed to others (0700), and so to the account that PostgreSQL must run under:
 /// then it is `/var/lib/bailiwick`.
 pub fn default_data_dir() -> Result<PathBuf, EmbeddedError> {
-    let set = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let in_home = if cfg!(target_os = "macos") {
-        "Library/Application Support"
-    } else {
-        ".local/share"
-    };
-    let wanted = set("XDG_DATA_HOME")
-        .or_else(|| Some(set("HOME")?.join(in_home)))
-        .map(|dir| dir.join("bailiwick"));
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let in_home = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/share" };
+    let wanted = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(in_home))).map(|dir| dir.join("bailiwick"));
     if !rustix::process::geteuid().is_root() {
         return wanted.ok_or(EmbeddedError::NoHome);
     }
-    let open_to_account = |path: &PathBuf| {
-        Account::for_data_dir(path).is_ok_and(|account| account.blocked_at(path).is_none())
-    };
-    Ok(wanted
-        .filter(open_to_account)
-        .unwrap_or_else(|| PathBuf::from("/var/lib/bailiwick")))
+    let open_to_account =
+        |path: &PathBuf| Account::for_data_dir(path).is_ok_and(|account| account.blocked_at(path).is_none());
+    Ok(wanted.filter(open_to_account).unwrap_or_else(|| PathBuf::from("/var/lib/bailiwick")))
 }
 
 fn check_characters(path: &Path) -> Result<(), EmbeddedError> {
-    let unusable = |reason| {
-        Err(EmbeddedError::UnusablePath {
-            path: path.to_path_buf(),
-            reason,
-        })
-    };
+    let unusable = |reason| Err(EmbeddedError::UnusablePath { path: path.to_path_buf(), reason });
     match path.to_str() {
         None => unusable("its name is not UTF-8"),
         Some("") => unusable("its name is empty"),
@@ -206,34 +174,23 @@ fn check_characters(path: &Path) -> Result<(), EmbeddedError> {
 /// Makes the data folder if need be, and tells whether it is new (or still empty).
 fn make_data_dir(path: &Path) -> Result<bool, EmbeddedError> {
     // Under root the account must be able to pass through, though not to look around.
-    let mode = if rustix::process::geteuid().is_root() {
-        0o711
-    } else {
-        0o700
-    };
+    let mode = if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 };
     let missing = !path.exists();
     if missing {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(mode)
-            .create(path)
-            .doing("create", path)?;
+        DirBuilder::new().recursive(true).mode(mode).create(path).doing("create", path)?;
     }
     let empty = fs::read_dir(path).doing("read", path)?.next().is_none();
     let owner = fs::metadata(path).doing("read", path)?.uid();
     // An empty folder made by `mktemp -d` is 0700; nothing is in it yet that this could expose.
     if empty && owner == rustix::process::geteuid().as_raw() {
-        fs::set_permissions(path, Permissions::from_mode(mode))
-            .doing("change the mode of", path)?;
+        fs::set_permissions(path, Permissions::from_mode(mode)).doing("change the mode of", path)?;
     }
     Ok(missing)
 }
 
 fn make_dir(path: &Path, mode: u32) -> Result<(), EmbeddedError> {
     match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
-            return Ok(());
-        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
         made => made.doing("create", path)?,
     }
     // The umask may have narrowed it.
@@ -254,14 +211,9 @@ pub(super) fn private_dir(path: &Path, account: &Account) -> Result<(), Embedded
         });
     }
     if found.mode() & 0o777 != 0o700 {
-        fs::set_permissions(path, Permissions::from_mode(0o700))
-            .doing("change the mode of", path)?;
+        fs::set_permissions(path, Permissions::from_mode(0o700)).doing("change the mode of", path)?;
     }
-    if found.uid() == account.uid() {
-        Ok(())
-    } else {
-        account.give(path)
-    }
+    if found.uid() == account.uid() { Ok(()) } else { account.give(path) }
 }
 
 /// `run` in the data folder, or a short path that every process derives alike, whatever its environment.
@@ -272,11 +224,7 @@ fn socket_dir(data_dir: &Path, uid: u32) -> PathBuf {
         return near;
     }
     let digest = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
-    let short: String = digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     PathBuf::from(format!("/tmp/bailiwick-{uid}-{short}"))
 }
 
@@ -289,10 +237,7 @@ mod tests {
         assert_eq!(socket_dir(Path::new("/data"), 7), Path::new("/data/run"));
         let long = PathBuf::from(format!("/{}", "x".repeat(120)));
         let short = socket_dir(&long, 7);
-        assert!(
-            short.starts_with("/tmp") && short.as_os_str().len() < 40,
-            "{short:?}"
-        );
+        assert!(short.starts_with("/tmp") && short.as_os_str().len() < 40, "{short:?}");
         assert_eq!(short, socket_dir(&long, 7));
         assert_ne!(short, socket_dir(&long.join("y"), 7));
     }

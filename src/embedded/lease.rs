@@ -29,11 +29,7 @@ impl Lease {
     pub(super) async fn take(layout: &Layout) -> Result<Self, EmbeddedError> {
         let lock = Lock::take(&layout.lease_lock(), Mode::Shared, STOPPING).await?;
         let lock = lock.ok_or_else(|| busy("stopping PostgreSQL", layout, STOPPING))?;
-        Ok(Self {
-            lock: Some(lock),
-            layout: layout.clone(),
-            stop_when_last: false,
-        })
+        Ok(Self { lock: Some(lock), layout: layout.clone(), stop_when_last: false })
     }
 
     /// Has this participant stop the server if it is the last to leave.
@@ -49,10 +45,7 @@ impl Lease {
                 return Ok(());
             }
             if let Some(_start) = Lock::try_take(&self.layout.start_lock(), Mode::Exclusive)? {
-                let Some(_lease) = Lock::try_take(&self.layout.lease_lock(), Mode::Exclusive)?
-                else {
-                    return Ok(());
-                };
+                let Some(_lease) = Lock::try_take(&self.layout.lease_lock(), Mode::Exclusive)? else { return Ok(()) };
                 return server::stop(&self.layout);
             }
             std::thread::sleep(Duration::from_millis(10));

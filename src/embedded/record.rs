@@ -20,12 +20,8 @@ struct Record {
 /// Writes the note. To be called under the start lock.
 pub(super) fn write(layout: &Layout, bin_dir: &Path) -> Result<(), EmbeddedError> {
     let (path, new) = (layout.record(), layout.record().with_extension("json.new"));
-    let text = serde_json::to_string(&Record {
-        bin_dir: bin_dir.into(),
-    })
-    .map_err(std::io::Error::other);
-    text.and_then(|text| fs::write(&new, text))
-        .doing("write", &new)?;
+    let text = serde_json::to_string(&Record { bin_dir: bin_dir.into() }).map_err(std::io::Error::other);
+    text.and_then(|text| fs::write(&new, text)).doing("write", &new)?;
     fs::rename(&new, &path).doing("rename", &new)
 }
 
@@ -33,9 +29,5 @@ pub(super) fn write(layout: &Layout, bin_dir: &Path) -> Result<(), EmbeddedError
 pub(super) fn bin_dir(layout: &Layout) -> Option<PathBuf> {
     let text = fs::read_to_string(layout.record()).ok()?;
     let record: Record = serde_json::from_str(&text).ok()?;
-    record
-        .bin_dir
-        .join("postgres")
-        .is_file()
-        .then_some(record.bin_dir)
+    record.bin_dir.join("postgres").is_file().then_some(record.bin_dir)
 }

@@ -49,10 +49,7 @@ track_io_timing = on
 /// Writes the settings that the next start reads. To be called under the start lock.
 pub(super) fn write(layout: &Layout, build: &Build) -> Result<(), EmbeddedError> {
     let text = render(layout, build, memory(), Path::new("/dev/shm"));
-    let (path, new) = (
-        layout.settings(),
-        layout.settings().with_extension("conf.new"),
-    );
+    let (path, new) = (layout.settings(), layout.settings().with_extension("conf.new"));
     fs::write(&new, text).doing("write", &new)?;
     // The account must be able to read it, whatever our umask.
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
@@ -61,8 +58,7 @@ pub(super) fn write(layout: &Layout, build: &Build) -> Result<(), EmbeddedError>
 }
 
 fn render(layout: &Layout, build: &Build, memory: u64, shared_memory_folder: &Path) -> String {
-    let mut text =
-        String::from("# Written by bailiwick at each start; ALTER SYSTEM wins over it.\n");
+    let mut text = String::from("# Written by bailiwick at each start; ALTER SYSTEM wins over it.\n");
     text.push_str(FIXED);
     let shared = (memory / 8).clamp(128 * MIB, 2048 * MIB);
     let maintenance = (memory / 16).clamp(64 * MIB, 1024 * MIB);
@@ -73,15 +69,9 @@ fn render(layout: &Layout, build: &Build, memory: u64, shared_memory_folder: &Pa
     set("shared_buffers", megabytes(shared));
     set("effective_cache_size", megabytes((memory / 2).max(shared)));
     set("maintenance_work_mem", megabytes(maintenance));
-    set(
-        "work_mem",
-        megabytes((memory / 512).clamp(4 * MIB, 32 * MIB)),
-    );
+    set("work_mem", megabytes((memory / 512).clamp(4 * MIB, 32 * MIB)));
     // A list of names, each in quotes, so that a comma or a space is no separator.
-    set(
-        "unix_socket_directories",
-        format!("\"{}\"", layout.socket_dir().display()),
-    );
+    set("unix_socket_directories", format!("\"{}\"", layout.socket_dir().display()));
     set("log_directory", layout.log_dir().display().to_string());
     if has_module(build, "pg_stat_statements") {
         set("shared_preload_libraries", "pg_stat_statements".to_owned());
@@ -98,9 +88,7 @@ fn megabytes(bytes: u64) -> String {
 }
 
 fn has_module(build: &Build, name: &str) -> bool {
-    ["so", "dylib"]
-        .iter()
-        .any(|suffix| build.lib_dir.join(name).with_extension(suffix).is_file())
+    ["so", "dylib"].iter().any(|suffix| build.lib_dir.join(name).with_extension(suffix).is_file())
 }
 
 /// A parallel index build shares up to `maintenance_work_mem`, and queries share some besides.
@@ -113,25 +101,14 @@ fn too_small(shared_memory_folder: &Path, maintenance: u64) -> bool {
 fn memory() -> u64 {
     let read = |path: &str| fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo").and_then(|text| mem_total(&text));
-    let limits = [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ];
+    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     // Version 2 writes "max" and version 1 a huge number when there is no limit.
-    let limit = limits
-        .iter()
-        .find_map(|path| read(path)?.trim().parse::<u64>().ok());
-    machine
-        .into_iter()
-        .chain(limit)
-        .min()
-        .unwrap_or(MEMORY_WHEN_UNKNOWN)
+    let limit = limits.iter().find_map(|path| read(path)?.trim().parse::<u64>().ok());
+    machine.into_iter().chain(limit).min().unwrap_or(MEMORY_WHEN_UNKNOWN)
 }
 
 fn mem_total(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
@@ -141,10 +118,7 @@ mod tests {
 
     #[test]
     fn meminfo_is_read() {
-        assert_eq!(
-            mem_total("MemTotal:       24600000 kB\nMemFree: 1 kB"),
-            Some(24_600_000 * 1024)
-        );
+        assert_eq!(mem_total("MemTotal:       24600000 kB\nMemFree: 1 kB"), Some(24_600_000 * 1024));
         assert_eq!(mem_total("nothing"), None);
     }
 
@@ -154,21 +128,11 @@ mod tests {
         let data_dir = dir.path().join("it's, a place");
         fs::create_dir(&data_dir).unwrap();
         let (layout, _) = Layout::open(&data_dir).unwrap();
-        let build = Build {
-            bin_dir: "/b".into(),
-            major: 18,
-            lib_dir: "/none".into(),
-        };
+        let build = Build { bin_dir: "/b".into(), major: 18, lib_dir: "/none".into() };
         let small = render(&layout, &build, 512 * MIB, Path::new("/none"));
-        assert!(
-            small.contains("shared_buffers = '128MB'") && small.contains("it''s, a place/run\"'"),
-            "{small}"
-        );
+        assert!(small.contains("shared_buffers = '128MB'") && small.contains("it''s, a place/run\"'"), "{small}");
         assert!(!small.contains("pg_stat_statements") && !small.contains("mmap"));
         let large = render(&layout, &build, 65_536 * MIB, Path::new("/none"));
-        assert!(
-            large.contains("shared_buffers = '2048MB'")
-                && large.contains("maintenance_work_mem = '1024MB'")
-        );
+        assert!(large.contains("shared_buffers = '2048MB'") && large.contains("maintenance_work_mem = '1024MB'"));
     }
 }

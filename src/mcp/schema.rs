@@ -20,9 +20,7 @@ const UNIONS: [&str; 3] = ["anyOf", "oneOf", "allOf"];
 
 /// The schema of what a tool accepts as `T`.
 pub fn input_schema<T: JsonSchema>() -> Map<String, Value> {
-    flatten(inlined::<T>(
-        SchemaSettings::draft2020_12().for_deserialize(),
-    ))
+    flatten(inlined::<T>(SchemaSettings::draft2020_12().for_deserialize()))
 }
 
 /// The schema of what a tool answers as `T`.
@@ -40,11 +38,7 @@ fn inlined<T: JsonSchema>(settings: SchemaSettings) -> Map<String, Value> {
         settings.meta_schema = None;
         settings.inline_subschemas = true;
     });
-    match settings
-        .into_generator()
-        .into_root_schema_for::<T>()
-        .to_value()
-    {
+    match settings.into_generator().into_root_schema_for::<T>().to_value() {
         Value::Object(schema) => schema,
         _ => Map::new(),
     }
@@ -72,11 +66,7 @@ fn simplify(schema: &mut Map<String, Value>, root: &Map<String, Value>) {
     if let Some(constant) = schema.remove("const") {
         schema.insert("enum".into(), json!([constant]));
     }
-    let known = |format: &Value| {
-        format
-            .as_str()
-            .is_some_and(|format| FORMATS.contains(&format))
-    };
+    let known = |format: &Value| format.as_str().is_some_and(|format| FORMATS.contains(&format));
     if schema.get("format").is_some_and(|format| !known(format)) {
         schema.remove("format");
     }
@@ -89,17 +79,13 @@ fn simplify(schema: &mut Map<String, Value>, root: &Map<String, Value>) {
     for (keyword, value) in schema.iter_mut() {
         match (keyword.as_str(), value) {
             ("properties" | "patternProperties", Value::Object(children)) => {
-                children
-                    .values_mut()
-                    .for_each(|child| simplify_value(child, root));
+                children.values_mut().for_each(|child| simplify_value(child, root));
             }
             ("items" | "contains" | "not" | "propertyNames", child) => simplify_value(child, root),
             // A boolean is plain enough here.
             ("additionalProperties", child @ Value::Object(_)) => simplify_value(child, root),
             ("anyOf" | "oneOf" | "allOf" | "prefixItems", Value::Array(children)) => {
-                children
-                    .iter_mut()
-                    .for_each(|child| simplify_value(child, root));
+                children.iter_mut().for_each(|child| simplify_value(child, root));
             }
             _ => {}
         }
@@ -120,15 +106,10 @@ fn cut_reference(schema: &mut Map<String, Value>, root: &Map<String, Value>) {
     let Some(reference) = schema.remove("$ref") else {
         return;
     };
-    let path = reference
-        .as_str()
-        .unwrap_or_default()
-        .trim_start_matches('#');
-    let definition = path.strip_prefix("/$defs/").map_or(Some(root), |name| {
-        root.get("$defs")?
-            .get(name.replace("~1", "/").replace("~0", "~"))?
-            .as_object()
-    });
+    let path = reference.as_str().unwrap_or_default().trim_start_matches('#');
+    let definition = path
+        .strip_prefix("/$defs/")
+        .map_or(Some(root), |name| root.get("$defs")?.get(name.replace("~1", "/").replace("~0", "~"))?.as_object());
     let json_type = definition.and_then(|definition| definition.get("type")?.as_str());
     schema.insert("type".into(), json_type.unwrap_or("object").into());
 }
@@ -140,10 +121,7 @@ fn is_null(schema: &Value) -> bool {
 /// Whether null is among what a schema allows (but not that it allows anything).
 fn allows_null(schema: &Value) -> bool {
     let lists = |keyword: &str, test: &dyn Fn(&Value) -> bool| {
-        schema
-            .get(keyword)
-            .and_then(Value::as_array)
-            .is_some_and(|list| list.iter().any(test))
+        schema.get(keyword).and_then(Value::as_array).is_some_and(|list| list.iter().any(test))
     };
     lists("type", &|name| name == "null") || lists("anyOf", &is_null) || lists("oneOf", &is_null)
 }
@@ -188,11 +166,7 @@ fn nullable_is_not_required(schema: &mut Map<String, Value>) {
         .map(|(name, _)| name.clone())
         .collect();
     if let Some(Value::Array(required)) = schema.get_mut("required") {
-        required.retain(|name| {
-            !name
-                .as_str()
-                .is_some_and(|name| nullable.iter().any(|n| n == name))
-        });
+        required.retain(|name| !name.as_str().is_some_and(|name| nullable.iter().any(|n| n == name)));
         if required.is_empty() {
             schema.remove("required");
         }
@@ -204,31 +178,19 @@ fn nullable_is_not_required(schema: &mut Map<String, Value>) {
 fn unions_of_constants(schema: &mut Map<String, Value>) {
     for union in ["oneOf", "anyOf"] {
         let members = schema.get(union).and_then(Value::as_array);
-        let Some(variants) =
-            members.and_then(|members| members.iter().map(constants).collect::<Option<Vec<_>>>())
+        let Some(variants) = members.and_then(|members| members.iter().map(constants).collect::<Option<Vec<_>>>())
         else {
             continue;
         };
-        let mut lines: Vec<String> = schema
-            .get("description")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-            .into_iter()
-            .collect();
+        let mut lines: Vec<String> =
+            schema.get("description").and_then(Value::as_str).map(str::to_owned).into_iter().collect();
         for (values, description) in &variants {
             if let Some(description) = description {
-                let names = values
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .collect::<Vec<_>>()
-                    .join("`, `");
+                let names = values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("`, `");
                 lines.push(format!("- `{names}`: {}", description.replace('\n', " ")));
             }
         }
-        let values: Value = variants
-            .into_iter()
-            .flat_map(|(values, _)| values)
-            .collect();
+        let values: Value = variants.into_iter().flat_map(|(values, _)| values).collect();
         schema.remove(union);
         schema.insert("type".into(), "string".into());
         schema.insert("enum".into(), values);
@@ -246,10 +208,7 @@ fn constants(schema: &Value) -> Option<(Vec<Value>, Option<&str>)> {
         _ => return None,
     };
     let description = schema.get("description").and_then(Value::as_str);
-    values
-        .iter()
-        .all(Value::is_string)
-        .then_some((values, description))
+    values.iter().all(Value::is_string).then_some((values, description))
 }
 
 fn has_union(schema: &Map<String, Value>) -> bool {
@@ -265,18 +224,11 @@ fn merge_root_union(schema: &mut Map<String, Value>) {
         };
         let mut common: Option<Vec<Value>> = None;
         for member in &members {
-            let required = member
-                .get("required")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default();
+            let required = member.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
             common = Some(match common {
                 // All members of an allOf hold at once, one of the others.
                 Some(so_far) if union == "allOf" => so_far.into_iter().chain(required).collect(),
-                Some(so_far) => so_far
-                    .into_iter()
-                    .filter(|name| required.contains(name))
-                    .collect(),
+                Some(so_far) => so_far.into_iter().filter(|name| required.contains(name)).collect(),
                 None => required,
             });
             merge_properties(schema, member);
@@ -302,14 +254,8 @@ fn merge_properties(schema: &mut Map<String, Value>, member: &Value) {
     for (name, property) in theirs {
         let known = ours.entry(name.clone()).or_insert_with(|| property.clone());
         // The tag of an internally tagged enum: one value from each variant.
-        if let (Some(Value::Array(values)), Some(Value::Array(more))) =
-            (known.get_mut("enum"), property.get("enum"))
-        {
-            let new: Vec<Value> = more
-                .iter()
-                .filter(|value| !values.contains(value))
-                .cloned()
-                .collect();
+        if let (Some(Value::Array(values)), Some(Value::Array(more))) = (known.get_mut("enum"), property.get("enum")) {
+            let new: Vec<Value> = more.iter().filter(|value| !values.contains(value)).cloned().collect();
             values.extend(new);
         }
     }

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use rmcp::ErrorData;
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult,
-    PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
+    CacheScope, CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
+    ProtocolVersion, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{RequestContext, RoleServer};
 
@@ -29,11 +29,7 @@ impl Server {
     /// A server that runs every call as this caller.
     #[must_use]
     pub fn new(toolbox: Arc<Toolbox>, calls: Calls, caller: Caller) -> Self {
-        Self {
-            toolbox,
-            calls,
-            caller,
-        }
+        Self { toolbox, calls, caller }
     }
 }
 
@@ -51,12 +47,8 @@ impl ServerHandler for Server {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let mut result =
-            ListToolsResult::with_all_items(self.toolbox.definitions(&self.caller.scopes));
-        if context
-            .protocol_version()
-            .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
-        {
+        let mut result = ListToolsResult::with_all_items(self.toolbox.definitions(&self.caller.scopes));
+        if context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28) {
             // The list differs by scope, so no shared cache may keep it. Earlier revisions know no such field.
             result.cache_scope = Some(CacheScope::Private);
         }
@@ -70,33 +62,14 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let client = client_of(&context);
         let arguments = request.arguments.unwrap_or_default();
-        match self
-            .toolbox
-            .call(
-                &request.name,
-                &self.calls,
-                &self.caller,
-                client.clone(),
-                arguments,
-            )
-            .await
-        {
+        match self.toolbox.call(&request.name, &self.calls, &self.caller, client.clone(), arguments).await {
             Some(result) => Ok(result.into()),
             None => {
-                self.calls
-                    .refuse_unknown(&request.name, &self.caller, client)
-                    .await;
-                let names: Vec<_> = self
-                    .toolbox
-                    .definitions(&self.caller.scopes)
-                    .into_iter()
-                    .map(|tool| tool.name)
-                    .collect();
+                self.calls.refuse_unknown(&request.name, &self.caller, client).await;
+                let names: Vec<_> =
+                    self.toolbox.definitions(&self.caller.scopes).into_iter().map(|tool| tool.name).collect();
                 // MCP (Tools, Error Handling): an unknown tool is a protocol error with the code of invalid parameters.
-                Err(ErrorData::invalid_params(
-                    format!("unknown tool; there are {}", names.join(", ")),
-                    None,
-                ))
+                Err(ErrorData::invalid_params(format!("unknown tool; there are {}", names.join(", ")), None))
             }
         }
     }

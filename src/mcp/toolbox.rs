@@ -20,12 +20,8 @@ impl Toolbox {
     pub fn new(space: &EmbeddingSpace) -> Self {
         Self {
             entries: vec![
-                registered(HybridSearch {
-                    space: space.clone(),
-                }),
-                registered(InsertDocument {
-                    space: space.clone(),
-                }),
+                registered(HybridSearch { space: space.clone() }),
+                registered(InsertDocument { space: space.clone() }),
                 registered(CostReport),
                 registered(RecordUsage),
             ],
@@ -35,18 +31,13 @@ impl Toolbox {
     /// Definitions of the tools that these scopes allow.
     #[must_use]
     pub fn definitions(&self, scopes: &Scopes) -> Vec<Definition> {
-        let allowed = self
-            .entries
-            .iter()
-            .filter(|entry| scopes.allow(entry.scope()));
+        let allowed = self.entries.iter().filter(|entry| scopes.allow(entry.scope()));
         allowed.map(|entry| entry.definition().clone()).collect()
     }
 
     /// Each tool's name with the scope it needs.
     pub fn scopes(&self) -> impl Iterator<Item = (&str, Scope)> {
-        self.entries
-            .iter()
-            .map(|entry| (entry.definition().name.as_ref(), entry.scope()))
+        self.entries.iter().map(|entry| (entry.definition().name.as_ref(), entry.scope()))
     }
 
     /// Runs a tool by name; `None` if there is none of that name.
@@ -58,10 +49,7 @@ impl Toolbox {
         client: Client,
         arguments: JsonObject,
     ) -> Option<CallToolResult> {
-        let entry = self
-            .entries
-            .iter()
-            .find(|entry| entry.definition().name == name)?;
+        let entry = self.entries.iter().find(|entry| entry.definition().name == name)?;
         Some(entry.call(calls, caller, client, arguments).await)
     }
 }
@@ -91,18 +79,11 @@ fn registered<T: Tool>(tool: T) -> Box<dyn Entry> {
         .idempotent(T::HINTS.idempotent)
         // Its world is the organisation's own documents.
         .open_world(false);
-    let mut definition = Definition::new(
-        T::NAME,
-        T::DESCRIPTION,
-        Arc::new(schema::input_schema::<T::Input>()),
-    );
+    let mut definition = Definition::new(T::NAME, T::DESCRIPTION, Arc::new(schema::input_schema::<T::Input>()));
     definition.title = Some(T::TITLE.to_owned());
     definition.output_schema = Some(Arc::new(schema::output_schema::<T::Output>()));
     definition.annotations = Some(annotations);
-    Box::new(Registered {
-        tool: Arc::new(tool),
-        definition,
-    })
+    Box::new(Registered { tool: Arc::new(tool), definition })
 }
 
 impl<T: Tool> Entry for Registered<T> {
@@ -135,9 +116,7 @@ fn answer(output: Result<Value, serde_json::Error>) -> CallToolResult {
         Ok(value) => CallToolResult::structured(value),
         Err(error) => {
             tracing::error!(%error, "an answer could not be written as JSON");
-            CallToolResult::error(vec![ContentBlock::text(
-                "internal: the answer could not be written as JSON.",
-            )])
+            CallToolResult::error(vec![ContentBlock::text("internal: the answer could not be written as JSON.")])
         }
     }
 }

@@ -150,11 +150,7 @@ pub struct LockHolder {
 impl fmt::Display for LockHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "server process {}", self.pid)?;
-        for (label, value) in [
-            ("user", &self.user),
-            ("application", &self.application),
-            ("address", &self.address),
-        ] {
+        for (label, value) in [("user", &self.user), ("application", &self.application), ("address", &self.address)] {
             if let Some(value) = value {
                 write!(f, ", {label} {value}")?;
             }

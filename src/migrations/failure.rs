@@ -25,13 +25,7 @@ pub struct FailedStatement {
 
 impl FailedStatement {
     /// `completed` is how many statements of `sql` had ended before this one.
-    pub(super) fn new(
-        file: String,
-        sql: &str,
-        completed: usize,
-        version: Option<i64>,
-        error: &DbError,
-    ) -> Self {
+    pub(super) fn new(file: String, sql: &str, completed: usize, version: Option<i64>, error: &DbError) -> Self {
         let position = match error.position() {
             Some(ErrorPosition::Original(position)) => line_of(sql, *position),
             _ => None,
@@ -42,14 +36,10 @@ impl FailedStatement {
             line: position.or_else(|| line_of_statement(sql, completed)),
             sqlstate: error.code().code().to_owned(),
             message: error.message().to_owned(),
-            notes: [
-                note("detail", error.detail()),
-                note("hint", error.hint()),
-                note("context", error.where_()),
-            ]
-            .into_iter()
-            .flatten()
-            .collect(),
+            notes: [note("detail", error.detail()), note("hint", error.hint()), note("context", error.where_())]
+                .into_iter()
+                .flatten()
+                .collect(),
             version,
         }
     }

@@ -23,13 +23,7 @@ impl Migration {
     fn new(version: i64, name: String, up: String, down: String) -> Self {
         let digest = Sha256::digest(up.as_bytes());
         let checksum = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self {
-            version,
-            name,
-            up,
-            down,
-            checksum,
-        }
+        Self { version, name, up, down, checksum }
     }
 
     /// Its number, from 1.
@@ -80,10 +74,7 @@ impl Migrations {
             match entry.as_file().map(|found| found.contents_utf8()) {
                 Some(Some(text)) => files.push((file, text.to_owned())),
                 Some(None) => problems.push(FileProblem::new(file, "is not UTF-8")),
-                None => problems.push(FileProblem::new(
-                    file,
-                    "is a folder, which nothing would run",
-                )),
+                None => problems.push(FileProblem::new(file, "is a folder, which nothing would run")),
             }
         }
         validate::list(files, problems)
@@ -98,9 +89,7 @@ impl Migrations {
         N: Into<String>,
         T: Into<String>,
     {
-        let files = files
-            .into_iter()
-            .map(|(name, text)| (name.into(), text.into()));
+        let files = files.into_iter().map(|(name, text)| (name.into(), text.into()));
         validate::list(files, Vec::new())
     }
 
@@ -123,9 +112,7 @@ impl Migrations {
     /// Those above `current`, the oldest first.
     pub(super) fn after(&self, current: Option<i64>) -> impl Iterator<Item = &Migration> {
         let current = current.unwrap_or(0);
-        self.list
-            .iter()
-            .filter(move |migration| migration.version > current)
+        self.list.iter().filter(move |migration| migration.version > current)
     }
 }
 
@@ -140,10 +127,7 @@ pub struct FileProblem {
 
 impl FileProblem {
     fn new(file: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            file: file.into(),
-            reason: reason.into(),
-        }
+        Self { file: file.into(), reason: reason.into() }
     }
 }
 

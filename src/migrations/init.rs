@@ -51,10 +51,7 @@ pub fn init_sql(migrations: &Migrations) -> String {
         let _ = write!(sql, "\n-- ==== {file} ====\n\n{START}\n{text}\n");
         let (version, name) = (migration.version(), migration.name());
         // Nothing to escape: a name is of a-z, 0-9 and _.
-        records.push(format!(
-            "    ({version}, '{name}', '{}')",
-            migration.checksum()
-        ));
+        records.push(format!("    ({version}, '{name}', '{}')", migration.checksum()));
     }
     let _ = write!(
         sql,

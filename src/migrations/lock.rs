@@ -41,11 +41,7 @@ impl<'c> Lock<'c> {
     ) -> Result<Self, MigrationError> {
         let key = key(client).await?;
         // Held from before the first try: should this future be dropped with the answer on its way.
-        let mut lock = Self {
-            client,
-            key,
-            held: true,
-        };
+        let mut lock = Self { client, key, held: true };
         let start = Instant::now();
         let mut told = false;
         while !lock.try_once().await? {
@@ -56,9 +52,7 @@ impl<'c> Lock<'c> {
                 return Err(MigrationError::LockWait { waited, holder });
             }
             if !told {
-                progress(Progress::WaitingForLock {
-                    holder: holder.as_ref(),
-                });
+                progress(Progress::WaitingForLock { holder: holder.as_ref() });
                 told = true;
             }
             sleep(wait.poll.min(wait.limit.saturating_sub(start.elapsed()))).await;
@@ -74,10 +68,7 @@ impl<'c> Lock<'c> {
     /// lock goes anyway, and the outcome of the work says more.
     pub(super) async fn release(mut self) {
         self.held = false;
-        let unlocked = self
-            .client
-            .query_typed(UNLOCK, &[(&self.key, Type::INT8)])
-            .await;
+        let unlocked = self.client.query_typed(UNLOCK, &[(&self.key, Type::INT8)]).await;
         if let Err(error) = unlocked
             && !error.is_closed()
         {
@@ -88,8 +79,7 @@ impl<'c> Lock<'c> {
     async fn try_once(&self) -> Result<bool, MigrationError> {
         let database = || MigrationError::database("take the migration lock");
         let row = self.client.query_one(TRY_LOCK, &[&self.key]).await;
-        row.and_then(|row| row.try_get("locked"))
-            .map_err(database())
+        row.and_then(|row| row.try_get("locked")).map_err(database())
     }
 }
 
@@ -106,12 +96,9 @@ impl Drop for Lock<'_> {
 }
 
 async fn key(client: &Client) -> Result<i64, MigrationError> {
-    let row = client
-        .query_one("SELECT current_database()::text", &[])
-        .await;
+    let row = client.query_one("SELECT current_database()::text", &[]).await;
     let name = row.and_then(|row| row.try_get::<_, String>(0));
-    name.map(|name| lock_key::of_database(&name))
-        .map_err(MigrationError::database("ask for the database's name"))
+    name.map(|name| lock_key::of_database(&name)).map_err(MigrationError::database("ask for the database's name"))
 }
 
 async fn holder(client: &Client, key: i64) -> Result<Option<LockHolder>, MigrationError> {

@@ -41,10 +41,7 @@ mod tests {
         for (names, expected) in [
             (&["database_name"][..], 1_764_327_054),
             (&["schema_name_1", "database_name"], 2_453_313_553),
-            (
-                &["schema_name_1", "schema_name_2", "database_name"],
-                3_743_845_847,
-            ),
+            (&["schema_name_1", "schema_name_2", "database_name"], 3_743_845_847),
         ] {
             assert_eq!(key(names), expected, "{names:?}");
         }
@@ -54,10 +51,6 @@ mod tests {
     fn databases_have_keys_of_their_own_that_fit_32_bits() {
         let (a, b) = (of_database("a"), of_database("b"));
         assert_ne!(a, b);
-        assert!(
-            [a, b]
-                .iter()
-                .all(|key| (0..=i64::from(u32::MAX)).contains(key))
-        );
+        assert!([a, b].iter().all(|key| (0..=i64::from(u32::MAX)).contains(key)));
     }
 }

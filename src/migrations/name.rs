@@ -44,14 +44,8 @@ pub(super) fn parse(file: &str) -> Option<FileName<'_>> {
     let well_formed = digits.len() == 6
         && digits.bytes().all(|b| b.is_ascii_digit())
         && !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     // Six digits always fit; version 0 is refused because "no migration" would look like it.
     let version = digits.parse().ok().filter(|version| *version > 0)?;
-    well_formed.then_some(FileName {
-        version,
-        name,
-        direction,
-    })
+    well_formed.then_some(FileName { version, name, direction })
 }

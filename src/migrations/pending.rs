@@ -42,10 +42,7 @@ pub async fn pending(client: &Client, migrations: &Migrations) -> Result<Pending
         Some(version) if version == migrations.newest() => Ok(Pending::UpToDate { version }),
         current => Ok(Pending::Behind {
             current,
-            missing: migrations
-                .after(current)
-                .map(|migration| migration.file(Direction::Up))
-                .collect(),
+            missing: migrations.after(current).map(|migration| migration.file(Direction::Up)).collect(),
         }),
     }
 }

@@ -78,10 +78,7 @@ pub struct Runner<'m> {
 impl<'m> Runner<'m> {
     /// A runner of these migrations.
     pub fn new(migrations: &'m Migrations, options: RunOptions) -> Self {
-        Self {
-            migrations,
-            options,
-        }
+        Self { migrations, options }
     }
 
     /// Applies what is pending, at most `limit`. When one fails, those before it stay applied.
@@ -113,17 +110,10 @@ impl<'m> Runner<'m> {
     ) -> Result<Vec<Applied>, MigrationError> {
         let plan = |state: &State| {
             let current = state.current.unwrap_or(0);
-            let applied = self
-                .migrations
-                .iter()
-                .rev()
-                .filter(|one| one.version() <= current);
+            let applied = self.migrations.iter().rev().filter(|one| one.version() <= current);
             let plan: Vec<_> = applied.collect();
             if count > plan.len() {
-                return Err(MigrationError::TooFewApplied {
-                    requested: count,
-                    applied: plan.len(),
-                });
+                return Err(MigrationError::TooFewApplied { requested: count, applied: plan.len() });
             }
             Ok(plan.into_iter().take(count).collect())
         };
@@ -138,14 +128,9 @@ impl<'m> Runner<'m> {
         plan: impl FnOnce(&State) -> Result<Vec<&'m Migration>, MigrationError> + Send,
         mut progress: impl FnMut(Progress<'_>) + Send,
     ) -> Result<Vec<Applied>, MigrationError> {
-        let wait = Wait {
-            limit: self.options.lock_wait,
-            poll: self.options.lock_poll,
-        };
+        let wait = Wait { limit: self.options.lock_wait, poll: self.options.lock_poll };
         let mut lock = Lock::acquire(client, wait, &mut progress).await?;
-        let done = self
-            .run_locked(lock.client(), direction, plan, &mut progress)
-            .await;
+        let done = self.run_locked(lock.client(), direction, plan, &mut progress).await;
         lock.release().await;
         done
     }
@@ -165,22 +150,14 @@ impl<'m> Runner<'m> {
         let mut from = state.current;
         let mut done = Vec::new();
         for migration in plan(&state)? {
-            let step = Step {
-                migration,
-                direction,
-                from,
-            };
+            let step = Step { migration, direction, from };
             let file = migration.file(direction);
             progress(Progress::Started { file: &file });
             let duration = step.run(client, &self.options).await?;
             from = step.to();
-            tracing::info!(%file, ?duration, "migrated");
-            let applied = Applied {
-                version: migration.version(),
-                name: migration.name().to_owned(),
-                direction,
-                duration,
-            };
+            tracing::debug!(%file, ?duration, "migrated");
+            let applied =
+                Applied { version: migration.version(), name: migration.name().to_owned(), direction, duration };
             progress(Progress::Finished(&applied));
             done.push(applied);
         }

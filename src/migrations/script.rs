@@ -38,10 +38,7 @@ pub(super) fn statements(text: &str) -> Result<Vec<Statement>, ScriptError> {
             }
             continue;
         }
-        let statement = open.get_or_insert_with(|| Statement {
-            line,
-            words: Vec::new(),
-        });
+        let statement = open.get_or_insert_with(|| Statement { line, words: Vec::new() });
         match token {
             Token::Open => parentheses += 1,
             Token::Close => parentheses = parentheses.saturating_sub(1),
@@ -60,10 +57,9 @@ pub(super) fn statements(text: &str) -> Result<Vec<Statement>, ScriptError> {
     }
     match open {
         // Files are concatenated into init.sql, where a missing semicolon would join two statements.
-        Some(last) => Err(ScriptError {
-            line: last.line,
-            reason: "the last statement does not end with a semicolon".into(),
-        }),
+        Some(last) => {
+            Err(ScriptError { line: last.line, reason: "the last statement does not end with a semicolon".into() })
+        }
         None => Ok(found),
     }
 }
@@ -92,16 +88,13 @@ impl Statement {
     fn objection(&self) -> Option<String> {
         let first = self.word(0);
         let controls_transaction = match first {
-            "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint"
-            | "release" => true,
+            "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => true,
             "prepare" => self.word(1) == "transaction",
             _ => false,
         };
         if controls_transaction {
             let statement = first.to_ascii_uppercase();
-            return Some(format!(
-                "{statement} is not allowed: each migration already runs in one transaction"
-            ));
+            return Some(format!("{statement} is not allowed: each migration already runs in one transaction"));
         }
         let streams = |word: &String| word == "stdin" || word == "stdout";
         (first == "copy" && self.words.iter().any(streams))

@@ -1,5 +1,7 @@
 //! What the database says about its own version.
 
+#![expect(clippy::disallowed_methods, reason = "a migration runs as administrator, on a connection of its own")]
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -43,10 +45,7 @@ pub(super) enum Found {
 /// Reads the state; needs nothing but SELECT, and not even that to say that it is lacking.
 pub(super) async fn read(client: &Client) -> Result<Found, MigrationError> {
     let doing = "look for the migration tables";
-    let tables = client
-        .query_one(FIND, &[])
-        .await
-        .map_err(MigrationError::database(doing))?;
+    let tables = client.query_one(FIND, &[]).await.map_err(MigrationError::database(doing))?;
     let has = |column| {
         let value = tables.try_get::<_, bool>(column);
         value.map_err(MigrationError::database(doing))
@@ -65,11 +64,7 @@ pub(super) async fn read(client: &Client) -> Result<Found, MigrationError> {
     };
     // Rows above the version are left over from a golang-migrate that went down.
     history.retain(|version, _| current.is_some_and(|current| *version <= current));
-    Ok(Found::Readable(State {
-        current,
-        dirty,
-        history,
-    }))
+    Ok(Found::Readable(State { current, dirty, history }))
 }
 
 /// Creates what is missing of the two tables.
@@ -114,10 +109,7 @@ async fn read_version(client: &Client) -> Result<(Option<i64>, bool), MigrationE
 
 async fn read_history(client: &Client) -> Result<BTreeMap<i64, Recorded>, MigrationError> {
     let doing = "read the history of migrations";
-    let rows = client
-        .query(READ_HISTORY, &[])
-        .await
-        .map_err(MigrationError::database(doing))?;
+    let rows = client.query(READ_HISTORY, &[]).await.map_err(MigrationError::database(doing))?;
     let entry = |row: &tokio_postgres::Row| {
         let recorded = Recorded {
             name: row.try_get("name")?,

@@ -91,10 +91,7 @@ pub async fn status(client: &Client, migrations: &Migrations) -> Result<Status, 
     Ok(Status {
         current: state.current,
         dirty: state.dirty,
-        entries: migrations
-            .iter()
-            .map(|migration| entry(migration, &state))
-            .collect(),
+        entries: migrations.iter().map(|migration| entry(migration, &state)).collect(),
         unknown: unknown(&state, migrations.newest()),
     })
 }
@@ -102,9 +99,9 @@ pub async fn status(client: &Client, migrations: &Migrations) -> Result<Status, 
 fn entry(migration: &Migration, state: &State) -> Entry {
     let recorded = state.history.get(&migration.version());
     // A dirty version is being moved to: it cannot be said to be applied.
-    let applied = state.current.is_some_and(|current| {
-        migration.version() < current || (migration.version() == current && !state.dirty)
-    });
+    let applied = state
+        .current
+        .is_some_and(|current| migration.version() < current || (migration.version() == current && !state.dirty));
     let checksum = match recorded {
         None => Checksum::Unknown,
         Some(recorded) if recorded.checksum == migration.checksum() => Checksum::Matches,
@@ -114,14 +111,7 @@ fn entry(migration: &Migration, state: &State) -> Entry {
     Entry {
         version: migration.version(),
         name: migration.name().to_owned(),
-        state: if applied {
-            EntryState::Applied {
-                applied_at,
-                checksum,
-            }
-        } else {
-            EntryState::Pending
-        },
+        state: if applied { EntryState::Applied { applied_at, checksum } } else { EntryState::Pending },
     }
 }
 

@@ -1,5 +1,7 @@
 //! One migration, in one direction, in one transaction with the record of it.
 
+#![expect(clippy::disallowed_methods, reason = "a migration runs as administrator, on a connection of its own")]
+
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -38,11 +40,7 @@ impl Step<'_> {
     }
 
     /// Runs it. On any failure the transaction's guard rolls everything back.
-    pub(super) async fn run(
-        &self,
-        client: &mut Client,
-        options: &RunOptions,
-    ) -> Result<Duration, MigrationError> {
+    pub(super) async fn run(&self, client: &mut Client, options: &RunOptions) -> Result<Duration, MigrationError> {
         let start = Instant::now();
         let tx = client.transaction().await.map_err(self.own())?;
         let id = begin(&tx, options).await.map_err(self.own())?;
@@ -56,9 +54,7 @@ impl Step<'_> {
         let duration = start.elapsed();
         self.record(&tx, duration).await.map_err(self.own())?;
         // A deferred constraint fails only here, after all statements.
-        tx.commit()
-            .await
-            .map_err(|error| self.failed(usize::MAX, error))?;
+        tx.commit().await.map_err(|error| self.failed(usize::MAX, error))?;
         Ok(duration)
     }
 
@@ -81,16 +77,7 @@ impl Step<'_> {
             let milliseconds = i32::try_from(duration.as_millis()).unwrap_or(i32::MAX);
             let migration = self.migration;
             let version = migration.version();
-            tx.execute(
-                RECORD_APPLIED,
-                &[
-                    &version,
-                    &migration.name(),
-                    &migration.checksum(),
-                    &milliseconds,
-                ],
-            )
-            .await?;
+            tx.execute(RECORD_APPLIED, &[&version, &migration.name(), &migration.checksum(), &milliseconds]).await?;
         }
         tx.execute(MOVE_VERSION, &[&to]).await?;
         Ok(())
@@ -132,10 +119,7 @@ impl Step<'_> {
 /// Terminated by an administrator, a crash, or an idle limit: the server's last words, no mistake
 /// of the statement that met them.
 fn is_shutdown(sqlstate: &str) -> bool {
-    matches!(
-        sqlstate,
-        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04"
-    )
+    matches!(sqlstate, "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04")
 }
 
 async fn begin(tx: &Transaction<'_>, options: &RunOptions) -> Result<String, Error> {
@@ -146,7 +130,5 @@ async fn begin(tx: &Transaction<'_>, options: &RunOptions) -> Result<String, Err
 }
 
 async fn is_same(tx: &Transaction<'_>, id: &str) -> Result<bool, Error> {
-    tx.query_one(SAME_TRANSACTION, &[&id])
-        .await?
-        .try_get("same")
+    tx.query_one(SAME_TRANSACTION, &[&id]).await?.try_get("same")
 }

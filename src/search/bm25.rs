@@ -102,23 +102,14 @@ pub struct Ranking {
 
 /// The `depth` best documents for the terms: [`best_per_document`] of [`score`], without a list of
 /// all chunks in between, which costs more than the arithmetic where a term is common.
-pub fn rank(
-    statistics: Statistics,
-    parameters: Parameters,
-    terms: &[TermPostings],
-    depth: usize,
-) -> Ranking {
+pub fn rank(statistics: Statistics, parameters: Parameters, terms: &[TermPostings], depth: usize) -> Ranking {
     let mut best = Best::new(depth);
     score_each(statistics, parameters, terms, |chunk| best.add(chunk));
     best.into_ranking()
 }
 
 /// Scores every eligible chunk that holds a term, in order of chunk number.
-pub fn score(
-    statistics: Statistics,
-    parameters: Parameters,
-    terms: &[TermPostings],
-) -> Vec<ScoredChunk> {
+pub fn score(statistics: Statistics, parameters: Parameters, terms: &[TermPostings]) -> Vec<ScoredChunk> {
     let mut chunks = Vec::new();
     score_each(statistics, parameters, terms, |chunk| chunks.push(chunk));
     chunks

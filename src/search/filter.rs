@@ -37,7 +37,5 @@ pub fn parse_instant(text: &str) -> Option<Timestamp> {
     if text.len() > 10 {
         return None;
     }
-    date.to_zoned(jiff::tz::TimeZone::UTC)
-        .ok()
-        .map(|zoned| zoned.timestamp())
+    date.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }

@@ -23,10 +23,7 @@ pub struct Weights {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self {
-            bm25: 0.5,
-            vector: 0.5,
-        }
+        Self { bm25: 0.5, vector: 0.5 }
     }
 }
 
@@ -67,8 +64,7 @@ pub struct Fusion {
 
 /// Fuses the two sides. A document that a side lists twice counts by its first entry.
 pub fn fuse(bm25: &[RankedDocument], vector: &[RankedDocument], weights: Weights) -> Fusion {
-    let mut places: HashMap<i32, (Option<Place>, Option<Place>)> =
-        HashMap::with_capacity(bm25.len() + vector.len());
+    let mut places: HashMap<i32, (Option<Place>, Option<Place>)> = HashMap::with_capacity(bm25.len() + vector.len());
     for document in bm25 {
         let (place, _) = places.entry(document.first_chunk_no).or_default();
         place.get_or_insert(Place::of(document));
@@ -82,52 +78,30 @@ pub fn fuse(bm25: &[RankedDocument], vector: &[RankedDocument], weights: Weights
         .filter_map(|(first_chunk_no, (bm25, vector))| fused(first_chunk_no, bm25, vector, weights))
         .collect();
     documents.sort_unstable_by(|a, b| {
-        b.combined_score
-            .total_cmp(&a.combined_score)
-            .then(a.first_chunk_no.cmp(&b.first_chunk_no))
+        b.combined_score.total_cmp(&a.combined_score).then(a.first_chunk_no.cmp(&b.first_chunk_no))
     });
-    Fusion {
-        total_candidates: documents.len(),
-        documents,
-    }
+    Fusion { total_candidates: documents.len(), documents }
 }
 
 impl Place {
     fn of(document: &RankedDocument) -> Self {
-        Self {
-            rank: document.rank,
-            score: document.score,
-            chunk_no: document.chunk_no,
-        }
+        Self { rank: document.rank, score: document.score, chunk_no: document.chunk_no }
     }
 }
 
-fn fused(
-    first_chunk_no: i32,
-    bm25: Option<Place>,
-    vector: Option<Place>,
-    weights: Weights,
-) -> Option<FusedDocument> {
+fn fused(first_chunk_no: i32, bm25: Option<Place>, vector: Option<Place>, weights: Weights) -> Option<FusedDocument> {
     let by_bm25 = contribution(bm25, weights.bm25);
     let by_vector = contribution(vector, weights.vector);
     let combined_score = by_bm25 + by_vector;
     let shown = if by_vector > by_bm25 { vector } else { bm25 };
     (combined_score > 0.0).then_some(())?;
-    Some(FusedDocument {
-        first_chunk_no,
-        chunk_no: shown?.chunk_no,
-        combined_score,
-        bm25,
-        vector,
-    })
+    Some(FusedDocument { first_chunk_no, chunk_no: shown?.chunk_no, combined_score, bm25, vector })
 }
 
 fn contribution(place: Option<Place>, weight: f64) -> f64 {
     // Not `weight <= 0.0`, which lets NaN through.
     let weight = if weight > 0.0 { weight } else { 0.0 };
-    place.map_or(0.0, |place| {
-        weight / (RANK_CONSTANT + f64::from(place.rank))
-    })
+    place.map_or(0.0, |place| weight / (RANK_CONSTANT + f64::from(place.rank)))
 }
 
 #[cfg(test)]
@@ -152,19 +126,12 @@ mod tests {
     #[test]
     fn both_sides_add_up_and_a_missing_side_adds_nothing() {
         let fusion = fuse(&side(&[10, 20], 0), &side(&[20, 30], 1), Weights::default());
-        let order: Vec<i32> = fusion
-            .documents
-            .iter()
-            .map(|document| document.first_chunk_no)
-            .collect();
+        let order: Vec<i32> = fusion.documents.iter().map(|document| document.first_chunk_no).collect();
         assert_eq!(order, [20, 10, 30]);
         assert_eq!(fusion.total_candidates, 3);
         let first = fusion.documents[0];
         assert!((first.combined_score - (0.5 / 62.0 + 0.5 / 61.0)).abs() < 1e-15);
-        assert_eq!(
-            (first.bm25.map(|p| p.rank), first.vector.map(|p| p.rank)),
-            (Some(2), Some(1))
-        );
+        assert_eq!((first.bm25.map(|p| p.rank), first.vector.map(|p| p.rank)), (Some(2), Some(1)));
         assert_eq!(first.chunk_no, 21, "the vector side contributes more");
         assert_eq!(fusion.documents[1].vector, None);
     }
@@ -180,33 +147,18 @@ mod tests {
     #[test]
     fn a_side_without_weight_proposes_nothing() {
         for weight in [0.0, -1.0, f64::NAN] {
-            let weights = Weights {
-                bm25: 1.0,
-                vector: weight,
-            };
+            let weights = Weights { bm25: 1.0, vector: weight };
             let fusion = fuse(&side(&[1, 2], 0), &side(&[3, 2], 1), weights);
             let order: Vec<i32> = fusion.documents.iter().map(|d| d.first_chunk_no).collect();
             assert_eq!(order, [1, 2]);
             assert_eq!(fusion.documents[1].vector.map(|place| place.rank), Some(2));
         }
-        assert_eq!(
-            fuse(
-                &side(&[1], 0),
-                &[],
-                Weights {
-                    bm25: 0.0,
-                    vector: 0.0
-                }
-            ),
-            Fusion::default()
-        );
+        assert_eq!(fuse(&side(&[1], 0), &[], Weights { bm25: 0.0, vector: 0.0 }), Fusion::default());
         assert_eq!(fuse(&[], &[], Weights::default()), Fusion::default());
     }
 
     fn documents() -> impl Strategy<Value = Vec<i32>> {
-        prop::collection::btree_set(0_i32..40, 0..20)
-            .prop_map(|set| set.into_iter().collect::<Vec<_>>())
-            .prop_shuffle()
+        prop::collection::btree_set(0_i32..40, 0..20).prop_map(|set| set.into_iter().collect::<Vec<_>>()).prop_shuffle()
     }
 
     proptest! {

@@ -31,31 +31,17 @@ pub fn highlight(marked: &str, bigrams: &[String]) -> Vec<String> {
     let spans = passage.spans();
     let mut fragments: Vec<Extent> = Vec::new();
     let mut shown = HashSet::new();
-    let boundaries = if spans.is_empty() {
-        Vec::new()
-    } else {
-        passage.word_boundaries()
-    };
+    let boundaries = if spans.is_empty() { Vec::new() } else { passage.word_boundaries() };
     while fragments.len() < MAX_FRAGMENTS {
         let Some(window) = best_window(&spans, &fragments, &shown) else {
             break;
         };
-        shown.extend(
-            spans[window.0..=window.1]
-                .iter()
-                .flat_map(|span| span.terms.iter().copied()),
-        );
-        let matches = Extent {
-            start: spans[window.0].extent.start,
-            end: spans[window.1].extent.end,
-        };
+        shown.extend(spans[window.0..=window.1].iter().flat_map(|span| span.terms.iter().copied()));
+        let matches = Extent { start: spans[window.0].extent.start, end: spans[window.1].extent.end };
         fragments.push(widen(matches, &fragments, &boundaries));
     }
     fragments.sort_unstable_by_key(|fragment| fragment.start);
-    fragments
-        .into_iter()
-        .map(|fragment| passage.render(fragment, &spans))
-        .collect()
+    fragments.into_iter().map(|fragment| passage.render(fragment, &spans)).collect()
 }
 
 /// A range of character positions.
@@ -125,10 +111,7 @@ impl Passage {
             let candidates = by_first.get(&self.text[start]);
             for term in candidates.into_iter().flatten() {
                 if self.text[start..].starts_with(term) {
-                    let extent = Extent {
-                        start,
-                        end: start + term.len(),
-                    };
+                    let extent = Extent { start, end: start + term.len() };
                     self.add(extent, term.iter().collect());
                 }
             }
@@ -138,14 +121,12 @@ impl Passage {
     /// Matches in order, those that overlap or touch made one, and long ones cut to a fragment's
     /// length.
     fn spans(&mut self) -> Vec<Span> {
-        self.matches
-            .sort_unstable_by_key(|(extent, _)| (extent.start, extent.end));
+        self.matches.sort_unstable_by_key(|(extent, _)| (extent.start, extent.end));
         let mut spans: Vec<Span> = Vec::new();
         for (extent, term) in &self.matches {
             match spans.last_mut() {
                 Some(last)
-                    if extent.start <= last.extent.end
-                        && extent.end <= last.extent.start + FRAGMENT_CHARACTERS =>
+                    if extent.start <= last.extent.end && extent.end <= last.extent.start + FRAGMENT_CHARACTERS =>
                 {
                     last.extent.end = last.extent.end.max(extent.end);
                     last.terms.push(*term);
@@ -154,10 +135,7 @@ impl Passage {
                     let start = last.map_or(extent.start, |last| extent.start.max(last.extent.end));
                     let end = extent.end.min(start + FRAGMENT_CHARACTERS);
                     if start < end {
-                        spans.push(Span {
-                            extent: Extent { start, end },
-                            terms: vec![*term],
-                        });
+                        spans.push(Span { extent: Extent { start, end }, terms: vec![*term] });
                     }
                 }
             }
@@ -185,10 +163,7 @@ impl Passage {
         }
         let mut marked_to = start;
         let first = spans.partition_point(|span| span.extent.end <= start);
-        for span in spans[first..]
-            .iter()
-            .take_while(|span| span.extent.start < end)
-        {
+        for span in spans[first..].iter().take_while(|span| span.extent.start < end) {
             let from = span.extent.start.max(start);
             // A long run of matches is several spans: mark it as one.
             if from == marked_to && out.ends_with("**") {
@@ -222,11 +197,7 @@ impl Passage {
 /// The spans, first and last, that fit in one fragment with the most distinct terms not yet shown,
 /// then the most distinct terms, then the earliest. Keeps clear of the fragments already chosen.
 fn best_window(spans: &[Span], taken: &[Extent], shown: &HashSet<usize>) -> Option<(usize, usize)> {
-    let free = |extent: Extent| {
-        taken
-            .iter()
-            .all(|t| extent.end <= t.start || t.end <= extent.start)
-    };
+    let free = |extent: Extent| taken.iter().all(|t| extent.end <= t.start || t.end <= extent.start);
     let mut best: Option<((usize, usize), (usize, usize))> = None;
     let mut counts: HashMap<usize, usize> = HashMap::new();
     let mut fresh = 0;
@@ -235,10 +206,7 @@ fn best_window(spans: &[Span], taken: &[Extent], shown: &HashSet<usize>) -> Opti
         let start = spans[first].extent.start;
         while let Some(span) = spans.get(last)
             && (last <= first || span.extent.end <= start + FRAGMENT_CHARACTERS)
-            && free(Extent {
-                start,
-                end: span.extent.end,
-            })
+            && free(Extent { start, end: span.extent.end })
         {
             for term in &span.terms {
                 let count = counts.entry(*term).or_default();
@@ -273,42 +241,20 @@ fn best_window(spans: &[Span], taken: &[Extent], shown: &HashSet<usize>) -> Opti
 /// fragments already chosen.
 fn widen(matches: Extent, taken: &[Extent], boundaries: &[usize]) -> Extent {
     let text_end = boundaries.last().copied().unwrap_or(matches.end);
-    let floor = taken
-        .iter()
-        .map(|t| t.end)
-        .filter(|end| *end <= matches.start)
-        .max()
-        .unwrap_or(0);
-    let ceiling = taken
-        .iter()
-        .map(|t| t.start)
-        .filter(|start| *start >= matches.end)
-        .min()
-        .unwrap_or(text_end);
+    let floor = taken.iter().map(|t| t.end).filter(|end| *end <= matches.start).max().unwrap_or(0);
+    let ceiling = taken.iter().map(|t| t.start).filter(|start| *start >= matches.end).min().unwrap_or(text_end);
     let spare = FRAGMENT_CHARACTERS.saturating_sub(matches.end - matches.start);
     // What one side has no use for goes to the other.
     let after = (ceiling - matches.end).min(spare - spare / 2);
     let before = (matches.start - floor).min(spare - after);
     let after = (ceiling - matches.end).min(spare - before);
-    let limit = Extent {
-        start: matches.start - before,
-        end: matches.end + after,
-    };
+    let limit = Extent { start: matches.start - before, end: matches.end + after };
     // Where one word fills the whole side there is no boundary, and it is cut.
     let next = boundaries.partition_point(|at| *at < limit.start);
-    let start = boundaries
-        .get(next)
-        .copied()
-        .filter(|at| *at <= matches.start);
+    let start = boundaries.get(next).copied().filter(|at| *at <= matches.start);
     let previous = boundaries.partition_point(|at| *at <= limit.end);
-    let end = boundaries
-        .get(previous.wrapping_sub(1))
-        .copied()
-        .filter(|at| *at >= matches.end);
-    Extent {
-        start: start.unwrap_or(limit.start),
-        end: end.unwrap_or(limit.end),
-    }
+    let end = boundaries.get(previous.wrapping_sub(1)).copied().filter(|at| *at >= matches.end);
+    Extent { start: start.unwrap_or(limit.start), end: end.unwrap_or(limit.end) }
 }
 
 #[cfg(test)]

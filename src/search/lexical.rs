@@ -39,10 +39,7 @@ pub(super) async fn postings(
             ],
         )
         .await?;
-    let mut side = LexicalSide {
-        statistics: Statistics::default(),
-        terms: Vec::with_capacity(rows.len()),
-    };
+    let mut side = LexicalSide { statistics: Statistics::default(), terms: Vec::with_capacity(rows.len()) };
     for row in &rows {
         side.statistics = statistics(row)?;
         if let Some(term) = row.try_get::<_, Option<String>>("lexeme")? {
@@ -58,10 +55,7 @@ pub(super) async fn postings(
 
 fn statistics(row: &Row) -> Result<Statistics, DbError> {
     let (chunks, length): (i64, i64) = (row.try_get("chunk_count")?, row.try_get("total_length")?);
-    Ok(Statistics {
-        chunk_count: chunks.unsigned_abs(),
-        total_length: length.unsigned_abs(),
-    })
+    Ok(Statistics { chunk_count: chunks.unsigned_abs(), total_length: length.unsigned_abs() })
 }
 
 fn term_postings(row: &Row) -> Result<Vec<Posting>, DbError> {
@@ -72,11 +66,7 @@ fn term_postings(row: &Row) -> Result<Vec<Posting>, DbError> {
     let frequencies: Vec<i32> = row.try_get("frequencies")?;
     let lengths: Vec<i32> = row.try_get("lengths")?;
     let eligible: Vec<bool> = row.try_get("eligible")?;
-    let rest = ordinals
-        .into_iter()
-        .zip(frequencies)
-        .zip(lengths)
-        .zip(eligible);
+    let rest = ordinals.into_iter().zip(frequencies).zip(lengths).zip(eligible);
     Ok(chunk_nos
         .into_iter()
         .zip(rest)
@@ -99,10 +89,7 @@ fn unsigned(count: i32) -> u32 {
 pub(super) fn held_terms(terms: &[TermPostings], chunk_no: i32) -> Vec<(String, u32)> {
     let held = terms.iter().filter_map(|term| {
         // Postings come in order of chunk number.
-        let at = term
-            .postings
-            .binary_search_by_key(&chunk_no, |posting| posting.chunk_no)
-            .ok()?;
+        let at = term.postings.binary_search_by_key(&chunk_no, |posting| posting.chunk_no).ok()?;
         Some((term.term.clone(), term.postings[at].tf))
     });
     held.collect()
@@ -110,6 +97,5 @@ pub(super) fn held_terms(terms: &[TermPostings], chunk_no: i32) -> Vec<(String, 
 
 /// Whether a term is a pair of (or a lone) Hangul, Han or Kana character rather than a stemmed word.
 pub(super) fn is_bigram(term: &str) -> bool {
-    term.chars()
-        .all(|c| crate::documents::script::EastAsian::of(c).is_some())
+    term.chars().all(|c| crate::documents::script::EastAsian::of(c).is_some())
 }

@@ -82,11 +82,7 @@ pub struct Outcome {
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn run(
-    transaction: &TenantTransaction,
-    tenant_id: TenantId,
-    search: &Search,
-) -> Result<Outcome, DbError> {
+pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &Search) -> Result<Outcome, DbError> {
     let (lexical, nearest) = tokio::try_join!(
         lexical::postings(transaction, tenant_id, search),
         vector::nearest(transaction, tenant_id, search),
@@ -107,31 +103,19 @@ pub async fn run(
     let terms = lexical.map(|side| side.terms).unwrap_or_default();
     let names: Vec<&str> = terms.iter().map(|term| term.term.as_str()).collect();
     let chunk_nos: Vec<i32> = winners.iter().map(|winner| winner.chunk_no).collect();
-    let mut passages: HashMap<i32, Passage> =
-        passages::fetch(transaction, tenant_id, &chunk_nos, &names)
-            .await?
-            .into_iter()
-            .map(|passage| (passage.chunk_no, passage))
-            .collect();
+    let mut passages: HashMap<i32, Passage> = passages::fetch(transaction, tenant_id, &chunk_nos, &names)
+        .await?
+        .into_iter()
+        .map(|passage| (passage.chunk_no, passage))
+        .collect();
     let found = winners.iter().filter_map(|place| {
         let passage = passages.remove(&place.chunk_no)?;
         let held = lexical::held_terms(&terms, place.chunk_no);
-        let grams: Vec<String> = held
-            .iter()
-            .map(|(term, _)| term.clone())
-            .filter(|term| lexical::is_bigram(term))
-            .collect();
-        let highlights = passage
-            .marked
-            .as_deref()
-            .map(|marked| highlight::highlight(marked, &grams))
-            .unwrap_or_default();
-        Some(Found {
-            place: place.clone(),
-            passage,
-            terms: held,
-            highlights,
-        })
+        let grams: Vec<String> =
+            held.iter().map(|(term, _)| term.clone()).filter(|term| lexical::is_bigram(term)).collect();
+        let highlights =
+            passage.marked.as_deref().map(|marked| highlight::highlight(marked, &grams)).unwrap_or_default();
+        Some(Found { place: *place, passage, terms: held, highlights })
     });
     Ok(Outcome {
         found: found.collect(),

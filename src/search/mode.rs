@@ -46,9 +46,7 @@ impl Mode {
         let no_vectors = match vectors {
             None if search.weights.vector <= 0.0 => Some("vector_weight is 0"),
             None => Some("no query_embedding was given and this server has no embedder"),
-            Some(0) => {
-                Some("no document that passes the filter has an embedding of the query's model")
-            }
+            Some(0) => Some("no document that passes the filter has an embedding of the query's model"),
             Some(_) => None,
         };
         let (ran, reason) = match (no_words, no_vectors) {
@@ -57,11 +55,7 @@ impl Mode {
             (Some(why), None) => (Ran::VectorOnly, Some(why.to_owned())),
             // Neither could find anything: named after the side that was asked.
             (Some(words), Some(vectors)) => {
-                let ran = if terms.is_some() {
-                    Ran::Bm25Only
-                } else {
-                    Ran::VectorOnly
-                };
+                let ran = if terms.is_some() { Ran::Bm25Only } else { Ran::VectorOnly };
                 (ran, Some(format!("{words}; {vectors}")))
             }
         };

@@ -34,9 +34,7 @@ pub(super) async fn fetch(
     if chunk_nos.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = transaction
-        .query(PASSAGES, &[&tenant_id, &chunk_nos, &terms])
-        .await?;
+    let rows = transaction.query(PASSAGES, &[&tenant_id, &chunk_nos, &terms]).await?;
     rows.iter()
         .map(|row| {
             Ok(Passage {

@@ -13,11 +13,7 @@ pub(super) async fn nearest(
     tenant_id: TenantId,
     search: &Search,
 ) -> Result<Option<Ranking>, DbError> {
-    let Some(embedding) = search
-        .embedding
-        .as_ref()
-        .filter(|_| search.weights.vector > 0.0)
-    else {
+    let Some(embedding) = search.embedding.as_ref().filter(|_| search.weights.vector > 0.0) else {
         return Ok(None);
     };
     let filter = &search.filter;
@@ -43,8 +39,7 @@ pub(super) async fn nearest(
         .await?;
     let mut ranking = Ranking::default();
     for (row, rank) in rows.iter().zip(1..) {
-        ranking.matching_documents =
-            usize::try_from(row.try_get::<_, i64>("matching_documents")?).unwrap_or_default();
+        ranking.matching_documents = usize::try_from(row.try_get::<_, i64>("matching_documents")?).unwrap_or_default();
         ranking.documents.push(RankedDocument {
             first_chunk_no: row.try_get("first_chunk_no")?,
             chunk_no: row.try_get("chunk_no")?,

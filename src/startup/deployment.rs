@@ -58,10 +58,7 @@ impl Deployment {
     ///
     /// # Errors
     /// [`DeploymentError`].
-    pub async fn open_apart(
-        settings: &DatabaseSettings,
-        database: &str,
-    ) -> Result<Self, DeploymentError> {
+    pub async fn open_apart(settings: &DatabaseSettings, database: &str) -> Result<Self, DeploymentError> {
         let mut deployment = Self::attach(settings).await?;
         if let Some(server) = &deployment.embedded {
             deployment.app = Some(server.config("bailiwick_app", database));
@@ -126,10 +123,7 @@ impl Deployment {
     /// How to run migrations here.
     #[must_use]
     pub fn run_options(&self) -> RunOptions {
-        RunOptions {
-            embedding_dimensions: self.embedding_dimensions,
-            ..RunOptions::default()
-        }
+        RunOptions { embedding_dimensions: self.embedding_dimensions, ..RunOptions::default() }
     }
 
     /// Brings the schema up to date and makes the coming months' partitions.
@@ -139,9 +133,7 @@ impl Deployment {
     pub async fn migrate(&self) -> Result<(), DeploymentError> {
         let migrations = Migrations::embedded()?;
         let mut client = admin::connect(self.admin()?).await?;
-        Runner::new(&migrations, self.run_options())
-            .up(&mut client, None, |_| ())
-            .await?;
+        Runner::new(&migrations, self.run_options()).up(&mut client, None, |_| ()).await?;
         admin::maintain_partitions(&client).await?;
         Ok(())
     }
@@ -158,11 +150,7 @@ impl Deployment {
         Ok(())
     }
 
-    async fn create_database(
-        &self,
-        server: &EmbeddedServer,
-        database: &str,
-    ) -> Result<(), DeploymentError> {
+    async fn create_database(&self, server: &EmbeddedServer, database: &str) -> Result<(), DeploymentError> {
         let client = admin::connect(&server.config("postgres", "postgres")).await?;
         admin::create_database(&client, database).await?;
         Ok(())
@@ -179,7 +167,5 @@ fn keeper() -> Option<PathBuf> {
     }
     // Examples and tests lie a folder below the binary of the same build.
     let folder = own.parent()?;
-    [folder.join(&name), folder.parent()?.join(&name)]
-        .into_iter()
-        .find(|path| path.is_file())
+    [folder.join(&name), folder.parent()?.join(&name)].into_iter().find(|path| path.is_file())
 }

@@ -45,13 +45,9 @@ pub enum ServiceError {
         "the database's schema is older than this program.\nRun `bailiwick migrate up` with BAILIWICK_ADMIN_DATABASE_URL."
     )]
     Behind,
-    #[error(
-        "no tenant was named.\nSet BAILIWICK_TENANT (or --tenant) to the slug or id of the tenant to serve."
-    )]
+    #[error("no tenant was named.\nSet BAILIWICK_TENANT (or --tenant) to the slug or id of the tenant to serve.")]
     NoTenant,
-    #[error(
-        "there is no active tenant {0:?}.\nSet BAILIWICK_TENANT to the slug or id of a tenant that is active."
-    )]
+    #[error("there is no active tenant {0:?}.\nSet BAILIWICK_TENANT to the slug or id of a tenant that is active.")]
     UnknownTenant(String),
 }
 
@@ -61,17 +57,12 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub async fn start(
-        deployment: &Deployment,
-        settings: &DatabaseSettings,
-    ) -> Result<Self, ServiceError> {
+    pub async fn start(deployment: &Deployment, settings: &DatabaseSettings) -> Result<Self, ServiceError> {
         let pool = Pool::new(deployment.app()?.clone(), &PoolOptions::default())?;
         let system = System::new(pool.clone());
         let faults = system.role_faults().await?;
         if !faults.is_empty() {
-            return Err(ServiceError::PowerfulRole {
-                faults: faults.join("; "),
-            });
+            return Err(ServiceError::PowerfulRole { faults: faults.join("; ") });
         }
         match system.pending_migrations(&Migrations::embedded()?).await? {
             Pending::NotInitialised => return Err(ServiceError::NotInitialised),
@@ -80,49 +71,27 @@ impl Service {
         }
         let space = EmbeddingSpace {
             dimensions: system.embedding_dimensions().await?,
-            model_id: system
-                .register_embedding_model(&settings.embedding_model)
-                .await?,
+            model_id: system.register_embedding_model(&settings.embedding_model).await?,
             model_name: settings.embedding_model.clone(),
         };
-        let calls = Calls::new(
-            Door::new(pool.clone(), Deadlines::default()),
-            CallOptions::default(),
-        );
-        Ok(Self {
-            toolbox: Arc::new(Toolbox::new(&space)),
-            calls,
-            system,
-            pool,
-        })
+        let calls = Calls::new(Door::new(pool.clone(), Deadlines::default()), CallOptions::default());
+        Ok(Self { toolbox: Arc::new(Toolbox::new(&space)), calls, system, pool })
     }
 
     /// The caller of a stdio server: the configured user of the configured tenant.
     ///
     /// # Errors
     /// [`ServiceError::NoTenant`] or [`ServiceError::UnknownTenant`].
-    pub async fn caller(
-        &self,
-        deployment: &Deployment,
-        identity: &IdentitySettings,
-    ) -> Result<Caller, ServiceError> {
+    pub async fn caller(&self, deployment: &Deployment, identity: &IdentitySettings) -> Result<Caller, ServiceError> {
         let name = match &identity.tenant {
             Some(name) => name.as_str(),
             None if deployment.is_embedded() => DEFAULT_TENANT,
             None => return Err(ServiceError::NoTenant),
         };
-        let tenant = self
-            .system
-            .resolve_tenant(name)
-            .await?
-            .filter(|tenant| tenant.status == TenantStatus::Active);
+        let tenant = self.system.resolve_tenant(name).await?.filter(|tenant| tenant.status == TenantStatus::Active);
         let tenant = tenant.ok_or_else(|| ServiceError::UnknownTenant(name.to_owned()))?;
         tracing::info!(tenant = %tenant.slug, user = %identity.user_id, scopes = %identity.scopes, "serving");
-        Ok(Caller {
-            tenant_id: tenant.id,
-            user_id: identity.user_id.clone(),
-            scopes: identity.scopes.clone(),
-        })
+        Ok(Caller { tenant_id: tenant.id, user_id: identity.user_id.clone(), scopes: identity.scopes.clone() })
     }
 
     /// An MCP server that runs every call as this caller.

@@ -141,11 +141,7 @@ operation (one or two of them), with totals and where this month's budget stands
 For a trend group by day; to find what is expensive group by model, then by operation.";
     const SCOPE: Scope = Scope::CostsRead;
     const ACTION: Action = Action::Report;
-    const HINTS: Hints = Hints {
-        read_only: true,
-        idempotent: true,
-        destructive: false,
-    };
+    const HINTS: Hints = Hints { read_only: true, idempotent: true, destructive: false };
 
     fn check(&self, input: Input) -> Result<Request, Problems> {
         let mut problems = Problems::default();
@@ -168,18 +164,12 @@ For a trend group by day; to find what is expensive group by model, then by oper
             None => (GroupKey::Model, None),
             Some([one]) => ((*one).into(), None),
             Some([one, two]) if one == two => {
-                problems.add(
-                    "group_by",
-                    "names the same key twice; give two different ones",
-                );
+                problems.add("group_by", "names the same key twice; give two different ones");
                 (GroupKey::Model, None)
             }
             Some([one, two]) => ((*one).into(), Some((*two).into())),
             Some(other) => {
-                problems.add(
-                    "group_by",
-                    format_args!("has {} keys; allowed are one or two", other.len()),
-                );
+                problems.add("group_by", format_args!("has {} keys; allowed are one or two", other.len()));
                 (GroupKey::Model, None)
             }
         };
@@ -187,24 +177,14 @@ For a trend group by day; to find what is expensive group by model, then by oper
     }
 
     fn describe(&self, request: &Request) -> Map<String, Value> {
-        let keys: Vec<_> = [Some(request.keys.0), request.keys.1]
-            .into_iter()
-            .flatten()
-            .map(GroupKey::name)
-            .collect();
+        let keys: Vec<_> = [Some(request.keys.0), request.keys.1].into_iter().flatten().map(GroupKey::name).collect();
         Map::from_iter([("group_by".to_owned(), keys.into())])
     }
 
     async fn run(&self, call: &Call<'_>, request: &Request) -> Result<Answer<Output>, Failure> {
         let (transaction, tenant_id) = (call.transaction, call.caller.tenant_id);
         let (report, budget) = tokio::try_join!(
-            costs::report(
-                transaction,
-                tenant_id,
-                (request.from, request.to),
-                request.keys,
-                MOST_ROWS
-            ),
+            costs::report(transaction, tenant_id, (request.from, request.to), request.keys, MOST_ROWS),
             Budget::read(transaction, tenant_id),
         )
         .map_err(|error| call.failed(&error))?;
@@ -216,11 +196,7 @@ For a trend group by day; to find what is expensive group by model, then by oper
         let output = Output {
             from: report.from.to_string(),
             to: report.to.to_string(),
-            rows: report
-                .rows
-                .into_iter()
-                .map(|row| self::row(row, &names))
-                .collect(),
+            rows: report.rows.into_iter().map(|row| self::row(row, &names)).collect(),
             truncated: report.truncated,
             totals: report.totals.into(),
             budget: BudgetOutput {
@@ -232,20 +208,13 @@ For a trend group by day; to find what is expensive group by model, then by oper
             },
             duration_ms: call.elapsed_ms(),
         };
-        Ok(Answer {
-            output,
-            resource_id: None,
-            details,
-        })
+        Ok(Answer { output, resource_id: None, details })
     }
 }
 
 fn row(row: ReportRow, keys: &[Option<GroupKey>; 2]) -> Row {
     let names = keys.iter().flatten().map(|key| key.name().to_owned());
-    Row {
-        group: names.zip(row.keys.into_iter().map(Value::String)).collect(),
-        sums: row.sums.into(),
-    }
+    Row { group: names.zip(row.keys.into_iter().map(Value::String)).collect(), sums: row.sums.into() }
 }
 
 impl From<Sums> for SumsOutput {

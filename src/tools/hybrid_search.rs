@@ -155,42 +155,27 @@ Start with a plain query; narrow with filter if there is too much, and reword if
 The field mode says which sides took part. Only your own organisation's documents can be found.";
     const SCOPE: Scope = Scope::DocumentsRead;
     const ACTION: Action = Action::Search;
-    const HINTS: Hints = Hints {
-        read_only: true,
-        idempotent: true,
-        destructive: false,
-    };
+    const HINTS: Hints = Hints { read_only: true, idempotent: true, destructive: false };
 
     fn check(&self, input: Input) -> Result<Request, Problems> {
         let mut problems = Problems::default();
         problems.text("query", &input.query, LONGEST_QUERY);
         let limit = input.limit.unwrap_or(10);
         problems.range("limit", limit, 1, 50);
-        let weights = Weights {
-            bm25: input.bm25_weight.unwrap_or(0.5),
-            vector: input.vector_weight.unwrap_or(0.5),
-        };
+        let weights = Weights { bm25: input.bm25_weight.unwrap_or(0.5), vector: input.vector_weight.unwrap_or(0.5) };
         problems.range("bm25_weight", weights.bm25, 0.0, 1.0);
         problems.range("vector_weight", weights.vector, 0.0, 1.0);
         if weights.bm25 == 0.0 && weights.vector == 0.0 {
-            problems.add(
-                "bm25_weight",
-                "and vector_weight are both 0; at least one side must count",
-            );
+            problems.add("bm25_weight", "and vector_weight are both 0; at least one side must count");
         }
         if let Some(vector) = &input.query_embedding {
             problems.embedding("query_embedding", vector, self.space.dimensions);
         } else if weights.bm25 == 0.0 && weights.vector > 0.0 {
             problems.add("query_embedding", "is missing, and bm25_weight is 0: there is nothing to search by. Give a query_embedding or a bm25_weight above 0");
         }
-        let filter = input
-            .filter
-            .map(|filter| check_filter(filter, &mut problems))
-            .unwrap_or_default();
-        let embedding = input.query_embedding.map(|vector| QueryEmbedding {
-            vector: unit(&vector),
-            model_id: self.space.model_id,
-        });
+        let filter = input.filter.map(|filter| check_filter(filter, &mut problems)).unwrap_or_default();
+        let embedding =
+            input.query_embedding.map(|vector| QueryEmbedding { vector: unit(&vector), model_id: self.space.model_id });
         problems.or(Request {
             search: Search {
                 query: input.query,
@@ -205,14 +190,7 @@ The field mode says which sides took part. Only your own organisation's document
     }
 
     fn describe(&self, request: &Request) -> Map<String, Value> {
-        let Search {
-            query,
-            embedding,
-            limit,
-            weights,
-            filter,
-            ..
-        } = &request.search;
+        let Search { query, embedding, limit, weights, filter, .. } = &request.search;
         Map::from_iter([
             ("query_chars".to_owned(), query.chars().count().into()),
             ("limit".to_owned(), (*limit).into()),
@@ -231,38 +209,18 @@ The field mode says which sides took part. Only your own organisation's document
         let weights = request.explain.then_some(request.search.weights);
         let details = Map::from_iter([
             ("results".to_owned(), outcome.found.len().into()),
-            (
-                "total_candidates".to_owned(),
-                outcome.total_candidates.into(),
-            ),
+            ("total_candidates".to_owned(), outcome.total_candidates.into()),
             ("mode".to_owned(), outcome.mode.ran.name().into()),
-            (
-                "document_ids".to_owned(),
-                json!(
-                    outcome
-                        .found
-                        .iter()
-                        .map(|f| f.passage.document_id)
-                        .collect::<Vec<_>>()
-                ),
-            ),
+            ("document_ids".to_owned(), json!(outcome.found.iter().map(|f| f.passage.document_id).collect::<Vec<_>>())),
         ]);
         let output = Output {
-            results: outcome
-                .found
-                .into_iter()
-                .map(|found| row(found, passage_chars, weights))
-                .collect(),
+            results: outcome.found.into_iter().map(|found| row(found, passage_chars, weights)).collect(),
             mode: outcome.mode.ran.name().to_owned(),
             mode_reason: outcome.mode.reason,
             total_candidates: outcome.total_candidates,
             duration_ms: call.elapsed_ms(),
         };
-        Ok(Answer {
-            output,
-            resource_id: None,
-            details,
-        })
+        Ok(Answer { output, resource_id: None, details })
     }
 }
 
@@ -287,20 +245,15 @@ fn check_filter(input: FilterInput, problems: &mut Problems) -> Filter {
     if let (Some(after), Some(before)) = (created_after, created_before)
         && after >= before
     {
-        problems.add(
-            "filter.created_after",
-            "is not before created_before, so nothing could be found",
-        );
+        problems.add("filter.created_after", "is not before created_before, so nothing could be found");
     }
-    let language = input
-        .language
-        .and_then(|code| match Language::from_code(&code) {
-            Ok(language) => Some(language.code()),
-            Err(unknown) => {
-                problems.add("filter.language", unknown);
-                None
-            }
-        });
+    let language = input.language.and_then(|code| match Language::from_code(&code) {
+        Ok(language) => Some(language.code()),
+        Err(unknown) => {
+            problems.add("filter.language", unknown);
+            None
+        }
+    });
     Filter {
         source: input.source,
         metadata: input.metadata.map(Value::Object),
@@ -312,36 +265,19 @@ fn check_filter(input: FilterInput, problems: &mut Problems) -> Filter {
 
 /// The vector scaled to length one, so that no component is lost or overflows as a half-precision float.
 fn unit(vector: &[f32]) -> Vec<f32> {
-    let norm = vector
-        .iter()
-        .map(|x| f64::from(*x) * f64::from(*x))
-        .sum::<f64>()
-        .sqrt();
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a unit vector's components are at most 1"
-    )]
-    vector
-        .iter()
-        .map(|x| (f64::from(*x) / norm) as f32)
-        .collect()
+    let norm = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
+    #[expect(clippy::cast_possible_truncation, reason = "a unit vector's components are at most 1")]
+    vector.iter().map(|x| (f64::from(*x) / norm) as f32).collect()
 }
 
 fn row(found: Found, passage_chars: usize, explain: Option<Weights>) -> ResultRow {
-    let Found {
-        place,
-        passage,
-        terms,
-        highlights,
-    } = found;
-    let contribution = |weight: f64, rank: Option<u32>| {
-        rank.map_or(0.0, |rank| weight / (RANK_CONSTANT + f64::from(rank)))
-    };
+    let Found { place, passage, terms, highlights } = found;
+    let contribution =
+        |weight: f64, rank: Option<u32>| rank.map_or(0.0, |rank| weight / (RANK_CONSTANT + f64::from(rank)));
     let (bm25_rank, vector_rank) = (place.bm25.map(|p| p.rank), place.vector.map(|p| p.rank));
     let metadata = match passage.metadata {
         Value::Object(object)
-            if serde_json::to_string(&object)
-                .is_ok_and(|json| json.len() <= SHOWN_METADATA_BYTES) =>
+            if serde_json::to_string(&object).is_ok_and(|json| json.len() <= SHOWN_METADATA_BYTES) =>
         {
             Some(object)
         }
@@ -360,10 +296,7 @@ fn row(found: Found, passage_chars: usize, explain: Option<Weights>) -> ResultRo
         vector_score: place.vector.map(|p| p.score),
         vector_rank,
         explanation: explain.map(|weights| Explanation {
-            matched_terms: terms
-                .into_iter()
-                .map(|(term, frequency)| MatchedTerm { term, frequency })
-                .collect(),
+            matched_terms: terms.into_iter().map(|(term, frequency)| MatchedTerm { term, frequency }).collect(),
             bm25_contribution: contribution(weights.bm25, bm25_rank),
             vector_contribution: contribution(weights.vector, vector_rank),
         }),

@@ -84,11 +84,7 @@ you give an embedding. The whole text goes into content; it is cut into passages
 If a call's outcome is unknown (a time-out), repeat it with the same idempotency_key: nothing is stored twice.";
     const SCOPE: Scope = Scope::DocumentsWrite;
     const ACTION: Action = Action::Insert;
-    const HINTS: Hints = Hints {
-        read_only: false,
-        idempotent: false,
-        destructive: false,
-    };
+    const HINTS: Hints = Hints { read_only: false, idempotent: false, destructive: false };
 
     fn check(&self, input: Input) -> Result<Request, Problems> {
         let mut problems = Problems::default();
@@ -102,11 +98,9 @@ If a call's outcome is unknown (a time-out), repeat it with the same idempotency
         if let Some(vector) = &input.embedding {
             problems.embedding("embedding", vector, self.space.dimensions);
         }
-        let language = input.language.and_then(|code| {
-            Language::from_code(&code)
-                .map_err(|unknown| problems.add("language", unknown))
-                .ok()
-        });
+        let language = input
+            .language
+            .and_then(|code| Language::from_code(&code).map_err(|unknown| problems.add("language", unknown)).ok());
         if let Some(key) = &input.idempotency_key {
             problems.text("idempotency_key", key, LONGEST_KEY);
         }
@@ -128,49 +122,36 @@ If a call's outcome is unknown (a time-out), repeat it with the same idempotency
     fn describe(&self, request: &Request) -> Map<String, Value> {
         let document = &request.document;
         Map::from_iter([
-            (
-                "title_chars".to_owned(),
-                document.title.chars().count().into(),
-            ),
-            (
-                "content_chars".to_owned(),
-                document.content.chars().count().into(),
-            ),
-            (
-                "has_embedding".to_owned(),
-                document.embedding.is_some().into(),
-            ),
-            (
-                "has_idempotency_key".to_owned(),
-                document.idempotency_key.is_some().into(),
-            ),
+            ("title_chars".to_owned(), document.title.chars().count().into()),
+            ("content_chars".to_owned(), document.content.chars().count().into()),
+            ("has_embedding".to_owned(), document.embedding.is_some().into()),
+            ("has_idempotency_key".to_owned(), document.idempotency_key.is_some().into()),
         ])
     }
 
     async fn run(&self, call: &Call<'_>, request: &Request) -> Result<Answer<Output>, Failure> {
         let tenant_id = call.caller.tenant_id;
         let failed = |error| call.failed(&error);
-        let inserted =
-            documents::insert(call.transaction, tenant_id, &request.document).await.map_err(failed)?.ok_or_else(|| {
+        let inserted = documents::insert(call.transaction, tenant_id, &request.document)
+            .await
+            .map_err(failed)?
+            .ok_or_else(|| {
                 Failure::InvalidInput(Problems::one(
                     "idempotency_key",
                     "was used before for a document with other fields; give a new key for a new document",
                 ))
             })?;
-        let quota = Quota::read(call.transaction, tenant_id)
-            .await
-            .map_err(failed)?;
+        let quota = Quota::read(call.transaction, tenant_id).await.map_err(failed)?;
         let details = Map::from_iter([
             ("chunks".to_owned(), inserted.chunk_count.into()),
             ("language".to_owned(), inserted.language.clone().into()),
-            (
-                "embedding_status".to_owned(),
-                inserted.embedding_status.clone().into(),
-            ),
+            ("embedding_status".to_owned(), inserted.embedding_status.clone().into()),
             ("repeated".to_owned(), inserted.repeated.into()),
         ]);
-        let note = (request.wait && inserted.embedding_status == "pending")
-            .then(|| "This server has no embedder, so there was nothing to wait for: the document is searchable by words.".to_owned());
+        let note = (request.wait && inserted.embedding_status == "pending").then(|| {
+            "This server has no embedder, so there was nothing to wait for: the document is searchable by words."
+                .to_owned()
+        });
         let resource_id = Some(inserted.document_id);
         let output = Output {
             document_id: inserted.document_id,
@@ -183,10 +164,6 @@ If a call's outcome is unknown (a time-out), repeat it with the same idempotency
             repeated: inserted.repeated,
             note,
         };
-        Ok(Answer {
-            output,
-            resource_id,
-            details,
-        })
+        Ok(Answer { output, resource_id, details })
     }
 }

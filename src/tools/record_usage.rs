@@ -59,11 +59,7 @@ impl Tool for RecordUsage {
 Call it once for each model call: calling it again records the usage again. A model without a list price is refused.";
     const SCOPE: Scope = Scope::CostsWrite;
     const ACTION: Action = Action::Record;
-    const HINTS: Hints = Hints {
-        read_only: false,
-        idempotent: false,
-        destructive: false,
-    };
+    const HINTS: Hints = Hints { read_only: false, idempotent: false, destructive: false };
 
     fn check(&self, input: Input) -> Result<Usage, Problems> {
         let mut problems = Problems::default();
@@ -73,10 +69,8 @@ Call it once for each model call: calling it again records the usage again. A mo
             problems.range(field, count, 0, i64::from(MOST_TOKENS));
             i32::try_from(count).unwrap_or_default()
         };
-        let (input_tokens, output_tokens) = (
-            tokens("input_tokens", input.input_tokens),
-            tokens("output_tokens", input.output_tokens),
-        );
+        let (input_tokens, output_tokens) =
+            (tokens("input_tokens", input.input_tokens), tokens("output_tokens", input.output_tokens));
         if let Some(operation) = &input.operation {
             problems.text("operation", operation, 100);
         }
@@ -102,24 +96,14 @@ Call it once for each model call: calling it again records the usage again. A mo
     async fn run(&self, call: &Call<'_>, usage: &Usage) -> Result<Answer<Output>, Failure> {
         let (transaction, caller) = (call.transaction, call.caller);
         let failed = |error| call.failed(&error);
-        let Some(priced) = costs::record(transaction, caller, call.id, usage)
-            .await
-            .map_err(failed)?
-        else {
-            let known = costs::known_models(transaction)
-                .await
-                .map_err(failed)?
-                .join(", ");
+        let Some(priced) = costs::record(transaction, caller, call.id, usage).await.map_err(failed)? else {
+            let known = costs::known_models(transaction).await.map_err(failed)?.join(", ");
             return Err(Failure::InvalidInput(Problems::one(
                 "model_name",
-                format_args!(
-                    "has no price with this provider; priced are {known}. The operator can add prices"
-                ),
+                format_args!("has no price with this provider; priced are {known}. The operator can add prices"),
             )));
         };
-        let budget = Budget::read(transaction, caller.tenant_id)
-            .await
-            .map_err(failed)?;
+        let budget = Budget::read(transaction, caller.tenant_id).await.map_err(failed)?;
         let details = Map::from_iter([
             ("cost_usd".to_owned(), usd(priced.total_cost_usd).into()),
             ("budget_status".to_owned(), budget.status.name().into()),
@@ -131,10 +115,6 @@ Call it once for each model call: calling it again records the usage again. A mo
             total_cost_usd: usd(priced.total_cost_usd),
             budget_status: budget.status.name().to_owned(),
         };
-        Ok(Answer {
-            output,
-            resource_id: None,
-            details,
-        })
+        Ok(Answer { output, resource_id: None, details })
     }
 }

@@ -1,5 +1,10 @@
 //! Every integration test, in one binary: they share one embedded PostgreSQL, and each has a database of its own.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
+#![expect(clippy::disallowed_methods, reason = "tests arrange and look behind the curtain as superuser")]
+
+mod demo;
+mod examples;
 mod harness;
 mod stdio;
 mod tools;

@@ -25,44 +25,17 @@ async fn a_hundred_concurrent_calls_are_answered_once_each_and_leave_a_row_each(
     }
     let (code, messages, stderr) = process.finish().await;
     assert_eq!(code, Some(0), "{stderr}");
-    let ids: Vec<_> = messages
-        .iter()
-        .map(|message| message["id"].as_i64().unwrap())
-        .collect();
+    let ids: Vec<_> = messages.iter().map(|message| message["id"].as_i64().unwrap()).collect();
     assert_eq!(ids.len(), 100);
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 100);
     for message in &messages {
         let refused = message["result"]["isError"] == true;
-        assert_eq!(
-            refused,
-            message["id"].as_i64().unwrap() % 4 == 3,
-            "{message}"
-        );
+        assert_eq!(refused, message["id"].as_i64().unwrap() % 4 == 3, "{message}");
     }
-    assert_eq!(
-        database
-            .value::<i64>("SELECT count(*) FROM audit_logs")
-            .await,
-        100
-    );
-    assert_eq!(
-        database
-            .value::<i64>("SELECT count(DISTINCT call_id) FROM audit_logs")
-            .await,
-        100
-    );
-    assert_eq!(
-        database
-            .value::<i64>("SELECT count(*) FROM audit_logs WHERE success")
-            .await,
-        75
-    );
-    assert_eq!(
-        database
-            .value::<i64>("SELECT count(*) FROM documents")
-            .await,
-        25
-    );
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs").await, 100);
+    assert_eq!(database.value::<i64>("SELECT count(DISTINCT call_id) FROM audit_logs").await, 100);
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs WHERE success").await, 75);
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, 25);
 }
 
 #[tokio::test]
@@ -81,15 +54,11 @@ async fn malformed_lines_do_not_stop_the_server() {
     ] {
         process.line(line).await;
     }
-    process
-        .send(json!({ "jsonrpc": "2.0", "id": "last", "method": "tools/list" }))
-        .await;
+    process.send(json!({ "jsonrpc": "2.0", "id": "last", "method": "tools/list" })).await;
     let (code, messages, stderr) = process.finish().await;
     assert_eq!(code, Some(0), "{stderr}");
     assert!(
-        messages
-            .iter()
-            .any(|message| message["id"] == "last" && message["result"]["tools"].is_array()),
+        messages.iter().any(|message| message["id"] == "last" && message["result"]["tools"].is_array()),
         "{messages:?}"
     );
 }

@@ -29,14 +29,8 @@ fn check_with<S: ChunkSizer>(content: &str, sizer: &S, limits: Limits) -> Vec<Ch
     let characters: Vec<char> = content.chars().collect();
     let mut covered = 0_usize;
     for pair in chunks.windows(2) {
-        assert!(
-            pair[0].char_start < pair[1].char_start,
-            "starts increase: {pair:?}"
-        );
-        assert!(
-            pair[0].char_end < pair[1].char_end,
-            "ends increase: {pair:?}"
-        );
+        assert!(pair[0].char_start < pair[1].char_start, "starts increase: {pair:?}");
+        assert!(pair[0].char_end < pair[1].char_end, "ends increase: {pair:?}");
     }
     for chunk in &chunks {
         let start = usize::try_from(chunk.char_start).unwrap();
@@ -48,32 +42,18 @@ fn check_with<S: ChunkSizer>(content: &str, sizer: &S, limits: Limits) -> Vec<Ch
         assert_eq!(tokens, usize::try_from(chunk.token_count).unwrap());
         assert!(tokens <= limits.tokens.max(1), "{tokens} tokens");
         for (position, character) in characters.iter().enumerate().take(start).skip(covered) {
-            assert!(
-                character.is_whitespace(),
-                "{character:?} at {position} is lost"
-            );
+            assert!(character.is_whitespace(), "{character:?} at {position} is lost");
         }
         covered = covered.max(end);
     }
-    assert!(
-        characters[covered..]
-            .iter()
-            .all(|character| character.is_whitespace())
-    );
+    assert!(characters[covered..].iter().all(|character| character.is_whitespace()));
     chunks
 }
 
 #[test]
 fn a_short_document_is_one_trimmed_chunk() {
     let chunks = chunk("  \n안녕 world\n\n");
-    assert_eq!(
-        chunks,
-        [Chunk {
-            char_start: 3,
-            char_end: 11,
-            token_count: 4
-        }]
-    );
+    assert_eq!(chunks, [Chunk { char_start: 3, char_end: 11, token_count: 4 }]);
 }
 
 #[test]
@@ -84,52 +64,28 @@ fn whitespace_alone_has_no_chunk() {
 
 #[test]
 fn chunks_end_at_sentences_and_overlap_across_windows() {
-    let content: String = (0..3000)
-        .map(|n| format!("Sentence {n} ends here. "))
-        .collect();
+    let content: String = (0..3000).map(|n| format!("Sentence {n} ends here. ")).collect();
     let chunks = check(&content, Limits::default());
     for pair in chunks.windows(2) {
         assert!(text_of(&content, &pair[0]).ends_with("here."));
         let overlap = pair[0].char_end - pair[1].char_start;
-        assert!(
-            (80..=160).contains(&overlap),
-            "overlap of {overlap} characters"
-        );
+        assert!((80..=160).contains(&overlap), "overlap of {overlap} characters");
     }
 }
 
 #[test]
 fn markdown_is_cut_before_its_headings() {
     let body = "Some words that fill the section up to a fair length. ".repeat(15);
-    let content: String = (0..40)
-        .map(|n| format!("## Part {n}\n\n{body}\n\n"))
-        .collect();
-    let chunks = check(
-        &content,
-        Limits {
-            overlap: 0,
-            ..Limits::default()
-        },
-    );
+    let content: String = (0..40).map(|n| format!("## Part {n}\n\n{body}\n\n")).collect();
+    let chunks = check(&content, Limits { overlap: 0, ..Limits::default() });
     assert_eq!(chunks.len(), 40);
-    assert!(
-        chunks
-            .iter()
-            .all(|chunk| text_of(&content, chunk).starts_with("## Part"))
-    );
+    assert!(chunks.iter().all(|chunk| text_of(&content, chunk).starts_with("## Part")));
 }
 
 #[test]
 fn plain_text_is_not_taken_for_markdown() {
-    assert!(!looks_like_markdown(
-        "- a list\n    indented\n#hashtag\n1. one\na | b"
-    ));
-    for text in [
-        "# A",
-        "text\n```rust",
-        "|a|\n|---|",
-        "see [this](https://x)",
-    ] {
+    assert!(!looks_like_markdown("- a list\n    indented\n#hashtag\n1. one\na | b"));
+    for text in ["# A", "text\n```rust", "|a|\n|---|", "see [this](https://x)"] {
         assert!(looks_like_markdown(text), "{text}");
     }
 }

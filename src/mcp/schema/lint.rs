@@ -19,11 +19,7 @@ pub fn lint(schema: &Map<String, Value>) -> Vec<String> {
         }
     }
     visit("", schema, &mut |path, schema| {
-        found.extend(
-            complaints(schema)
-                .into_iter()
-                .map(|complaint| format!("{path}: {complaint}")),
-        );
+        found.extend(complaints(schema).into_iter().map(|complaint| format!("{path}: {complaint}")));
     });
     found
 }
@@ -53,10 +49,7 @@ fn complaints(schema: &Map<String, Value>) -> Vec<String> {
         _ => {}
     }
     let has = |keyword: &str, test: fn(&Value) -> bool| {
-        schema
-            .get(keyword)
-            .and_then(Value::as_array)
-            .is_some_and(|list| list.iter().any(test))
+        schema.get(keyword).and_then(Value::as_array).is_some_and(|list| list.iter().any(test))
     };
     for keyword in ["anyOf", "oneOf", "allOf"] {
         if has(keyword, is_null) {
@@ -67,9 +60,7 @@ fn complaints(schema: &Map<String, Value>) -> Vec<String> {
         found.push("null in enum".to_owned());
     }
     if let Some(format) = schema.get("format")
-        && !format
-            .as_str()
-            .is_some_and(|format| FORMATS.contains(&format))
+        && !format.as_str().is_some_and(|format| FORMATS.contains(&format))
     {
         found.push(format!("format {format}"));
     }
@@ -102,11 +93,7 @@ pub fn written_nulls<T: JsonSchema>() -> Vec<String> {
     found
 }
 
-fn visit(
-    path: &str,
-    schema: &Map<String, Value>,
-    visitor: &mut dyn FnMut(&str, &Map<String, Value>),
-) {
+fn visit(path: &str, schema: &Map<String, Value>, visitor: &mut dyn FnMut(&str, &Map<String, Value>)) {
     visitor(path, schema);
     for (name, child) in children(schema) {
         if let Value::Object(child) = child {
@@ -121,10 +108,7 @@ fn children(schema: &Map<String, Value>) -> Vec<(String, &Value)> {
     for (keyword, value) in schema {
         match (keyword.as_str(), value) {
             ("properties" | "patternProperties" | "$defs" | "definitions", Value::Object(map)) => {
-                children.extend(
-                    map.iter()
-                        .map(|(name, child)| (format!("/{keyword}/{name}"), child)),
-                );
+                children.extend(map.iter().map(|(name, child)| (format!("/{keyword}/{name}"), child)));
             }
             ("items" | "contains" | "not" | "propertyNames" | "additionalProperties", child) => {
                 children.push((format!("/{keyword}"), child));

@@ -83,15 +83,8 @@ struct Twig {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Choice {
-    Circle {
-        radius: f64,
-        colour: Option<String>,
-    },
-    Square {
-        side: f64,
-        colour: Option<String>,
-        name: String,
-    },
+    Circle { radius: f64, colour: Option<String> },
+    Square { side: f64, colour: Option<String>, name: String },
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -124,10 +117,7 @@ fn an_input_is_plain() {
 #[test]
 fn only_what_must_be_given_is_required() {
     let schema = input_schema::<Search>();
-    assert_eq!(
-        schema["required"],
-        json!(["query", "groups", "document_id", "anything", "labels"])
-    );
+    assert_eq!(schema["required"], json!(["query", "groups", "document_id", "anything", "labels"]));
     assert_eq!(input_schema::<Filter>().get("required"), None);
     let output = output_schema::<Answer>();
     assert_eq!(output["required"], json!(["rows", "nested", "always"]));
@@ -144,27 +134,13 @@ fn an_enum_is_a_list_of_strings_with_their_meaning() {
     let schema = input_schema::<Search>();
     let group_by = &schema["properties"]["group_by"];
     assert_eq!(group_by["type"], "string");
-    let mut values: Vec<&str> = group_by["enum"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|v| v.as_str().unwrap())
-        .collect();
+    let mut values: Vec<&str> = group_by["enum"].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
     values.sort_unstable();
     assert_eq!(values, ["day", "month", "user"]);
     let description = group_by["description"].as_str().unwrap();
-    assert!(
-        description.contains("- `day`: One row for each UTC day."),
-        "{description}"
-    );
-    assert!(
-        description.contains("- `month`: One row for each UTC month."),
-        "{description}"
-    );
-    assert_eq!(
-        schema["properties"]["status"],
-        json!({"type": "string", "enum": ["OK", "EXCEEDED"]})
-    );
+    assert!(description.contains("- `day`: One row for each UTC day."), "{description}");
+    assert!(description.contains("- `month`: One row for each UTC month."), "{description}");
+    assert_eq!(schema["properties"]["status"], json!({"type": "string", "enum": ["OK", "EXCEEDED"]}));
 }
 
 #[test]
@@ -173,14 +149,8 @@ fn any_json_and_maps_stay_open() {
     assert_eq!(schema["properties"]["anything"], json!({}));
     let filter = &schema["properties"]["filter"]["properties"];
     assert_eq!(filter["metadata"]["type"], "object");
-    assert_ne!(
-        filter["metadata"].get("additionalProperties"),
-        Some(&json!(false))
-    );
-    assert_eq!(
-        filter["created_after"],
-        json!({"type": "string", "format": "date-time"})
-    );
+    assert_ne!(filter["metadata"].get("additionalProperties"), Some(&json!(false)));
+    assert_eq!(filter["created_after"], json!({"type": "string", "format": "date-time"}));
     assert_eq!(filter["day"]["format"], "date");
     assert_eq!(schema["properties"]["document_id"]["format"], "uuid");
     assert_eq!(schema["properties"]["limit"]["maximum"], 50);
@@ -188,11 +158,7 @@ fn any_json_and_maps_stay_open() {
 
 #[test]
 fn a_recursive_type_ends_in_a_plain_object() {
-    for schema in [
-        input_schema::<Tree>(),
-        output_schema::<Tree>(),
-        input_schema::<Twig>(),
-    ] {
+    for schema in [input_schema::<Tree>(), output_schema::<Tree>(), input_schema::<Twig>()] {
         assert_eq!(lint(&schema), Vec::<String>::new(), "{schema:?}");
     }
     let children = &input_schema::<Tree>()["properties"]["children"];
@@ -205,10 +171,7 @@ fn an_enum_at_the_root_is_one_object() {
     let schema = input_schema::<Choice>();
     assert_eq!(lint(&schema), Vec::<String>::new());
     assert_eq!(schema["required"], json!(["kind"]));
-    assert_eq!(
-        schema["properties"]["kind"]["enum"],
-        json!(["circle", "square"])
-    );
+    assert_eq!(schema["properties"]["kind"]["enum"], json!(["circle", "square"]));
     assert!(schema["properties"]["radius"].is_object() && schema["properties"]["name"].is_object());
     for odd in [
         input_schema::<GroupBy>(),
@@ -242,15 +205,7 @@ fn nulls_that_an_output_would_write_are_found() {
 fn lint_finds_what_schemars_leaves() {
     let raw = schemars::schema_for!(Search).to_value();
     let found = lint(raw.as_object().unwrap()).join("\n");
-    for complaint in [
-        "$ref",
-        "$defs",
-        "$schema",
-        "default",
-        "a list of types",
-        "null in anyOf",
-        "format \"uint32\"",
-    ] {
+    for complaint in ["$ref", "$defs", "$schema", "default", "a list of types", "null in anyOf", "format \"uint32\""] {
         assert!(found.contains(complaint), "{complaint} in\n{found}");
     }
     let raw = schemars::schema_for!(Choice).to_value();

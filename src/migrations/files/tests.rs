@@ -5,9 +5,7 @@ use super::*;
 const OK: &str = "select 1;";
 
 fn problems(files: &[(&str, &str)]) -> String {
-    Migrations::from_files(files.iter().copied())
-        .unwrap_err()
-        .to_string()
+    Migrations::from_files(files.iter().copied()).unwrap_err().to_string()
 }
 
 #[test]
@@ -32,10 +30,7 @@ fn files_in_any_order_become_a_sorted_list() {
     assert_eq!(first.sql(Direction::Up), "select 1;\n");
     assert_eq!(first.sql(Direction::Down), "select 2;");
     // sha256sum of "select 1;\n".
-    assert_eq!(
-        first.checksum(),
-        "4a45092ccf992ea92250053a80b931b787924ba61648f420555511b84f10ab6c"
-    );
+    assert_eq!(first.checksum(), "4a45092ccf992ea92250053a80b931b787924ba61648f420555511b84f10ab6c");
     assert!(list.get(0).is_none() && list.get(3).is_none() && list.get(i64::MIN).is_none());
 }
 
@@ -61,52 +56,27 @@ fn each_bad_name_is_refused_and_named() {
         "",
     ] {
         let text = problems(&[(name, OK)]);
-        assert!(
-            text.contains(&format!("{name} is not named NNNNNN_name.up.sql")),
-            "{name}: {text}"
-        );
+        assert!(text.contains(&format!("{name} is not named NNNNNN_name.up.sql")), "{name}: {text}");
     }
 }
 
 #[test]
 fn each_broken_list_is_refused_with_the_file_named() {
     let (up, down) = ("000001_a.up.sql", "000001_a.down.sql");
-    assert_eq!(
-        problems(&[]),
-        "the migration files are invalid: sql/migrations holds no migration"
-    );
+    assert_eq!(problems(&[]), "the migration files are invalid: sql/migrations holds no migration");
     for (files, expected) in [
         (vec![(up, OK)], "000001_a.up.sql has no 000001_a.down.sql"),
         (vec![(down, OK)], "000001_a.down.sql has no 000001_a.up.sql"),
-        (
-            vec![(up, OK), (down, OK), (up, OK)],
-            "000001_a.up.sql is there twice",
-        ),
+        (vec![(up, OK), (down, OK), (up, OK)], "000001_a.up.sql is there twice"),
         (vec![(up, " \n"), (down, OK)], "000001_a.up.sql is empty"),
+        (vec![(up, OK), (down, "commit;")], "000001_a.down.sql cannot be run: line 1: COMMIT is not allowed"),
+        (vec![(up, OK), ("000001_b.down.sql", OK)], "000001_b.down.sql has no 000001_b.up.sql"),
         (
-            vec![(up, OK), (down, "commit;")],
-            "000001_a.down.sql cannot be run: line 1: COMMIT is not allowed",
-        ),
-        (
-            vec![(up, OK), ("000001_b.down.sql", OK)],
-            "000001_b.down.sql has no 000001_b.up.sql",
-        ),
-        (
-            vec![
-                (up, OK),
-                (down, OK),
-                ("000001_b.up.sql", OK),
-                ("000001_b.down.sql", OK),
-            ],
+            vec![(up, OK), (down, OK), ("000001_b.up.sql", OK), ("000001_b.down.sql", OK)],
             "000001_b.up.sql shares its version 000001",
         ),
         (
-            vec![
-                (up, OK),
-                (down, OK),
-                ("000003_c.up.sql", OK),
-                ("000003_c.down.sql", OK),
-            ],
+            vec![(up, OK), (down, OK), ("000003_c.up.sql", OK), ("000003_c.down.sql", OK)],
             "000003_c.up.sql follows a gap: version 000002 is missing",
         ),
         (

@@ -49,17 +49,10 @@ pub(super) fn list(
     if list.is_empty() && problems.is_empty() {
         problems.push(FileProblem::new("sql/migrations", "holds no migration"));
     }
-    if problems.is_empty() {
-        Ok(Migrations { list })
-    } else {
-        Err(InvalidFiles { problems })
-    }
+    if problems.is_empty() { Ok(Migrations { list }) } else { Err(InvalidFiles { problems }) }
 }
 
-fn pair_up(
-    versions: BTreeMap<i64, BTreeMap<String, Pair>>,
-    problems: &mut Vec<FileProblem>,
-) -> Vec<Migration> {
+fn pair_up(versions: BTreeMap<i64, BTreeMap<String, Pair>>, problems: &mut Vec<FileProblem>) -> Vec<Migration> {
     let mut list = Vec::new();
     let mut expected = 1;
     for (version, names) in versions {
@@ -76,10 +69,7 @@ fn pair_up(
                 problems.push(FileProblem::new(present, reason));
             }
             match pair {
-                Pair {
-                    up: Some(up),
-                    down: Some(down),
-                } => list.push(Migration::new(version, name, up, down)),
+                Pair { up: Some(up), down: Some(down) } => list.push(Migration::new(version, name, up, down)),
                 Pair { up: Some(_), .. } => {
                     problems.push(FileProblem::new(&up, format!("has no {down}")));
                 }

@@ -19,10 +19,7 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self {
-            rest: text,
-            line: 1,
-        }
+        Self { rest: text, line: 1 }
     }
 
     /// The next token and the line that it starts on.
@@ -87,8 +84,7 @@ impl<'a> Cursor<'a> {
         let tag_length = self.rest[1..].find(|c| !is_word(c));
         let tag = tag_length.map(|length| &self.rest[1..=length]);
         let is_quote = tag.is_some_and(|tag| {
-            self.rest[1 + tag.len()..].starts_with('$')
-                && !tag.starts_with(|c: char| c.is_ascii_digit())
+            self.rest[1 + tag.len()..].starts_with('$') && !tag.starts_with(|c: char| c.is_ascii_digit())
         });
         let Some(tag) = tag.filter(|_| is_quote) else {
             // A parameter ($1) or a stray sign: the server will judge it.
@@ -134,10 +130,7 @@ impl<'a> Cursor<'a> {
 
     fn error(&self, reason: &str) -> ScriptError {
         let reason = reason.to_owned();
-        ScriptError {
-            line: self.line,
-            reason,
-        }
+        ScriptError { line: self.line, reason }
     }
 }
 

@@ -11,10 +11,7 @@ fn objection(text: &str) -> String {
 
 #[test]
 fn statements_are_found_by_the_line_of_their_first_word() {
-    assert_eq!(
-        lines("select 1;\n\n-- note;\n/* a; /* b; */ c; */\nselect\n2; select 3;"),
-        [1, 5, 6]
-    );
+    assert_eq!(lines("select 1;\n\n-- note;\n/* a; /* b; */ c; */\nselect\n2; select 3;"), [1, 5, 6]);
     assert_eq!(lines("-- nothing here;\n;;\n"), [0_usize; 0]);
 }
 
@@ -50,10 +47,7 @@ fn a_statement_that_controls_the_transaction_is_refused_with_its_line() {
         let text = format!("select 1;\n-- c\n{word};");
         assert!(objection(&text).starts_with("line 3: "), "{word}");
     }
-    assert_eq!(
-        check("prepare p as select 1; comment on table commit is 'end';"),
-        Ok(())
-    );
+    assert_eq!(check("prepare p as select 1; comment on table commit is 'end';"), Ok(()));
 }
 
 #[test]

@@ -18,13 +18,7 @@ pub(super) struct Best {
 
 impl Best {
     pub(super) fn new(depth: usize) -> Self {
-        Self {
-            depth,
-            current: None,
-            kept: Vec::new(),
-            threshold: None,
-            documents: 0,
-        }
+        Self { depth, current: None, kept: Vec::new(), threshold: None, documents: 0 }
     }
 
     pub(super) fn add(&mut self, chunk: ScoredChunk) {
@@ -46,10 +40,7 @@ impl Best {
             return;
         };
         self.documents += 1;
-        if self
-            .threshold
-            .is_some_and(|threshold| best_first(&chunk, &threshold).is_gt())
-        {
+        if self.threshold.is_some_and(|threshold| best_first(&chunk, &threshold).is_gt()) {
             return;
         }
         self.kept.push(chunk);
@@ -84,10 +75,7 @@ impl Best {
                 rank,
             })
             .collect();
-        Ranking {
-            documents,
-            matching_documents: self.documents,
-        }
+        Ranking { documents, matching_documents: self.documents }
     }
 }
 
@@ -96,7 +84,5 @@ fn first_chunk_no(chunk: &ScoredChunk) -> i32 {
 }
 
 fn best_first(a: &ScoredChunk, b: &ScoredChunk) -> Ordering {
-    b.score
-        .total_cmp(&a.score)
-        .then(a.chunk_no.cmp(&b.chunk_no))
+    b.score.total_cmp(&a.score).then(a.chunk_no.cmp(&b.chunk_no))
 }

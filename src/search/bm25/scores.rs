@@ -19,10 +19,7 @@ pub(super) fn score_each(
     mut emit: impl FnMut(ScoredChunk),
 ) {
     let norm = LengthNorm::new(statistics, parameters);
-    let mut cursors: Vec<Cursor<'_>> = terms
-        .iter()
-        .map(|term| Cursor::new(statistics, term))
-        .collect();
+    let mut cursors: Vec<Cursor<'_>> = terms.iter().map(|term| Cursor::new(statistics, term)).collect();
     let mut window = Window::new();
     while let Some(first) = cursors.iter().filter_map(Cursor::chunk_no).min() {
         let end = i64::from(first) + WINDOW as i64;
@@ -33,11 +30,7 @@ pub(super) fn score_each(
                 if posting.eligible && posting.tf > 0 {
                     let tf = f64::from(posting.tf);
                     let score = weight * tf / (tf + norm.of(posting.length));
-                    window.add(
-                        posting.chunk_no.abs_diff(first) as usize,
-                        posting.ordinal,
-                        score,
-                    );
+                    window.add(posting.chunk_no.abs_diff(first) as usize, posting.ordinal, score);
                 }
             }
         }
@@ -57,15 +50,9 @@ impl LengthNorm {
         // An empty collection, or one of empty chunks, has no average to compare with: every chunk
         // is taken for an average one then.
         if average.is_finite() && average > 0.0 {
-            Self {
-                base: k1 * (1.0 - b),
-                slope: k1 * b / average,
-            }
+            Self { base: k1 * (1.0 - b), slope: k1 * b / average }
         } else {
-            Self {
-                base: k1,
-                slope: 0.0,
-            }
+            Self { base: k1, slope: 0.0 }
         }
     }
 
@@ -93,22 +80,12 @@ impl<'a> Cursor<'a> {
         let mut postings = Cow::Borrowed(term.postings.as_slice());
         // Blocks are in order; fresh rows may stand anywhere.
         if !postings.is_sorted_by_key(|posting| posting.chunk_no) {
-            postings
-                .to_mut()
-                .sort_unstable_by_key(|posting| posting.chunk_no);
+            postings.to_mut().sort_unstable_by_key(|posting| posting.chunk_no);
         }
         let weight = f64::from(term.query_count) * idf(statistics.chunk_count, postings.len());
         // What the query does not say matches nothing.
-        let at = if term.query_count == 0 {
-            postings.len()
-        } else {
-            0
-        };
-        Self {
-            postings,
-            at,
-            weight,
-        }
+        let at = if term.query_count == 0 { postings.len() } else { 0 };
+        Self { postings, at, weight }
     }
 
     fn chunk_no(&self) -> Option<i32> {
@@ -118,9 +95,7 @@ impl<'a> Cursor<'a> {
     /// The postings from here to a chunk number, past which the cursor moves.
     fn take_below(&mut self, end: i64) -> &[Posting] {
         let rest = &self.postings[self.at..];
-        let beyond = rest
-            .iter()
-            .position(|posting| i64::from(posting.chunk_no) >= end);
+        let beyond = rest.iter().position(|posting| i64::from(posting.chunk_no) >= end);
         let taken = &rest[..beyond.unwrap_or(rest.len())];
         self.at += taken.len();
         taken
@@ -136,11 +111,7 @@ struct Window {
 
 impl Window {
     fn new() -> Self {
-        Self {
-            scores: vec![0.0; WINDOW],
-            ordinals: vec![0; WINDOW],
-            touched: [0; WINDOW / WORD],
-        }
+        Self { scores: vec![0.0; WINDOW], ordinals: vec![0; WINDOW], touched: [0; WINDOW / WORD] }
     }
 
     fn add(&mut self, place: usize, ordinal: i32, score: f64) {

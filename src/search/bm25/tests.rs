@@ -5,34 +5,17 @@ use proptest::prelude::*;
 use super::*;
 
 fn posting(chunk_no: i32, ordinal: i32, tf: u32, length: u32) -> Posting {
-    Posting {
-        chunk_no,
-        ordinal,
-        tf,
-        length,
-        eligible: true,
-    }
+    Posting { chunk_no, ordinal, tf, length, eligible: true }
 }
 
 fn term(postings: Vec<Posting>) -> TermPostings {
-    TermPostings {
-        term: "term".into(),
-        query_count: 1,
-        postings,
-    }
+    TermPostings { term: "term".into(), query_count: 1, postings }
 }
 
 #[test]
 fn a_hand_worked_example_holds() {
-    let statistics = Statistics {
-        chunk_count: 4,
-        total_length: 40,
-    };
-    let chunks = score(
-        statistics,
-        Parameters::default(),
-        &[term(vec![posting(0, 0, 2, 10), posting(7, 0, 1, 20)])],
-    );
+    let statistics = Statistics { chunk_count: 4, total_length: 40 };
+    let chunks = score(statistics, Parameters::default(), &[term(vec![posting(0, 0, 2, 10), posting(7, 0, 1, 20)])]);
     let idf = 2.0_f64.ln();
     assert!((chunks[0].score - idf * 2.0 / 3.2).abs() < 1e-12);
     assert!((chunks[1].score - idf / (1.0 + 1.2 * 1.75)).abs() < 1e-12);
@@ -40,11 +23,7 @@ fn a_hand_worked_example_holds() {
 
 #[test]
 fn an_empty_collection_or_query_scores_nothing() {
-    let none = score(
-        Statistics::default(),
-        Parameters::default(),
-        &[term(vec![])],
-    );
+    let none = score(Statistics::default(), Parameters::default(), &[term(vec![])]);
     assert_eq!(none, []);
     assert_eq!(best_per_document(&none, 100), Ranking::default());
     assert_eq!(score(Statistics::default(), Parameters::default(), &[]), []);
@@ -54,32 +33,19 @@ fn an_empty_collection_or_query_scores_nothing() {
 fn lengths_of_zero_and_stale_statistics_give_finite_scores() {
     for statistics in [
         Statistics::default(),
-        Statistics {
-            chunk_count: 3,
-            total_length: 0,
-        },
-        Statistics {
-            chunk_count: 0,
-            total_length: 9,
-        },
+        Statistics { chunk_count: 3, total_length: 0 },
+        Statistics { chunk_count: 0, total_length: 9 },
     ] {
         let postings = (0..5).map(|chunk_no| posting(chunk_no, 0, 1, 0)).collect();
         let chunks = score(statistics, Parameters::default(), &[term(postings)]);
         assert_eq!(chunks.len(), 5);
-        assert!(
-            chunks
-                .iter()
-                .all(|chunk| chunk.score.is_finite() && chunk.score > 0.0)
-        );
+        assert!(chunks.iter().all(|chunk| chunk.score.is_finite() && chunk.score > 0.0));
     }
 }
 
 #[test]
 fn what_the_filter_refuses_counts_for_df_alone() {
-    let statistics = Statistics {
-        chunk_count: 10,
-        total_length: 100,
-    };
+    let statistics = Statistics { chunk_count: 10, total_length: 100 };
     let all = vec![posting(1, 0, 1, 10), posting(2, 0, 1, 10)];
     let mut filtered = all.clone();
     filtered[0].eligible = false;
@@ -90,15 +56,8 @@ fn what_the_filter_refuses_counts_for_df_alone() {
 
 #[test]
 fn the_extremes_of_chunk_numbers_are_kept() {
-    let postings = vec![
-        posting(i32::MAX, 3, 1, 1),
-        posting(i32::MIN, 0, 1, 1),
-        posting(0, 1, 1, 1),
-    ];
-    let statistics = Statistics {
-        chunk_count: 3,
-        total_length: 3,
-    };
+    let postings = vec![posting(i32::MAX, 3, 1, 1), posting(i32::MIN, 0, 1, 1), posting(0, 1, 1, 1)];
+    let statistics = Statistics { chunk_count: 3, total_length: 3 };
     let chunks = score(statistics, Parameters::default(), &[term(postings)]);
     let numbers: Vec<i32> = chunks.iter().map(|chunk| chunk.chunk_no).collect();
     assert_eq!(numbers, [i32::MIN, 0, i32::MAX]);
@@ -108,30 +67,12 @@ fn the_extremes_of_chunk_numbers_are_kept() {
 
 #[test]
 fn the_best_chunk_speaks_for_its_document_and_ties_go_to_the_lower() {
-    let chunk = |chunk_no, ordinal, score| ScoredChunk {
-        chunk_no,
-        ordinal,
-        score,
-    };
-    let chunks = [
-        chunk(3, 0, 1.0),
-        chunk(4, 1, 2.0),
-        chunk(5, 2, 2.0),
-        chunk(9, 0, 2.0),
-        chunk(11, 1, 5.0),
-    ];
+    let chunk = |chunk_no, ordinal, score| ScoredChunk { chunk_no, ordinal, score };
+    let chunks = [chunk(3, 0, 1.0), chunk(4, 1, 2.0), chunk(5, 2, 2.0), chunk(9, 0, 2.0), chunk(11, 1, 5.0)];
     let ranking = best_per_document(&chunks, 2);
     assert_eq!(ranking.matching_documents, 3);
-    let document = |first_chunk_no, chunk_no, score, rank| RankedDocument {
-        first_chunk_no,
-        chunk_no,
-        score,
-        rank,
-    };
-    assert_eq!(
-        ranking.documents,
-        [document(10, 11, 5.0, 1), document(3, 4, 2.0, 2)]
-    );
+    let document = |first_chunk_no, chunk_no, score, rank| RankedDocument { first_chunk_no, chunk_no, score, rank };
+    assert_eq!(ranking.documents, [document(10, 11, 5.0, 1), document(3, 4, 2.0, 2)]);
     assert_eq!(best_per_document(&chunks, 0).matching_documents, 3);
 }
 
@@ -141,16 +82,10 @@ fn numbered(document: usize, number: usize) -> i32 {
 }
 
 /// BM25 straight from the texts, with none of the code above: documents of chunks of words.
-fn naive(
-    documents: &[Vec<Vec<u8>>],
-    query: &[u8],
-    keep: impl Fn(usize) -> bool,
-) -> Vec<(i32, f64)> {
+fn naive(documents: &[Vec<Vec<u8>>], query: &[u8], keep: impl Fn(usize) -> bool) -> Vec<(i32, f64)> {
     let chunks: Vec<&Vec<u8>> = documents.iter().flatten().collect();
-    let count =
-        |words: &[u8], word: u8| words.iter().filter(|other| **other == word).count() as f64;
-    let average =
-        chunks.iter().map(|words| words.len()).sum::<usize>() as f64 / chunks.len() as f64;
+    let count = |words: &[u8], word: u8| words.iter().filter(|other| **other == word).count() as f64;
+    let average = chunks.iter().map(|words| words.len()).sum::<usize>() as f64 / chunks.len() as f64;
     let mut number = 0;
     let mut best = Vec::new();
     for (place, document) in documents.iter().enumerate() {
@@ -162,11 +97,7 @@ fn naive(
                 let df = chunks.iter().filter(|chunk| chunk.contains(word)).count() as f64;
                 let idf = (1.0 + (chunks.len() as f64 - df + 0.5) / (df + 0.5)).ln();
                 let tf = count(words, *word);
-                let norm = if average == 0.0 {
-                    1.0
-                } else {
-                    words.len() as f64 / average
-                };
+                let norm = if average == 0.0 { 1.0 } else { words.len() as f64 / average };
                 sum += idf * tf / (tf + 1.2 * (0.25 + 0.75 * norm));
             }
             if sum > 0.0 && keep(number) && top.is_none_or(|(_, most)| sum > most) {
@@ -180,11 +111,7 @@ fn naive(
     best
 }
 
-fn index(
-    documents: &[Vec<Vec<u8>>],
-    query: &[u8],
-    keep: impl Fn(usize) -> bool,
-) -> (Statistics, Vec<TermPostings>) {
+fn index(documents: &[Vec<Vec<u8>>], query: &[u8], keep: impl Fn(usize) -> bool) -> (Statistics, Vec<TermPostings>) {
     let mut query_counts = BTreeMap::new();
     for word in query {
         *query_counts.entry(*word).or_insert(0) += 1;
@@ -192,12 +119,7 @@ fn index(
     let chunks: Vec<(usize, usize, &Vec<u8>)> = documents
         .iter()
         .enumerate()
-        .flat_map(|(place, document)| {
-            document
-                .iter()
-                .enumerate()
-                .map(move |(ordinal, words)| (place, ordinal, words))
-        })
+        .flat_map(|(place, document)| document.iter().enumerate().map(move |(ordinal, words)| (place, ordinal, words)))
         .collect();
     let statistics = Statistics {
         chunk_count: chunks.len() as u64,

@@ -20,15 +20,9 @@ fn latin_marks_become_bold() {
 
 #[test]
 fn bigrams_cover_runs_and_merge_with_what_they_touch() {
-    let fragments = highlight(
-        "전자 문서검색기와 \u{2}SQL\u{3}검색",
-        &terms(&["문서", "서검", "검색"]),
-    );
+    let fragments = highlight("전자 문서검색기와 \u{2}SQL\u{3}검색", &terms(&["문서", "서검", "검색"]));
     assert_eq!(fragments, ["전자 **문서검색**기와 **SQL검색**"]);
-    assert_eq!(
-        highlight("가가가 나", &terms(&["가가", "나"])),
-        ["**가가가** **나**"]
-    );
+    assert_eq!(highlight("가가가 나", &terms(&["가가", "나"])), ["**가가가** **나**"]);
 }
 
 #[test]
@@ -48,27 +42,16 @@ fn long_text_is_cut_at_words_around_the_matches() {
         assert!(fragment.starts_with('…') && fragment.ends_with('…'));
         for word in fragment.trim_matches('…').split_whitespace() {
             let word = word.trim_matches('*');
-            assert!(
-                [
-                    "lorem", "ipsum", "dolor", "sit", "amet", "alpha", "beta", "gamma"
-                ]
-                .contains(&word),
-                "{word}"
-            );
+            assert!(["lorem", "ipsum", "dolor", "sit", "amet", "alpha", "beta", "gamma"].contains(&word), "{word}");
         }
-        assert!(
-            (140..=170).contains(&fragment.chars().count()),
-            "{fragment}"
-        );
+        assert!((140..=170).contains(&fragment.chars().count()), "{fragment}");
     }
 }
 
 #[test]
 fn fragments_with_new_terms_come_before_repetitions() {
     let gap = "x ".repeat(200);
-    let marked = ["one", "one", "one", "one", "two"]
-        .map(|word| format!("\u{2}{word}\u{3} {gap}"))
-        .concat();
+    let marked = ["one", "one", "one", "one", "two"].map(|word| format!("\u{2}{word}\u{3} {gap}")).concat();
     let fragments = highlight(&marked, &[]);
     assert_eq!(fragments.len(), 3);
     assert!(fragments[0].starts_with("**one**") && fragments[1].contains("**one**"));
@@ -82,11 +65,7 @@ fn an_endless_match_is_cut_to_three_fragments() {
     assert_eq!(fragments[0], format!("**{}**…", "가".repeat(160)));
     assert_eq!(fragments[1], format!("…**{}**…", "가".repeat(160)));
     let long = format!("\u{2}{}\u{3}", "word ".repeat(50_000));
-    assert!(
-        highlight(&long, &[])
-            .iter()
-            .all(|fragment| fragment.chars().count() <= 170)
-    );
+    assert!(highlight(&long, &[]).iter().all(|fragment| fragment.chars().count() <= 170));
 }
 
 proptest! {

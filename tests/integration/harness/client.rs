@@ -5,9 +5,7 @@ use bailiwick::db::{Deadlines, Door, Pool, PoolOptions, System};
 use bailiwick::identity::{Caller, Scopes, UserId};
 use bailiwick::mcp::{Server, Toolbox};
 use bailiwick::tools::EmbeddingSpace;
-use rmcp::model::{
-    CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, Implementation,
-};
+use rmcp::model::{CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, Implementation};
 use rmcp::service::RunningService;
 use rmcp::{RoleClient, ServiceExt};
 use serde_json::Value;
@@ -25,12 +23,7 @@ impl Session {
         Self::open_with(database, tenant, Scopes::all(), &PoolOptions::default()).await
     }
 
-    pub async fn open_with(
-        database: &TestDatabase,
-        tenant: &Tenant,
-        scopes: Scopes,
-        options: &PoolOptions,
-    ) -> Self {
+    pub async fn open_with(database: &TestDatabase, tenant: &Tenant, scopes: Scopes, options: &PoolOptions) -> Self {
         let pool = Pool::new(database.app().clone(), options).unwrap();
         let system = System::new(pool.clone());
         let space = EmbeddingSpace {
@@ -38,41 +31,23 @@ impl Session {
             model_id: system.register_embedding_model("test-model").await.unwrap(),
             model_name: "test-model".to_owned(),
         };
-        let calls = Calls::new(
-            Door::new(pool.clone(), Deadlines::default()),
-            CallOptions::default(),
-        );
+        let calls = Calls::new(Door::new(pool.clone(), Deadlines::default()), CallOptions::default());
         let user_id = UserId::parse(&format!("user@{}.example", tenant.slug)).unwrap();
-        let caller = Caller {
-            tenant_id: tenant.id,
-            user_id,
-            scopes,
-        };
+        let caller = Caller { tenant_id: tenant.id, user_id, scopes };
         let server = Server::new(Arc::new(Toolbox::new(&space)), calls, caller);
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         tokio::spawn(async move {
             let running = server.serve(theirs).await.unwrap();
             let _ = running.waiting().await;
         });
-        let me = ClientConfig::new(
-            ClientCapabilities::default(),
-            Implementation::new("integration-test", "1.2.3"),
-        );
-        Self {
-            client: me.serve(ours).await.unwrap(),
-            pool,
-        }
+        let me = ClientConfig::new(ClientCapabilities::default(), Implementation::new("integration-test", "1.2.3"));
+        Self { client: me.serve(ours).await.unwrap(), pool }
     }
 
     /// Calls a tool; `arguments` is a JSON object.
     pub async fn call(&self, tool: &'static str, arguments: Value) -> CallToolResult {
-        let Value::Object(arguments) = arguments else {
-            panic!("arguments are an object")
-        };
-        self.client
-            .call_tool(CallToolRequestParams::new(tool).with_arguments(arguments))
-            .await
-            .unwrap()
+        let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
+        self.client.call_tool(CallToolRequestParams::new(tool).with_arguments(arguments)).await.unwrap()
     }
 
     /// Calls a tool that must succeed; its structured answer.
@@ -88,11 +63,7 @@ impl Session {
     /// Titles found by a search, best first.
     pub async fn titles(&self, arguments: Value) -> Vec<String> {
         let answer = self.ok("hybrid_search", arguments).await;
-        let titles = answer["results"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|row| row["title"].as_str().unwrap().to_owned());
+        let titles = answer["results"].as_array().unwrap().iter().map(|row| row["title"].as_str().unwrap().to_owned());
         titles.collect()
     }
 }
@@ -100,9 +71,7 @@ impl Session {
 /// The structured content of a success.
 pub fn structured(result: CallToolResult) -> Value {
     assert_ne!(result.is_error, Some(true), "{}", text(&result));
-    result
-        .structured_content
-        .expect("a success has structured content")
+    result.structured_content.expect("a success has structured content")
 }
 
 /// The text of a failure, which has no structured content.
@@ -113,10 +82,5 @@ pub fn error_text(result: &CallToolResult) -> String {
 }
 
 fn text(result: &CallToolResult) -> String {
-    result
-        .content
-        .iter()
-        .filter_map(|block| block.as_text())
-        .map(|text| text.text.as_str())
-        .collect()
+    result.content.iter().filter_map(|block| block.as_text()).map(|text| text.text.as_str()).collect()
 }

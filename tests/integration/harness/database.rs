@@ -30,20 +30,11 @@ impl TestDatabase {
     pub async fn create() -> Self {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let server = server().await;
-        let postgres = admin::connect(&server.config("postgres", "postgres"))
-            .await
-            .unwrap();
+        let postgres = admin::connect(&server.config("postgres", "postgres")).await.unwrap();
         let template = template(&postgres).await;
-        let name = format!(
-            "t_{}_{}",
-            std::process::id(),
-            SERIAL.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("t_{}_{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
         admin::drop_database(&postgres, &name).await.unwrap();
-        postgres
-            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
-            .await
-            .unwrap();
+        postgres.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await.unwrap();
         // Privileges of a database are not copied with it.
         postgres
             .batch_execute(&format!(
@@ -51,11 +42,7 @@ impl TestDatabase {
             ))
             .await
             .unwrap();
-        Self {
-            app: server.config("bailiwick_app", &name),
-            admin: server.config("postgres", &name),
-            name,
-        }
+        Self { app: server.config("bailiwick_app", &name), admin: server.config("postgres", &name), name }
     }
 
     /// How the application connects.
@@ -70,17 +57,8 @@ impl TestDatabase {
 
     /// A URL for a process: as that role.
     pub async fn url(&self, role: &str) -> String {
-        let socket_dir = server()
-            .await
-            .socket_dir()
-            .display()
-            .to_string()
-            .replace('/', "%2F");
-        format!(
-            "postgresql://{role}@{socket_dir}:{}/{}",
-            server().await.port(),
-            self.name
-        )
+        let socket_dir = server().await.socket_dir().display().to_string().replace('/', "%2F");
+        format!("postgresql://{role}@{socket_dir}:{}/{}", server().await.port(), self.name)
     }
 
     /// A connection as the application role, without context.
@@ -95,26 +73,14 @@ impl TestDatabase {
 
     /// One of the two demo tenants.
     pub async fn tenant(&self, slug: &'static str) -> Tenant {
-        let row = self
-            .connect_admin()
-            .await
-            .query_one("SELECT id FROM tenants WHERE slug = $1", &[&slug])
-            .await
-            .unwrap();
-        Tenant {
-            id: TenantId::from(row.get::<_, Uuid>(0)),
-            slug,
-        }
+        let row =
+            self.connect_admin().await.query_one("SELECT id FROM tenants WHERE slug = $1", &[&slug]).await.unwrap();
+        Tenant { id: TenantId::from(row.get::<_, Uuid>(0)), slug }
     }
 
     /// One value that a superuser reads.
     pub async fn value<T: for<'a> tokio_postgres::types::FromSql<'a>>(&self, sql: &str) -> T {
-        self.connect_admin()
-            .await
-            .query_one(sql, &[])
-            .await
-            .unwrap()
-            .get(0)
+        self.connect_admin().await.query_one(sql, &[]).await.unwrap().get(0)
     }
 
     /// Statements of a superuser.
@@ -128,14 +94,9 @@ impl Drop for TestDatabase {
         let name = self.name.clone();
         // A runtime of its own: the test's may be shutting down.
         let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .ok()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
             runtime.block_on(async {
-                let postgres = admin::connect(&server().await.config("postgres", "postgres"))
-                    .await
-                    .ok()?;
+                let postgres = admin::connect(&server().await.config("postgres", "postgres")).await.ok()?;
                 admin::drop_database(&postgres, &name).await.ok()
             })
         });
@@ -146,69 +107,28 @@ impl Drop for TestDatabase {
 /// The migrated template, named after the migrations' content so that an edited migration makes a new one.
 async fn template(postgres: &Client) -> String {
     let migrations = Migrations::embedded().unwrap();
-    let digest = migrations.iter().fold(Sha256::new(), |hash, migration| {
-        hash.chain_update(migration.checksum())
-    });
-    let name: String = digest
-        .finalize()
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = migrations.iter().fold(Sha256::new(), |hash, migration| hash.chain_update(migration.checksum()));
+    let name: String = digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let name = format!("template_{name}");
     // Other test processes may want it at the same instant.
-    postgres
-        .execute(
-            "SELECT pg_advisory_lock(hashtext('bailiwick test template'))",
-            &[],
-        )
-        .await
-        .unwrap();
-    let ready = postgres
-        .query(
-            "SELECT FROM pg_database WHERE datname = $1 AND datistemplate",
-            &[&name],
-        )
-        .await
-        .unwrap();
+    postgres.execute("SELECT pg_advisory_lock(hashtext('bailiwick test template'))", &[]).await.unwrap();
+    let ready = postgres.query("SELECT FROM pg_database WHERE datname = $1 AND datistemplate", &[&name]).await.unwrap();
     if ready.is_empty() {
         admin::drop_database(postgres, &name).await.unwrap();
         admin::create_database(postgres, &name).await.unwrap();
-        let mut client = admin::connect(&server().await.config("postgres", &name))
-            .await
-            .unwrap();
-        let options = RunOptions {
-            embedding_dimensions: Some(DIMENSIONS),
-            ..RunOptions::default()
-        };
-        Runner::new(&migrations, options)
-            .up(&mut client, None, |_| ())
-            .await
-            .unwrap();
+        let mut client = admin::connect(&server().await.config("postgres", &name)).await.unwrap();
+        let options = RunOptions { embedding_dimensions: Some(DIMENSIONS), ..RunOptions::default() };
+        Runner::new(&migrations, options).up(&mut client, None, |_| ()).await.unwrap();
         drop(client);
         // Connections to a template keep it from being copied.
-        while postgres
-            .query("SELECT FROM pg_stat_activity WHERE datname = $1", &[&name])
-            .await
-            .unwrap()
-            .len()
-            > 0
-        {
+        while postgres.query("SELECT FROM pg_stat_activity WHERE datname = $1", &[&name]).await.unwrap().len() > 0 {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         postgres
-            .batch_execute(&format!(
-                "ALTER DATABASE {name} IS_TEMPLATE true ALLOW_CONNECTIONS false"
-            ))
+            .batch_execute(&format!("ALTER DATABASE {name} IS_TEMPLATE true ALLOW_CONNECTIONS false"))
             .await
             .unwrap();
     }
-    postgres
-        .execute(
-            "SELECT pg_advisory_unlock(hashtext('bailiwick test template'))",
-            &[],
-        )
-        .await
-        .unwrap();
+    postgres.execute("SELECT pg_advisory_unlock(hashtext('bailiwick test template'))", &[]).await.unwrap();
     name
 }

@@ -21,12 +21,7 @@ impl Process {
     /// `bailiwick` without arguments, as MCP clients start it.
     pub async fn serve(database: &TestDatabase, tenant: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
-        command
-            .env(
-                "BAILIWICK_DATABASE_URL",
-                database.url("bailiwick_app").await,
-            )
-            .env("BAILIWICK_TENANT", tenant);
+        command.env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await).env("BAILIWICK_TENANT", tenant);
         Self::spawn(command)
     }
 
@@ -41,20 +36,13 @@ impl Process {
             .unwrap();
         let stdin = child.stdin.take();
         let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self {
-            child,
-            stdin,
-            stdout,
-        }
+        Self { child, stdin, stdout }
     }
 
     /// Writes one line as it stands.
     pub async fn line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().unwrap();
-        stdin
-            .write_all(format!("{line}\n").as_bytes())
-            .await
-            .unwrap();
+        stdin.write_all(format!("{line}\n").as_bytes()).await.unwrap();
         stdin.flush().await.unwrap();
     }
 
@@ -64,12 +52,10 @@ impl Process {
 
     /// The next line of stdout, which must be a JSON-RPC message.
     pub async fn receive(&mut self) -> Option<Value> {
-        let line = tokio::time::timeout(PATIENCE, self.stdout.next_line())
-            .await
-            .expect("an answer in time")
-            .unwrap()?;
-        let message: Value = serde_json::from_str(&line)
-            .unwrap_or_else(|_| panic!("stdout has a line that is no JSON: {line}"));
+        let line =
+            tokio::time::timeout(PATIENCE, self.stdout.next_line()).await.expect("an answer in time").unwrap()?;
+        let message: Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("stdout has a line that is no JSON: {line}"));
         assert_eq!(message["jsonrpc"], "2.0", "{message}");
         Some(message)
     }
@@ -77,15 +63,10 @@ impl Process {
     /// Goes through the handshake of the 2025-11-25 era.
     pub async fn initialize(&mut self) -> Value {
         let client = json!({ "name": "raw", "version": "0.1" });
-        let params =
-            json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client });
-        self.send(
-            json!({ "jsonrpc": "2.0", "id": "init", "method": "initialize", "params": params }),
-        )
-        .await;
+        let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client });
+        self.send(json!({ "jsonrpc": "2.0", "id": "init", "method": "initialize", "params": params })).await;
         let answer = self.receive().await.unwrap();
-        self.send(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))
-            .await;
+        self.send(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
         answer
     }
 
@@ -97,17 +78,8 @@ impl Process {
             messages.push(message);
         }
         let mut stderr = String::new();
-        self.child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut stderr)
-            .await
-            .unwrap();
-        let status = tokio::time::timeout(PATIENCE, self.child.wait())
-            .await
-            .expect("the process ends")
-            .unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).await.unwrap();
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the process ends").unwrap();
         (status.code(), messages, stderr)
     }
 }
