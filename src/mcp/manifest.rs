@@ -32,9 +32,6 @@ pub fn manifest() -> String {
                     "BAILIWICK_TENANT": "${user_config.tenant}",
                     "BAILIWICK_USER": "${user_config.user}",
                     "BAILIWICK_SCOPES": "${user_config.scopes}"
-                },
-                "platform_overrides": {
-                    "win32": { "command": "${__dirname}/server/bailiwick.exe" }
                 }
             }
         },
@@ -69,7 +66,7 @@ pub fn manifest() -> String {
                 "default": "all"
             }
         },
-        "compatibility": { "platforms": ["darwin", "linux", "win32"] }
+        "compatibility": { "platforms": ["darwin", "linux"] }
     });
     // The schema of JSON values written by hand always prints.
     let text = serde_json::to_string_pretty(&manifest).unwrap_or_default();

@@ -121,7 +121,7 @@ async fn template(postgres: &Client) -> String {
         Runner::new(&migrations, options).up(&mut client, None, |_| ()).await.unwrap();
         drop(client);
         // Connections to a template keep it from being copied.
-        while postgres.query("SELECT FROM pg_stat_activity WHERE datname = $1", &[&name]).await.unwrap().len() > 0 {
+        while !postgres.query("SELECT FROM pg_stat_activity WHERE datname = $1", &[&name]).await.unwrap().is_empty() {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         postgres
