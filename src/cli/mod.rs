@@ -5,6 +5,7 @@ mod manifest;
 mod migrate;
 mod output;
 mod serve;
+mod tenant;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -59,6 +60,12 @@ enum Command {
         after_help = "Examples:\n  bailiwick migrate up\n  bailiwick migrate status --json\n  bailiwick migrate down 1"
     )]
     Migrate(migrate::MigrateCommand),
+    /// Make tenants and see what they hold
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  bailiwick tenant create acme --name 'Acme Ltd' --monthly-budget-usd 100\n  bailiwick tenant list --json"
+    )]
+    Tenant(tenant::TenantCommand),
     /// Print mcp-manifest.json: the MCPB manifest of this program
     #[command(after_help = "Example:\n  bailiwick manifest > mcp-manifest.json")]
     Manifest,
@@ -84,6 +91,7 @@ pub async fn run() -> ExitCode {
         Some(Command::Serve(identity)) => serve::run(&cli.database, &identity).await,
         Some(Command::Demo(arguments)) => crate::demo::run(&cli.database, &arguments).await,
         Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,
+        Some(Command::Tenant(command)) => tenant::run(&cli.database, &command).await,
         Some(Command::Manifest) => manifest::run(),
         Some(Command::EmbeddedKeeper { data_dir, grace_ms }) => {
             embedded::run_keeper(&data_dir, Duration::from_millis(grace_ms)).await.map_err(Into::into)

@@ -1,11 +1,17 @@
 //! Connections for administration: migrations, tenants, background maintenance. Never used to serve a call.
 
+use rust_decimal::Decimal;
+use serde::Serialize;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, Row};
+use uuid::Uuid;
 
-use super::DbError;
+use super::{DbError, Parameter};
+use crate::identity::TenantId;
 
-const MAINTAIN_PARTITIONS: &str = include_str!("../../sql/queries/system/maintain_partitions.sql");
+const CREATE_TENANT: &str = include_str!("../../sql/queries/administration/create_tenant.sql");
+const LIST_TENANTS: &str = include_str!("../../sql/queries/administration/list_tenants.sql");
+const MAINTAIN_PARTITIONS: &str = include_str!("../../sql/queries/administration/maintain_partitions.sql");
 
 /// Opens one connection as an administrator.
 ///
@@ -57,16 +63,82 @@ pub async fn drop_database(client: &Client, name: &str) -> Result<(), DbError> {
 ///
 /// # Errors
 /// Any [`DbError`].
-#[expect(
-    clippy::disallowed_methods,
-    reason = "partitions belong to the owner, whose role is taken for this transaction alone"
-)]
 pub async fn maintain_partitions(client: &Client) -> Result<i32, DbError> {
-    client.batch_execute("BEGIN; SET LOCAL ROLE bailiwick_owner").await?;
-    let made = client.query_one(MAINTAIN_PARTITIONS, &[]).await;
-    let end = if made.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    client.batch_execute(end).await?;
-    Ok(made?.try_get("created")?)
+    let rows = as_owner(client, MAINTAIN_PARTITIONS, &[]).await?;
+    rows.first().map_or(Ok(0), |row| Ok(row.try_get("created")?))
+}
+
+/// A tenant to make; what is `None` is unlimited.
+#[derive(Debug, Clone)]
+pub struct NewTenant {
+    /// Its short name.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// Spending limit of a UTC month.
+    pub monthly_budget_usd: Option<Decimal>,
+    /// Document quota.
+    pub max_documents: Option<i32>,
+    /// Storage quota in MiB.
+    pub max_storage_mb: Option<i32>,
+}
+
+/// Makes a tenant; `None` if its slug is taken.
+///
+/// # Errors
+/// [`DbError::RefusedValue`] for a slug or name that the schema does not allow, and any other [`DbError`].
+pub async fn create_tenant(client: &Client, tenant: &NewTenant) -> Result<Option<TenantId>, DbError> {
+    let NewTenant { slug, name, monthly_budget_usd, max_documents, max_storage_mb } = tenant;
+    let rows =
+        as_owner(client, CREATE_TENANT, &[slug, name, monthly_budget_usd, max_documents, max_storage_mb]).await?;
+    rows.first().map(|row| Ok(TenantId::from(row.try_get::<_, Uuid>("id")?))).transpose()
+}
+
+/// A tenant as `bailiwick tenant list` shows it.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "columns of the same name")]
+pub struct TenantRow {
+    pub id: TenantId,
+    pub slug: String,
+    pub name: String,
+    pub status: String,
+    pub monthly_budget_usd: Option<Decimal>,
+    pub max_documents: Option<i32>,
+    pub max_storage_mb: Option<i32>,
+    pub document_count: i64,
+    pub storage_bytes: i64,
+}
+
+/// All tenants, by slug.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn list_tenants(client: &Client) -> Result<Vec<TenantRow>, DbError> {
+    let rows = as_owner(client, LIST_TENANTS, &[]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(TenantRow {
+                id: TenantId::from(row.try_get::<_, Uuid>("id")?),
+                slug: row.try_get("slug")?,
+                name: row.try_get("name")?,
+                status: row.try_get("status")?,
+                monthly_budget_usd: row.try_get::<_, Option<Decimal>>("monthly_budget_usd")?.map(|usd| usd.normalize()),
+                max_documents: row.try_get("max_documents")?,
+                max_storage_mb: row.try_get("max_storage_mb")?,
+                document_count: row.try_get("document_count")?,
+                storage_bytes: row.try_get("storage_bytes")?,
+            })
+        })
+        .collect()
+}
+
+/// Runs one statement as the schema's owner with the administrator's setting, both for its transaction alone.
+#[expect(clippy::disallowed_methods, reason = "the administrator's own transaction")]
+async fn as_owner(client: &Client, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, DbError> {
+    client.batch_execute("BEGIN; SET LOCAL ROLE bailiwick_owner; SET LOCAL app.current_user_role = 'admin'").await?;
+    let rows = client.query(sql, parameters).await;
+    client.batch_execute(if rows.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    Ok(rows?)
 }
 
 /// Quoted as an SQL identifier.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
 #![expect(clippy::disallowed_methods, reason = "tests arrange and look behind the curtain as superuser")]
 
+mod administration;
 mod demo;
 mod documentation;
 mod examples;

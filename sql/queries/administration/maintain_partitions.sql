@@ -1,2 +1,2 @@
--- system/maintain_partitions
+-- administration/maintain_partitions
 SELECT maintain_partitions() AS created

@@ -1,0 +1,84 @@
+//! `bailiwick migrate` and `bailiwick tenant`, as an administrator runs them.
+
+use std::process::Output;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::harness::TestDatabase;
+
+async fn bailiwick(database: &TestDatabase, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+    command
+        .args(arguments)
+        .env("BAILIWICK_ADMIN_DATABASE_URL", database.url("postgres").await)
+        .env_remove("DATABASE_URL");
+    command.output().await.unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[tokio::test]
+async fn a_tenant_is_made_once_and_listed_with_its_limits() {
+    let database = TestDatabase::create().await;
+    let create = [
+        "tenant",
+        "create",
+        "acme",
+        "--name",
+        "Acme Ltd",
+        "--monthly-budget-usd",
+        "12.50",
+        "--max-documents",
+        "3",
+        "--json",
+    ];
+    let made = bailiwick(&database, &create).await;
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let again = bailiwick(&database, &create).await;
+    assert_eq!(
+        (again.status.code(), text(&again.stderr)),
+        (Some(1), "error: there is a tenant \"acme\" already\n".to_owned())
+    );
+
+    let listed = bailiwick(&database, &["tenant", "list", "--json"]).await;
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let tenants = listed["tenants"].as_array().unwrap();
+    let slugs: Vec<_> = tenants.iter().map(|tenant| tenant["slug"].as_str().unwrap()).collect();
+    assert_eq!(slugs, ["acme", "demo", "enterprise"]);
+    assert_eq!(tenants[0]["id"], made["tenant"]["id"]);
+    assert_eq!((&tenants[0]["monthly_budget_usd"], &tenants[0]["max_documents"]), (&"12.5".into(), &3.into()));
+    assert_eq!(tenants[0]["max_storage_mb"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_tenant_that_cannot_be_is_refused_with_the_rule() {
+    let database = TestDatabase::create().await;
+    for arguments in [&["tenant", "create", "Not A Slug"][..], &["tenant", "create", "acme", "--name", " "]] {
+        let refused = bailiwick(&database, arguments).await;
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(text(&refused.stderr).contains("small letters, digits and hyphens"), "{}", text(&refused.stderr));
+    }
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM tenants").await, 2);
+}
+
+#[tokio::test]
+async fn migrations_go_down_and_up_again_and_say_where_they_stand() {
+    let database = TestDatabase::create().await;
+    let states = async |database: &TestDatabase| {
+        let output = bailiwick(database, &["migrate", "status", "--json"]).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        status["entries"].as_array().unwrap().iter().filter(|entry| entry.to_string().contains("pending")).count()
+    };
+    assert_eq!(states(&database).await, 0);
+    let down = bailiwick(&database, &["migrate", "down", "2"]).await;
+    assert!(down.status.success(), "{}", text(&down.stderr));
+    assert_eq!(states(&database).await, 2);
+    let up = bailiwick(&database, &["migrate", "up"]).await;
+    assert!(up.status.success(), "{}", text(&up.stderr));
+    assert_eq!(states(&database).await, 0);
+}
