@@ -210,6 +210,20 @@ fn parse<T: Tool>(arguments: Map<String, Value>) -> Result<T::Input, Problems> {
     serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { "arguments".to_owned() } else { path };
-        Problems::one(field, format_args!("does not fit: {}", error.inner()))
+        Problems::one(field, format_args!("does not fit: {}", plain(&error.inner().to_string())))
     })
+}
+
+/// serde's words with Rust's type names put into a model's words.
+fn plain(text: &str) -> String {
+    let Some((given, expected)) = text.rsplit_once("expected ") else { return text.to_owned() };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a map" | "a Map" => "an object",
+        "a sequence" => "an array",
+        other => other,
+    };
+    format!("{given}expected {expected}")
 }

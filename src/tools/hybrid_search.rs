@@ -35,7 +35,7 @@ pub struct Input {
     query_embedding: Option<Vec<f32>>,
     /// Most documents to return, 1 to 50; 10 if absent.
     #[schemars(range(min = 1, max = 50))]
-    limit: Option<u32>,
+    limit: Option<i64>,
     /// Weight of the word side (BM25) in the fusion, 0 to 1; 0.5 if absent. 0 switches it off.
     #[schemars(range(min = 0.0, max = 1.0))]
     bm25_weight: Option<f64>,
@@ -180,7 +180,7 @@ The field mode says which sides took part. Only your own organisation's document
             search: Search {
                 query: input.query,
                 embedding,
-                limit: limit as usize,
+                limit: usize::try_from(limit).unwrap_or_default(),
                 weights,
                 filter,
                 parameters: Parameters::default(),
