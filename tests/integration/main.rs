@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests arrange and look behind the curtain as superuser")]
 
 mod administration;
+mod catalog;
 mod demo;
 mod documentation;
 mod examples;

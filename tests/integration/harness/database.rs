@@ -28,11 +28,10 @@ pub struct Tenant {
 
 impl TestDatabase {
     pub async fn create() -> Self {
-        static SERIAL: AtomicU32 = AtomicU32::new(0);
         let server = server().await;
         let postgres = admin::connect(&server.config("postgres", "postgres")).await.unwrap();
         let template = template(&postgres).await;
-        let name = format!("t_{}_{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
+        let name = fresh_name();
         admin::drop_database(&postgres, &name).await.unwrap();
         postgres.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await.unwrap();
         // Privileges of a database are not copied with it.
@@ -42,6 +41,25 @@ impl TestDatabase {
             ))
             .await
             .unwrap();
+        Self { app: server.config("bailiwick_app", &name), admin: server.config("postgres", &name), name }
+    }
+
+    /// A database that `migrate up` was run on, rather than a copy of one.
+    pub async fn migrated_in_place() -> Self {
+        let database = Self::empty().await;
+        let mut client = database.connect_admin().await;
+        let options = RunOptions { embedding_dimensions: Some(DIMENSIONS), ..RunOptions::default() };
+        Runner::new(&Migrations::embedded().unwrap(), options).up(&mut client, None, |_| ()).await.unwrap();
+        database
+    }
+
+    /// A database without a schema.
+    pub async fn empty() -> Self {
+        let server = server().await;
+        let postgres = admin::connect(&server.config("postgres", "postgres")).await.unwrap();
+        let name = fresh_name();
+        admin::drop_database(&postgres, &name).await.unwrap();
+        admin::create_database(&postgres, &name).await.unwrap();
         Self { app: server.config("bailiwick_app", &name), admin: server.config("postgres", &name), name }
     }
 
@@ -102,6 +120,11 @@ impl Drop for TestDatabase {
         });
         let _ = dropped.join();
     }
+}
+
+fn fresh_name() -> String {
+    static SERIAL: AtomicU32 = AtomicU32::new(0);
+    format!("t_{}_{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The migrated template, named after the migrations' content so that an edited migration makes a new one.

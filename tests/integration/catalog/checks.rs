@@ -1,0 +1,173 @@
+/// Tenant tables: those with a tenant_id, and tenants itself. Partitions are looked at apart.
+macro_rules! with_tenant_tables {
+    ($sql:literal) => {
+        concat!(
+            "WITH tenant_tables AS (
+                SELECT c.oid, c.relname::text AS name, CASE c.relname WHEN 'tenants' THEN 'id' ELSE 'tenant_id' END AS tenant_column,
+                       c.relrowsecurity, c.relforcerowsecurity
+                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+                  AND (c.relname = 'tenants' OR EXISTS (
+                      SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped))
+            ), partitions AS (
+                SELECT c.oid, c.relname::text AS name, c.relrowsecurity, c.relforcerowsecurity
+                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = 'public' AND c.relispartition AND c.relkind IN ('r', 'p')
+            ) ",
+            $sql
+        )
+    };
+}
+
+/// Each check is a query that returns a line of text for each fault.
+pub const CHECKS: &[(&str, &str)] = &[
+    (
+        "tenant tables force row-level security",
+        with_tenant_tables!("SELECT name FROM tenant_tables WHERE NOT (relrowsecurity AND relforcerowsecurity)"),
+    ),
+    (
+        "tenant tables have an isolating policy",
+        // Compared as PostgreSQL prints it, so that any other expression is a fault.
+        with_tenant_tables!(
+            "SELECT t.name FROM tenant_tables t WHERE NOT EXISTS (
+                SELECT FROM pg_policy p, format('(%I = (NULLIF(current_setting(''app.current_tenant_id''::text, true), ''''::text))::uuid)',
+                                                t.tenant_column) AS wanted
+                WHERE p.polrelid = t.oid AND p.polroles = '{0}' AND p.polcmd = '*' AND p.polpermissive
+                  AND pg_get_expr(p.polqual, p.polrelid) = wanted AND pg_get_expr(p.polwithcheck, p.polrelid) = wanted)"
+        ),
+    ),
+    (
+        "no other policy opens a table to the application",
+        with_tenant_tables!(
+            "SELECT t.name || ': ' || p.polname FROM tenant_tables t JOIN pg_policy p ON p.polrelid = t.oid
+             WHERE p.polname <> 'tenant_isolation_policy' AND EXISTS (
+                 SELECT FROM unnest(p.polroles) AS role
+                 WHERE role = 0 OR pg_has_role('bailiwick_app', role, 'MEMBER'))"
+        ),
+    ),
+    (
+        "the open policies are the known ones",
+        "SELECT tablename || ': ' || policyname FROM pg_policies
+         WHERE schemaname = 'public' AND (qual = 'true' OR with_check = 'true')
+           AND (tablename, policyname, cmd) NOT IN (
+               ('tenants', 'tenants_identity_lookup', 'SELECT'), ('api_keys', 'api_keys_identity_lookup', 'SELECT'),
+               ('tenants', 'tenants_statistics', 'SELECT'), ('documents', 'documents_statistics', 'SELECT'),
+               ('cost_tracking', 'cost_tracking_statistics', 'SELECT'))",
+    ),
+    (
+        "partitions are shut",
+        with_tenant_tables!(
+            "SELECT p.name FROM partitions p
+             WHERE NOT (p.relrowsecurity AND p.relforcerowsecurity)
+                OR EXISTS (SELECT FROM pg_policy y WHERE y.polrelid = p.oid)
+                OR has_any_column_privilege('bailiwick_app', p.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
+                OR has_table_privilege('bailiwick_app', p.oid, 'DELETE, TRUNCATE, TRIGGER')"
+        ),
+    ),
+    (
+        "unique keys include the tenant",
+        with_tenant_tables!(
+            "SELECT t.name || ': ' || i.indexrelid::regclass::text
+             FROM tenant_tables t JOIN pg_index i ON i.indrelid = t.oid AND i.indisunique
+             WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attname = t.tenant_column
+                                 AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]))
+               -- A slug names a tenant in configuration, and only administrators insert one.
+               AND i.indexrelid::regclass::text <> 'tenants_slug_unique'"
+        ),
+    ),
+    (
+        "foreign keys between tenant tables include the tenant",
+        with_tenant_tables!(
+            "SELECT k.conname FROM pg_constraint k JOIN tenant_tables f ON f.oid = k.conrelid JOIN tenant_tables r ON r.oid = k.confrelid
+             WHERE k.contype = 'f' AND NOT EXISTS (
+                 SELECT FROM unnest(k.conkey, k.confkey) AS pair (ours, theirs)
+                 JOIN pg_attribute a ON a.attrelid = f.oid AND a.attnum = pair.ours AND a.attname = f.tenant_column
+                 JOIN pg_attribute b ON b.attrelid = r.oid AND b.attnum = pair.theirs AND b.attname = r.tenant_column)"
+        ),
+    ),
+    (
+        "tables without a tenant are the known ones",
+        "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+           AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped)
+           AND c.relname NOT IN ('tenants', 'embedding_models', 'model_prices', 'audit_seals', 'schema_migrations', 'bailiwick_migrations')",
+    ),
+    (
+        "views do not go round row-level security",
+        "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = 'public'
+           AND (c.relkind = 'm' AND has_table_privilege('bailiwick_app', c.oid, 'SELECT')
+                OR c.relkind = 'v' AND NOT coalesce(c.reloptions @> '{security_invoker=true}', false)
+                   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e'))",
+    ),
+    (
+        "the application's role has no power of its own",
+        "SELECT 'attribute' FROM pg_roles WHERE rolname = 'bailiwick_app'
+             AND (rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole OR rolreplication)
+         UNION ALL SELECT 'member of ' || roleid::regrole FROM pg_auth_members WHERE member = 'bailiwick_app'::regrole
+         UNION ALL SELECT 'owns ' || relname FROM pg_class WHERE relowner = 'bailiwick_app'::regrole
+         UNION ALL SELECT 'creates in ' || nspname FROM pg_namespace WHERE has_schema_privilege('bailiwick_app', oid, 'CREATE')
+         UNION ALL SELECT 'creates schemas' WHERE has_database_privilege('bailiwick_app', current_database(), 'CREATE')
+         UNION ALL SELECT 'makes temporary tables' WHERE has_database_privilege('bailiwick_app', current_database(), 'TEMPORARY')",
+    ),
+    (
+        "the application's grants are bounded",
+        "SELECT c.relname || ' ' || privilege
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         CROSS JOIN unnest(ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) AS privilege
+         WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm') AND has_table_privilege('bailiwick_app', c.oid, privilege)
+           AND (c.relname::text, privilege) NOT IN (
+               ('documents', 'INSERT'), ('documents', 'UPDATE'), ('documents', 'DELETE'),
+               ('document_chunks', 'INSERT'), ('document_chunks', 'UPDATE'), ('document_chunks', 'DELETE'),
+               ('idempotency_keys', 'INSERT'), ('idempotency_keys', 'UPDATE'),
+               ('call_intents', 'INSERT'), ('cost_tracking', 'INSERT'))",
+    ),
+    (
+        "definer functions are closed",
+        "SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+         WHERE n.nspname = 'public' AND p.prosecdef
+           AND (NOT coalesce(p.proconfig @> '{\"search_path=pg_catalog, public, pg_temp\"}', false)
+                OR p.proowner NOT IN ('bailiwick_definer'::regrole, 'bailiwick_identity'::regrole, 'bailiwick_statistics'::regrole)
+                OR has_function_privilege('public', p.oid, 'EXECUTE'))",
+    ),
+    (
+        "functions are executed by whom they are meant for",
+        "SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+         WHERE n.nspname = 'public' AND has_function_privilege('bailiwick_app', p.oid, 'EXECUTE')
+           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
+           AND p.proname NOT IN (
+               'current_tenant_id', 'cosine_similarity', 'euclidean_distance', 'resolve_tenant', 'authenticate_api_key',
+               'register_embedding_model', 'text_search_configuration', 'text_terms', 'query_terms',
+               'allocate_chunk_numbers', 'complete_call', 'current_tenant_statistics', 'hybrid_search')",
+    ),
+    (
+        "function owners and the owner log in nowhere",
+        "SELECT rolname::text FROM pg_roles
+         WHERE rolname IN ('bailiwick_owner', 'bailiwick_definer', 'bailiwick_identity', 'bailiwick_statistics')
+           AND (rolcanlogin OR rolsuper OR rolbypassrls)",
+    ),
+    (
+        "the owner does not inherit the function owners' policies",
+        "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = 'bailiwick_owner'::regrole AND inherit_option",
+    ),
+    (
+        "tables are described",
+        "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition
+           AND c.relname NOT IN ('schema_migrations', 'bailiwick_migrations')
+           AND obj_description(c.oid, 'pg_class') IS NULL",
+    ),
+    (
+        "default partitions are there and empty",
+        "SELECT 'audit_logs' WHERE to_regclass('audit_logs_default') IS NULL
+         UNION ALL SELECT 'cost_tracking' WHERE to_regclass('cost_tracking_default') IS NULL
+         UNION ALL SELECT 'audit_logs_default has rows' FROM audit_logs_default
+         UNION ALL SELECT 'cost_tracking_default has rows' FROM cost_tracking_default",
+    ),
+    (
+        "three months are prepared",
+        "SELECT parent || ' ' || month::date FROM unnest(ARRAY['audit_logs', 'cost_tracking']) AS parent,
+             generate_series(date_trunc('month', now() AT TIME ZONE 'UTC'), date_trunc('month', now() AT TIME ZONE 'UTC') + interval '3 months', '1 month') AS month
+         WHERE to_regclass(format('%s_%s', parent, to_char(month, 'YYYY_MM'))) IS NULL",
+    ),
+];
