@@ -9,5 +9,6 @@ mod demo;
 mod documentation;
 mod examples;
 mod harness;
+mod matrix;
 mod stdio;
 mod tools;
