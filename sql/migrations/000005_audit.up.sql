@@ -151,6 +151,8 @@ CREATE TABLE audit_logs_default PARTITION OF audit_logs DEFAULT;
 ALTER TABLE audit_logs_default ENABLE ROW LEVEL SECURITY;
 ALTER TABLE audit_logs_default FORCE ROW LEVEL SECURITY;
 
+SELECT maintain_partitions();
+
 GRANT CREATE ON SCHEMA public TO bailiwick_definer;
 
 CREATE FUNCTION complete_call(

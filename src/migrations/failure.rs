@@ -4,15 +4,15 @@ use std::fmt;
 
 use tokio_postgres::error::{DbError, ErrorPosition};
 
-use super::script;
-
 /// What the server said about a migration's statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedStatement {
     /// The migration's file.
     pub file: String,
-    /// The line of the mistake, else of the statement's first word; none if it is not known.
+    /// The line of the mistake, if the server said where it is.
     pub line: Option<usize>,
+    /// How many statements of the file had ended before; none for what fails only at the commit.
+    pub completed: Option<usize>,
     /// The SQLSTATE.
     pub sqlstate: String,
     /// The server's message.
@@ -25,7 +25,13 @@ pub struct FailedStatement {
 
 impl FailedStatement {
     /// `completed` is how many statements of `sql` had ended before this one.
-    pub(super) fn new(file: String, sql: &str, completed: usize, version: Option<i64>, error: &DbError) -> Self {
+    pub(super) fn new(
+        file: String,
+        sql: &str,
+        completed: Option<usize>,
+        version: Option<i64>,
+        error: &DbError,
+    ) -> Self {
         let position = match error.position() {
             Some(ErrorPosition::Original(position)) => line_of(sql, *position),
             _ => None,
@@ -33,7 +39,8 @@ impl FailedStatement {
         let note = |label: &str, text: Option<&str>| text.map(|text| format!("{label}: {text}"));
         Self {
             file,
-            line: position.or_else(|| line_of_statement(sql, completed)),
+            line: position,
+            completed,
             sqlstate: error.code().code().to_owned(),
             message: error.message().to_owned(),
             notes: [note("detail", error.detail()), note("hint", error.hint()), note("context", error.where_())]
@@ -50,8 +57,11 @@ impl std::error::Error for FailedStatement {}
 impl fmt::Display for FailedStatement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ", line {line}")?;
+        match (self.line, self.completed) {
+            (Some(line), _) => write!(f, ", line {line}")?,
+            // Failures while a statement runs carry no position.
+            (None, Some(completed)) => write!(f, ", statement {}", completed + 1)?,
+            (None, None) => f.write_str(", at its commit")?,
         }
         write!(f, ": {} (SQLSTATE {}", self.message, self.sqlstate)?;
         for note in &self.notes {
@@ -71,12 +81,6 @@ fn line_of(sql: &str, position: u32) -> Option<usize> {
     // A position at the very end ("syntax error at end of input") is one past the last character.
     let text = sql.chars().take(before);
     (before <= sql.chars().count()).then(|| text.filter(|c| *c == '\n').count() + 1)
-}
-
-/// Failures while a statement runs carry no position: then the count of those that ended tells it.
-fn line_of_statement(sql: &str, completed: usize) -> Option<usize> {
-    let statements = script::statements(sql).ok()?;
-    Some(statements.get(completed)?.line)
 }
 
 #[cfg(test)]

@@ -47,8 +47,10 @@ pub fn init_sql(migrations: &Migrations) -> String {
     for migration in migrations.iter() {
         let file = migration.file(Direction::Up);
         let text = migration.sql(Direction::Up).trim_end();
+        // A file may leave its last semicolon out, and the next one's first statement must not run into it.
+        let end = if text.ends_with(';') { "" } else { "\n;" };
         // Writing to a String cannot fail.
-        let _ = write!(sql, "\n-- ==== {file} ====\n\n{START}\n{text}\n");
+        let _ = write!(sql, "\n-- ==== {file} ====\n\n{START}\n{text}{end}\n");
         let (version, name) = (migration.version(), migration.name());
         // Nothing to escape: a name is of a-z, 0-9 and _.
         records.push(format!("    ({version}, '{name}', '{}')", migration.checksum()));

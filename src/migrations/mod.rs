@@ -4,8 +4,7 @@
 //! says which version the schema is at, so its own `migrate` may be used instead at any time. Beside
 //! it we keep a history with checksums, to notice a migration that was edited after it was applied.
 //!
-//! - `files`: names and texts, parsed and validated into [`Migrations`]; `script` reads SQL just
-//!   well enough to find where statements start and to refuse those that would end the transaction.
+//! - `files`: names and texts, parsed and validated into [`Migrations`].
 //! - `state`: what the database says; `refuse`: when that forbids any change.
 //! - `runner`: up and down; `step` is one migration, `lock` keeps runners apart.
 //! - `status`: the report for people; `pending`: the short answer for the server.
@@ -24,7 +23,6 @@ mod name;
 mod pending;
 mod refuse;
 mod runner;
-mod script;
 mod state;
 mod status;
 mod step;

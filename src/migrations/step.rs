@@ -54,14 +54,14 @@ impl Step<'_> {
         let duration = start.elapsed();
         self.record(&tx, duration).await.map_err(self.own())?;
         // A deferred constraint fails only here, after all statements.
-        tx.commit().await.map_err(|error| self.failed(usize::MAX, error))?;
+        tx.commit().await.map_err(|error| self.failed(None, error))?;
         Ok(duration)
     }
 
     async fn execute(&self, tx: &Transaction<'_>) -> Result<(), MigrationError> {
         let sql = self.migration.sql(self.direction);
         let mut completed = 0;
-        let failed = |completed| move |error| self.failed(completed, error);
+        let failed = |completed| move |error| self.failed(Some(completed), error);
         let messages = tx.client().simple_query_raw(sql).await;
         let mut messages = pin!(messages.map_err(failed(0))?);
         while let Some(message) = messages.try_next().await.map_err(failed(completed))? {
@@ -88,7 +88,7 @@ impl Step<'_> {
     }
 
     /// A statement of the file failed, after `completed` others; or the connection did.
-    fn failed(&self, completed: usize, error: Error) -> MigrationError {
+    fn failed(&self, completed: Option<usize>, error: Error) -> MigrationError {
         let sql = self.migration.sql(self.direction);
         match error.as_db_error() {
             Some(told) if !is_shutdown(told.code().code()) => {

@@ -10,5 +10,6 @@ mod documentation;
 mod examples;
 mod harness;
 mod matrix;
+mod migrations;
 mod stdio;
 mod tools;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::{FileProblem, InvalidFiles, Migration, Migrations};
 use crate::migrations::name::{self, Direction, file_name};
-use crate::migrations::script;
 
 /// The two files of one version and name, as far as found.
 #[derive(Default)]
@@ -32,8 +31,6 @@ pub(super) fn list(
         let text = text.replace("\r\n", "\n");
         if text.trim().is_empty() {
             problems.push(FileProblem::new(&file, "is empty"));
-        } else if let Err(error) = script::check(&text) {
-            problems.push(FileProblem::new(&file, format!("cannot be run: {error}")));
         }
         let names = versions.entry(parsed.version).or_default();
         let pair = names.entry(parsed.name.to_owned()).or_default();

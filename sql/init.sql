@@ -1,0 +1,1360 @@
+-- Bailiwick: the whole schema, at version 9.
+-- GENERATED from sql/migrations; do not edit. A test compares the two.
+--
+-- For a new, empty database, as its administrator:
+--     psql -v ON_ERROR_STOP=1 -f sql/init.sql
+-- with another number of dimensions than 1536:
+--     PGOPTIONS='-c bailiwick.embedding_dimensions=768' psql -v ON_ERROR_STOP=1 -f sql/init.sql
+--
+-- All or nothing. It leaves the records of a migrated database, so that from here on
+-- `bailiwick migrate up` (or golang-migrate) applies what later versions add.
+
+BEGIN;
+
+-- migrate/create_state: golang-migrate's own table (the truth on the version) and our history beside it.
+CREATE TABLE IF NOT EXISTS public.schema_migrations (
+    version bigint NOT NULL PRIMARY KEY,
+    dirty boolean NOT NULL
+);
+CREATE TABLE IF NOT EXISTS public.bailiwick_migrations (
+    version bigint PRIMARY KEY,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now(),
+    duration_ms integer
+);
+COMMENT ON TABLE public.bailiwick_migrations IS
+    'History of the applied migrations: checksum is the sha256 (hex) of the .up.sql file.';
+
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM public.schema_migrations) THEN
+        RAISE EXCEPTION 'this database already has a schema, at version %', (SELECT max(version) FROM public.schema_migrations)
+            USING HINT = 'Run `bailiwick migrate up` instead.';
+    END IF;
+END
+$$;
+
+-- ==== 000001_foundation.up.sql ====
+
+RESET ROLE;
+SET LOCAL search_path = public;
+
+-- Extensions, roles and the functions that every later step leans on.
+-- Run as an administrator: a superuser, or a role with CREATEROLE that owns the database.
+
+CREATE EXTENSION IF NOT EXISTS vector;
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+
+-- Roles are cluster-wide and may already serve another database, so each is made only where it is missing.
+DO $roles$
+DECLARE
+    v_role record;
+BEGIN
+    FOR v_role IN
+        SELECT * FROM (VALUES
+            ('bailiwick_owner',       'NOLOGIN'),            -- owns every object
+            ('bailiwick_definer',     'NOLOGIN'),            -- owns functions that act inside a tenant's context
+            ('bailiwick_identity',    'NOLOGIN'),            -- owns the functions that look a caller up before there is a context
+            ('bailiwick_statistics',  'NOLOGIN'),            -- owns the statistics view, which reads all tenants
+            ('bailiwick_app',         'LOGIN'),              -- what the server connects as: no power of its own
+            ('bailiwick_maintenance', 'LOGIN'),              -- administration and background maintenance
+            ('bailiwick_backup',      'LOGIN BYPASSRLS')     -- pg_dump
+        ) AS wanted (name, attributes)
+    LOOP
+        IF EXISTS (SELECT FROM pg_roles WHERE rolname = v_role.name) THEN
+            CONTINUE;
+        END IF;
+        BEGIN
+            EXECUTE format('CREATE ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE %s', v_role.name, v_role.attributes);
+        EXCEPTION
+            WHEN duplicate_object OR unique_violation THEN
+                NULL; -- another database of this cluster was migrated at the same instant
+            WHEN insufficient_privilege THEN
+                IF v_role.name <> 'bailiwick_backup' THEN
+                    RAISE;
+                END IF;
+                -- A managed service lets only itself grant BYPASSRLS.
+                CREATE ROLE bailiwick_backup NOSUPERUSER LOGIN;
+                RAISE NOTICE 'bailiwick_backup could not be given BYPASSRLS: backups need a role that has it';
+        END;
+    END LOOP;
+END
+$roles$;
+
+DO $memberships$
+DECLARE
+    v_grant record;
+BEGIN
+    FOR v_grant IN
+        SELECT * FROM (VALUES
+            ('bailiwick_owner',      'bailiwick_maintenance', 'INHERIT TRUE'),
+            -- So that a migration may hand functions over. Not inherited: the owner must not come under their policies.
+            ('bailiwick_definer',    'bailiwick_owner', 'INHERIT FALSE'),
+            ('bailiwick_identity',   'bailiwick_owner', 'INHERIT FALSE'),
+            ('bailiwick_statistics', 'bailiwick_owner', 'INHERIT FALSE')
+        ) AS wanted (granted, member, inheritance)
+    LOOP
+        IF NOT EXISTS (
+            SELECT FROM pg_auth_members
+            WHERE roleid = v_grant.granted::regrole AND member = v_grant.member::regrole
+        ) THEN
+            EXECUTE format('GRANT %I TO %I WITH %s, SET TRUE', v_grant.granted, v_grant.member, v_grant.inheritance);
+        END IF;
+    END LOOP;
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+       AND NOT pg_has_role(current_user, 'bailiwick_owner', 'SET') THEN
+        EXECUTE format('GRANT bailiwick_owner TO %I WITH SET TRUE, INHERIT TRUE', current_user);
+    END IF;
+END
+$memberships$;
+
+DO $database$
+BEGIN
+    EXECUTE format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO bailiwick_app, bailiwick_maintenance, bailiwick_backup', current_database());
+    -- REFRESH MATERIALIZED VIEW CONCURRENTLY compares through a temporary table.
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO bailiwick_statistics', current_database());
+END
+$database$;
+
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE, CREATE ON SCHEMA public TO bailiwick_owner WITH GRANT OPTION;
+GRANT USAGE ON SCHEMA public TO bailiwick_app, bailiwick_backup, bailiwick_definer, bailiwick_identity, bailiwick_statistics;
+
+-- The server compares the schema's version with its own before it serves.
+DO $versions$
+DECLARE
+    v_table record;
+BEGIN
+    FOR v_table IN SELECT to_regclass(name) AS id
+                   FROM unnest(ARRAY['public.schema_migrations', 'public.bailiwick_migrations']) AS name LOOP
+        IF v_table.id IS NOT NULL THEN
+            EXECUTE format('GRANT SELECT ON %s TO bailiwick_app, bailiwick_maintenance, bailiwick_backup', v_table.id);
+        END IF;
+    END LOOP;
+END
+$versions$;
+
+SET LOCAL ROLE bailiwick_owner;
+
+-- Functions are nobody's to call until they are granted by name.
+ALTER DEFAULT PRIVILEGES FOR ROLE bailiwick_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE bailiwick_owner IN SCHEMA public GRANT SELECT ON TABLES TO bailiwick_backup;
+ALTER DEFAULT PRIVILEGES FOR ROLE bailiwick_owner IN SCHEMA public GRANT SELECT ON SEQUENCES TO bailiwick_backup;
+
+CREATE FUNCTION current_tenant_id() RETURNS uuid
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$ SELECT nullif(current_setting('app.current_tenant_id', true), '')::uuid $$;
+COMMENT ON FUNCTION current_tenant_id() IS
+    'The tenant whose rows this transaction may see; NULL without a context. A pooled session whose SET LOCAL has ended reads '''', hence nullif.';
+GRANT EXECUTE ON FUNCTION current_tenant_id() TO PUBLIC;
+
+CREATE FUNCTION update_updated_at_column() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    NEW.updated_at = now();
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION update_updated_at_column() IS 'Trigger: stamps updated_at with the transaction''s time.';
+
+CREATE FUNCTION cosine_similarity(a vector, b vector) RETURNS double precision
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$ SELECT 1 - (a <=> b) $$;
+COMMENT ON FUNCTION cosine_similarity(vector, vector) IS 'Cosine of the angle between two embeddings: 1 same direction, 0 unrelated, -1 opposite.';
+
+CREATE FUNCTION euclidean_distance(a vector, b vector) RETURNS double precision
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$ SELECT a <-> b $$;
+COMMENT ON FUNCTION euclidean_distance(vector, vector) IS 'L2 distance between two embeddings.';
+
+GRANT EXECUTE ON FUNCTION cosine_similarity(vector, vector), euclidean_distance(vector, vector) TO bailiwick_app;
+
+CREATE FUNCTION protect_tenant_table(p_table regclass, p_tenant_column name DEFAULT 'tenant_id') RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', p_table);
+    -- Without FORCE the table's owner would see every row.
+    EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', p_table);
+    -- The comparison stands here in full: behind a function or a sub-select the planner could not estimate the tenant.
+    EXECUTE format($policy$
+        CREATE POLICY tenant_isolation_policy ON %1$s FOR ALL
+        USING (%2$I = nullif(current_setting('app.current_tenant_id', true), '')::uuid)
+        WITH CHECK (%2$I = nullif(current_setting('app.current_tenant_id', true), '')::uuid)
+    $policy$, p_table, p_tenant_column);
+    -- The setting alone opens nothing: whoever may set it must also be a member of the owner, which the server's role is not.
+    EXECUTE format($policy$
+        CREATE POLICY admin_full_access_policy ON %s FOR ALL TO bailiwick_owner
+        USING (current_setting('app.current_user_role', true) = 'admin')
+        WITH CHECK (current_setting('app.current_user_role', true) = 'admin')
+    $policy$, p_table);
+END
+$$;
+COMMENT ON FUNCTION protect_tenant_table(regclass, name) IS
+    'Enables and forces row-level security on a tenant table and gives it the two policies that every tenant table has.';
+
+-- ==== 000002_tenants.up.sql ====
+
+RESET ROLE;
+SET LOCAL search_path = public;
+
+-- Tenants, what they use, and the keys that open their door.
+SET LOCAL ROLE bailiwick_owner;
+
+CREATE TABLE tenants (
+    id                 uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    name               text NOT NULL,
+    slug               text NOT NULL,
+    settings           jsonb NOT NULL DEFAULT '{}',
+    max_documents      integer,
+    max_storage_mb     integer,
+    monthly_budget_usd numeric(24, 12),
+    status             text NOT NULL DEFAULT 'active',
+    created_at         timestamptz NOT NULL DEFAULT now(),
+    updated_at         timestamptz NOT NULL DEFAULT now(),
+    -- The slug names the tenant in configuration, so it is unique over all of them; only administrators may insert one,
+    -- which is why this key is no oracle to a tenant.
+    CONSTRAINT tenants_slug_unique UNIQUE (slug),
+    CONSTRAINT tenants_slug_format CHECK (slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
+    CONSTRAINT tenants_name_not_empty CHECK (length(trim(name)) > 0),
+    CONSTRAINT tenants_status_known CHECK (status IN ('active', 'suspended', 'deleted')),
+    CONSTRAINT tenants_settings_is_object CHECK (jsonb_typeof(settings) = 'object'),
+    CONSTRAINT tenants_max_documents_not_negative CHECK (max_documents >= 0),
+    CONSTRAINT tenants_max_storage_not_negative CHECK (max_storage_mb >= 0),
+    CONSTRAINT tenants_budget_not_negative CHECK (monthly_budget_usd >= 0)
+);
+COMMENT ON TABLE tenants IS 'Organisations that share this server; each sees only its own row.';
+COMMENT ON COLUMN tenants.slug IS 'Short name for configuration and the command line.';
+COMMENT ON COLUMN tenants.settings IS 'Per-tenant settings: tier, default_language, bm25 parameters, audit options.';
+COMMENT ON COLUMN tenants.max_documents IS 'Document quota; NULL is unlimited.';
+COMMENT ON COLUMN tenants.max_storage_mb IS 'Quota for the bytes of titles and contents, in MiB; NULL is unlimited.';
+COMMENT ON COLUMN tenants.monthly_budget_usd IS 'Spending limit for a UTC calendar month; NULL is unlimited.';
+CREATE INDEX idx_tenants_status ON tenants (status);
+SELECT protect_tenant_table('tenants', 'id');
+GRANT SELECT ON tenants TO bailiwick_app, bailiwick_definer;
+
+CREATE TRIGGER update_tenants_updated_at
+    BEFORE UPDATE ON tenants
+    FOR EACH ROW EXECUTE FUNCTION update_updated_at_column();
+
+CREATE TABLE tenant_usage (
+    tenant_id      uuid PRIMARY KEY REFERENCES tenants (id) ON DELETE CASCADE,
+    document_count bigint NOT NULL DEFAULT 0,
+    storage_bytes  bigint NOT NULL DEFAULT 0,
+    chunk_count    bigint NOT NULL DEFAULT 0,
+    total_length   bigint NOT NULL DEFAULT 0,
+    next_chunk_no  integer NOT NULL DEFAULT 1,
+    CONSTRAINT tenant_usage_not_negative
+        CHECK (document_count >= 0 AND storage_bytes >= 0 AND chunk_count >= 0 AND total_length >= 0)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE tenant_usage IS
+    'One row a tenant, kept by triggers: what counts against its quotas, and the collection statistics of its BM25 (chunk_count is N, total_length / chunk_count the mean length).';
+COMMENT ON COLUMN tenant_usage.next_chunk_no IS 'Chunk numbers are dense per tenant and never used again.';
+SELECT protect_tenant_table('tenant_usage');
+GRANT SELECT ON tenant_usage TO bailiwick_app;
+GRANT SELECT, UPDATE ON tenant_usage TO bailiwick_definer;
+
+CREATE FUNCTION open_tenant_usage() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    INSERT INTO tenant_usage (tenant_id) VALUES (NEW.id);
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER open_tenant_usage
+    AFTER INSERT ON tenants
+    FOR EACH ROW EXECUTE FUNCTION open_tenant_usage();
+
+CREATE TABLE tenant_languages (
+    tenant_id uuid NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    language  text NOT NULL,
+    PRIMARY KEY (tenant_id, language)
+);
+COMMENT ON TABLE tenant_languages IS 'Languages a tenant''s documents have been indexed in: a query is analysed in each of them.';
+SELECT protect_tenant_table('tenant_languages');
+GRANT SELECT ON tenant_languages TO bailiwick_app;
+GRANT SELECT, INSERT ON tenant_languages TO bailiwick_definer;
+
+CREATE TABLE api_keys (
+    tenant_id    uuid NOT NULL REFERENCES tenants (id),
+    id           uuid NOT NULL DEFAULT gen_random_uuid(),
+    user_id      text NOT NULL,
+    key_prefix   text NOT NULL,
+    key_sha256   bytea NOT NULL,
+    scopes       text[] NOT NULL,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz,
+    last_used_at timestamptz,
+    revoked_at   timestamptz,
+    PRIMARY KEY (tenant_id, id),
+    CONSTRAINT api_keys_sha256_length CHECK (octet_length(key_sha256) = 32)
+);
+COMMENT ON TABLE api_keys IS 'Credentials for HTTP callers; only the SHA-256 of a key is kept.';
+-- Not unique: a key is 256 random bits, and a unique key without tenant_id would tell one tenant of another's.
+CREATE INDEX idx_api_keys_sha256 ON api_keys (key_sha256);
+SELECT protect_tenant_table('api_keys');
+
+-- Whoever knocks has no tenant context yet, so these two tables open to the owner of the look-up functions, for reading.
+CREATE POLICY tenants_identity_lookup ON tenants FOR SELECT TO bailiwick_identity USING (true);
+CREATE POLICY api_keys_identity_lookup ON api_keys FOR SELECT TO bailiwick_identity USING (true);
+GRANT SELECT ON tenants, api_keys TO bailiwick_identity;
+
+GRANT CREATE ON SCHEMA public TO bailiwick_identity;
+
+CREATE FUNCTION resolve_tenant(p_name text)
+RETURNS TABLE (id uuid, slug text, status text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT t.id, t.slug, t.status FROM tenants t WHERE t.slug = p_name OR t.id::text = lower(p_name)
+$$;
+COMMENT ON FUNCTION resolve_tenant(text) IS 'Looks a tenant up by slug or id when the server starts, before there is a context.';
+GRANT EXECUTE ON FUNCTION resolve_tenant(text) TO bailiwick_app;
+ALTER FUNCTION resolve_tenant(text) OWNER TO bailiwick_identity;
+
+CREATE FUNCTION authenticate_api_key(p_key_sha256 bytea)
+RETURNS TABLE (tenant_id uuid, tenant_status text, key_id uuid, user_id text, scopes text[])
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT k.tenant_id, t.status, k.id, k.user_id, k.scopes
+    FROM api_keys k
+    JOIN tenants t ON t.id = k.tenant_id
+    WHERE k.key_sha256 = p_key_sha256
+      AND k.revoked_at IS NULL
+      AND (k.expires_at IS NULL OR k.expires_at > now())
+$$;
+COMMENT ON FUNCTION authenticate_api_key(bytea) IS 'The principal of a live API key, by the SHA-256 of the key.';
+GRANT EXECUTE ON FUNCTION authenticate_api_key(bytea) TO bailiwick_app;
+ALTER FUNCTION authenticate_api_key(bytea) OWNER TO bailiwick_identity;
+
+REVOKE CREATE ON SCHEMA public FROM bailiwick_identity;
+
+-- ==== 000003_documents.up.sql ====
+
+RESET ROLE;
+SET LOCAL search_path = public;
+
+-- Documents and the chunks that are retrieved.
+SET LOCAL ROLE bailiwick_owner;
+
+CREATE TABLE embedding_models (
+    id         smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name       text NOT NULL,
+    dimensions integer NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT embedding_models_name_unique UNIQUE (name),
+    CONSTRAINT embedding_models_name_length CHECK (length(name) BETWEEN 1 AND 200)
+);
+COMMENT ON TABLE embedding_models IS 'Models whose vectors are stored here; vectors of different models are never compared. Shared by all tenants.';
+GRANT SELECT ON embedding_models TO bailiwick_app;
+GRANT SELECT, INSERT ON embedding_models TO bailiwick_definer;
+
+CREATE TABLE documents (
+    id               uuid NOT NULL DEFAULT gen_random_uuid(),
+    tenant_id        uuid NOT NULL REFERENCES tenants (id),
+    title            text NOT NULL,
+    content          text NOT NULL,
+    source           text,
+    metadata         jsonb NOT NULL DEFAULT '{}',
+    language         text NOT NULL DEFAULT 'en',
+    content_sha256   bytea NOT NULL,
+    embedding_model  text,
+    embedding_status text NOT NULL DEFAULT 'pending',
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    updated_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, id),
+    CONSTRAINT documents_title_not_empty CHECK (length(trim(title)) > 0),
+    CONSTRAINT documents_content_not_empty CHECK (length(trim(content)) > 0),
+    CONSTRAINT documents_title_length CHECK (length(title) <= 1000),
+    CONSTRAINT documents_metadata_is_object CHECK (jsonb_typeof(metadata) = 'object'),
+    CONSTRAINT documents_language_format CHECK (language ~ '^([a-z]{2,3}|simple)$'),
+    CONSTRAINT documents_embedding_status_known CHECK (embedding_status IN ('pending', 'embedded', 'failed'))
+);
+
+CREATE TABLE document_chunks (
+    tenant_id          uuid NOT NULL,
+    chunk_no           integer NOT NULL,
+    document_id        uuid NOT NULL,
+    ordinal            integer NOT NULL,
+    char_start         integer NOT NULL,
+    char_end           integer NOT NULL,
+    token_count        integer NOT NULL,
+    embedding_model_id smallint REFERENCES embedding_models (id),
+    PRIMARY KEY (tenant_id, chunk_no),
+    CONSTRAINT document_chunks_document FOREIGN KEY (tenant_id, document_id)
+        REFERENCES documents (tenant_id, id) ON DELETE CASCADE,
+    CONSTRAINT document_chunks_one_per_ordinal UNIQUE (tenant_id, document_id, ordinal),
+    CONSTRAINT document_chunks_range CHECK (ordinal >= 0 AND char_start >= 0 AND char_end > char_start)
+) PARTITION BY HASH (tenant_id);
+
+-- The dimension is settled once, when the database is made. pgvector indexes halfvec up to 4,000 dimensions, and a
+-- vector of more would not fit a page beside its row.
+DO $embedding$
+DECLARE
+    v_dimensions integer := coalesce(nullif(current_setting('bailiwick.embedding_dimensions', true), ''), '1536')::integer;
+BEGIN
+    IF v_dimensions NOT BETWEEN 1 AND 4000 THEN
+        RAISE EXCEPTION 'embedding dimensions must be from 1 to 4000, got %', v_dimensions
+            USING HINT = 'Set BAILIWICK_EMBEDDINGS_DIMENSIONS to the dimensions of your embedding model.';
+    END IF;
+    EXECUTE format('ALTER TABLE documents ADD COLUMN embedding vector(%s)', v_dimensions);
+    EXECUTE format('ALTER TABLE document_chunks ADD COLUMN embedding halfvec(%s)', v_dimensions);
+    -- PLAIN keeps the vector in the row: an exact scan reads it without a detour through TOAST.
+    ALTER TABLE document_chunks ALTER COLUMN embedding SET STORAGE PLAIN;
+    FOR v_partition IN 0..31 LOOP
+        EXECUTE format(
+            'CREATE TABLE document_chunks_p%1$s PARTITION OF document_chunks FOR VALUES WITH (MODULUS 32, REMAINDER %2$s)',
+            lpad(v_partition::text, 2, '0'), v_partition);
+        -- Queried by its own name a partition would skip its parent's policies: forced security with no policy shows nothing.
+        EXECUTE format('ALTER TABLE document_chunks_p%s ENABLE ROW LEVEL SECURITY', lpad(v_partition::text, 2, '0'));
+        EXECUTE format('ALTER TABLE document_chunks_p%s FORCE ROW LEVEL SECURITY', lpad(v_partition::text, 2, '0'));
+    END LOOP;
+END
+$embedding$;
+
+COMMENT ON TABLE documents IS 'The documents of all tenants, each visible to its own tenant only.';
+COMMENT ON COLUMN documents.source IS 'Where it came from: a URL, a file name.';
+COMMENT ON COLUMN documents.embedding IS
+    'The document as a whole: the caller''s own vector, or the normalised mean of its chunks'' vectors. NULL until it is embedded.';
+COMMENT ON COLUMN documents.embedding_model IS 'Name of the model of embedding, as in embedding_models.';
+COMMENT ON COLUMN documents.content_sha256 IS 'SHA-256 of the content in UTF-8, kept by a trigger: finds a re-upload.';
+COMMENT ON COLUMN documents.metadata IS 'Free JSON object for filters, for example {"department": "hr", "tags": ["leave"]}.';
+COMMENT ON COLUMN documents.language IS 'ISO 639 code; chooses the stemmer and stop words.';
+COMMENT ON COLUMN documents.updated_at IS 'When title, content, source, metadata or language last changed; filling in an embedding does not move it.';
+COMMENT ON TABLE document_chunks IS
+    'The units of retrieval. A passage is characters char_start to char_end of the document''s content, half open. A document''s chunk numbers are consecutive, so chunk_no - ordinal identifies the document within its tenant.';
+COMMENT ON COLUMN document_chunks.embedding IS
+    'Unit vector of the passage. A vector that a caller gave for a whole document stands at its first chunk.';
+
+CREATE INDEX idx_documents_tenant_created ON documents (tenant_id, created_at DESC);
+CREATE INDEX idx_documents_source ON documents (tenant_id, source) WHERE source IS NOT NULL;
+CREATE INDEX idx_documents_embedding_pending ON documents (tenant_id, created_at) WHERE embedding_status = 'pending';
+
+SELECT protect_tenant_table('documents'), protect_tenant_table('document_chunks');
+GRANT SELECT, INSERT, UPDATE, DELETE ON documents, document_chunks TO bailiwick_app;
+GRANT SELECT ON documents TO bailiwick_definer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON document_chunks TO bailiwick_definer;
+
+CREATE FUNCTION fingerprint_document() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    NEW.content_sha256 = sha256(convert_to(NEW.content, 'UTF8'));
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER fingerprint_documents
+    BEFORE INSERT OR UPDATE OF content, content_sha256 ON documents
+    FOR EACH ROW EXECUTE FUNCTION fingerprint_document();
+
+-- updated_at tells readers that what they read has changed, so an embedding that arrives later leaves it alone.
+CREATE TRIGGER update_documents_updated_at
+    BEFORE UPDATE ON documents
+    FOR EACH ROW
+    WHEN ((OLD.title, OLD.content, OLD.source, OLD.metadata, OLD.language)
+          IS DISTINCT FROM (NEW.title, NEW.content, NEW.source, NEW.metadata, NEW.language))
+    EXECUTE FUNCTION update_updated_at_column();
+
+CREATE TABLE idempotency_keys (
+    tenant_id      uuid NOT NULL REFERENCES tenants (id),
+    key            text NOT NULL,
+    request_sha256 bytea NOT NULL,
+    response       jsonb,
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, key)
+);
+COMMENT ON TABLE idempotency_keys IS 'Answers of writes that carried an idempotency key, so that a repeated call gets the first answer.';
+SELECT protect_tenant_table('idempotency_keys');
+GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO bailiwick_app;
+
+GRANT CREATE ON SCHEMA public TO bailiwick_definer;
+
+CREATE FUNCTION register_embedding_model(p_name text) RETURNS smallint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_id smallint;
+BEGIN
+    SELECT m.id INTO v_id FROM embedding_models m WHERE m.name = p_name;
+    IF NOT FOUND THEN
+        INSERT INTO embedding_models (name, dimensions)
+        SELECT p_name, a.atttypmod FROM pg_attribute a
+        WHERE a.attrelid = 'documents'::regclass AND a.attname = 'embedding'
+        ON CONFLICT (name) DO NOTHING;
+        SELECT m.id INTO v_id FROM embedding_models m WHERE m.name = p_name;
+    END IF;
+    RETURN v_id;
+END
+$$;
+COMMENT ON FUNCTION register_embedding_model(text) IS 'The id of an embedding model, registered with the database''s dimensions if it is new.';
+GRANT EXECUTE ON FUNCTION register_embedding_model(text) TO bailiwick_app;
+ALTER FUNCTION register_embedding_model(text) OWNER TO bailiwick_definer;
+
+REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;
+
+-- ==== 000004_search.up.sql ====
+
+RESET ROLE;
+SET LOCAL search_path = public;
+
+-- The inverted index: how text becomes terms, where postings live, and the triggers that keep them and the quotas right.
+SET LOCAL ROLE bailiwick_owner;
+
+CREATE TABLE fresh_postings (
+    tenant_id   uuid NOT NULL,
+    chunk_no    integer NOT NULL,
+    ordinal     integer NOT NULL,
+    length      integer NOT NULL,
+    lexemes     text[] NOT NULL,
+    frequencies integer[] NOT NULL,
+    PRIMARY KEY (tenant_id, chunk_no)
+);
+COMMENT ON TABLE fresh_postings IS
+    'The terms of chunks that are not merged into posting blocks yet: one row a chunk, searchable in the transaction that wrote it.';
+COMMENT ON COLUMN fresh_postings.length IS 'Number of terms of the chunk, title terms counted three times.';
+
+CREATE TABLE posting_blocks (
+    tenant_id      uuid NOT NULL,
+    lexeme         text NOT NULL,
+    block_no       integer NOT NULL,
+    posting_count  integer NOT NULL,
+    first_chunk_no integer NOT NULL,
+    last_chunk_no  integer NOT NULL,
+    max_frequency  integer NOT NULL,
+    min_length     integer NOT NULL,
+    postings       bytea NOT NULL,
+    PRIMARY KEY (tenant_id, lexeme, block_no),
+    CONSTRAINT posting_blocks_not_empty CHECK (posting_count > 0 AND first_chunk_no <= last_chunk_no)
+);
+ALTER TABLE posting_blocks ALTER COLUMN postings SET STORAGE EXTERNAL;
+COMMENT ON TABLE posting_blocks IS 'Merged postings of a term, packed: chunk numbers delta-coded, with term frequency and chunk length.';
+COMMENT ON COLUMN posting_blocks.max_frequency IS 'With min_length an upper bound of any score in the block, for skipping.';
+
+CREATE TABLE chunk_tombstones (
+    tenant_id  uuid NOT NULL,
+    chunk_no   integer NOT NULL,
+    deleted_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, chunk_no)
+);
+COMMENT ON TABLE chunk_tombstones IS 'Deleted chunks whose postings still stand in blocks.';
+
+SELECT protect_tenant_table('fresh_postings'), protect_tenant_table('posting_blocks'), protect_tenant_table('chunk_tombstones');
+GRANT SELECT ON fresh_postings, posting_blocks, chunk_tombstones TO bailiwick_app;
+GRANT SELECT, INSERT, DELETE ON fresh_postings TO bailiwick_definer;
+GRANT SELECT, INSERT ON chunk_tombstones TO bailiwick_definer;
+GRANT SELECT ON posting_blocks TO bailiwick_definer;
+
+CREATE FUNCTION text_search_configuration(p_language text) RETURNS regconfig
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT CASE p_language
+        WHEN 'ar' THEN 'pg_catalog.arabic'     WHEN 'hy' THEN 'pg_catalog.armenian'   WHEN 'eu' THEN 'pg_catalog.basque'
+        WHEN 'ca' THEN 'pg_catalog.catalan'    WHEN 'da' THEN 'pg_catalog.danish'     WHEN 'nl' THEN 'pg_catalog.dutch'
+        WHEN 'en' THEN 'pg_catalog.english'    WHEN 'fi' THEN 'pg_catalog.finnish'    WHEN 'fr' THEN 'pg_catalog.french'
+        WHEN 'de' THEN 'pg_catalog.german'     WHEN 'el' THEN 'pg_catalog.greek'      WHEN 'hi' THEN 'pg_catalog.hindi'
+        WHEN 'hu' THEN 'pg_catalog.hungarian'  WHEN 'id' THEN 'pg_catalog.indonesian' WHEN 'ga' THEN 'pg_catalog.irish'
+        WHEN 'it' THEN 'pg_catalog.italian'    WHEN 'lt' THEN 'pg_catalog.lithuanian' WHEN 'ne' THEN 'pg_catalog.nepali'
+        WHEN 'no' THEN 'pg_catalog.norwegian'  WHEN 'pt' THEN 'pg_catalog.portuguese' WHEN 'ro' THEN 'pg_catalog.romanian'
+        WHEN 'ru' THEN 'pg_catalog.russian'    WHEN 'sr' THEN 'pg_catalog.serbian'    WHEN 'es' THEN 'pg_catalog.spanish'
+        WHEN 'sv' THEN 'pg_catalog.swedish'    WHEN 'ta' THEN 'pg_catalog.tamil'      WHEN 'tr' THEN 'pg_catalog.turkish'
+        WHEN 'yi' THEN 'pg_catalog.yiddish'
+        -- Came with PostgreSQL 18.
+        WHEN 'et' THEN CASE WHEN EXISTS (SELECT FROM pg_ts_config WHERE cfgname = 'estonian') THEN 'pg_catalog.estonian' ELSE 'pg_catalog.simple' END
+        -- Latin words in Korean, Japanese and Chinese text are mostly English.
+        WHEN 'ko' THEN 'pg_catalog.english'    WHEN 'ja' THEN 'pg_catalog.english'    WHEN 'zh' THEN 'pg_catalog.english'
+        ELSE 'pg_catalog.simple'
+    END::regconfig
+$$;
+COMMENT ON FUNCTION text_search_configuration(text) IS 'The text search configuration (stemmer, stop words) for an ISO 639 language code.';
+
+CREATE FUNCTION text_terms(p_language text, p_text text) RETURNS TABLE (lexeme text, frequency integer)
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    -- Hangul, Kana and Han: characters that form words without spaces or with endings glued on.
+    WITH input AS (
+        SELECT normalize(p_text, NFKC) AS body, U&'[\1100-\11FF\3040-\30FF\3130-\318F\31F0-\31FF\3400-\4DBF\4E00-\9FFF\A960-\A97F\AC00-\D7FF\F900-\FAFF]+' AS pattern
+    ), runs AS (
+        SELECT match[1] AS run FROM input, regexp_matches(body, '(' || pattern || ')', 'g') AS match
+    )
+    SELECT word.lexeme, cardinality(word.positions)
+    FROM input, unnest(to_tsvector(text_search_configuration(p_language), regexp_replace(body, pattern, ' ', 'g'))) AS word
+    UNION ALL
+    SELECT substr(run, start, 2), count(*)::integer
+    FROM runs, generate_series(1, greatest(length(run) - 1, 1)) AS start
+    GROUP BY 1
+$$;
+COMMENT ON FUNCTION text_terms(text, text) IS
+    'The terms of a text and how often each occurs: stemmed words without stop words, and for Hangul, Han and Kana each pair of neighbouring characters (a lone character is a term by itself).';
+
+CREATE FUNCTION chunk_terms(p_language text, p_title text, p_passage text) RETURNS TABLE (lexeme text, frequency integer)
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT terms.lexeme, sum(terms.frequency)::integer
+    FROM (
+        SELECT passage.lexeme, passage.frequency FROM text_terms(p_language, p_passage) AS passage
+        UNION ALL
+        SELECT title.lexeme, 3 * title.frequency FROM text_terms(p_language, p_title) AS title
+    ) AS terms
+    GROUP BY terms.lexeme
+$$;
+COMMENT ON FUNCTION chunk_terms(text, text, text) IS 'The terms that a chunk is indexed by: those of its passage, and its document''s title counted three times.';
+
+CREATE FUNCTION query_terms(p_tenant_id uuid, p_query text) RETURNS TABLE (lexeme text, frequency integer)
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT terms.lexeme, max(terms.frequency)
+    FROM tenant_languages AS spoken
+    CROSS JOIN LATERAL text_terms(spoken.language, p_query) AS terms
+    WHERE spoken.tenant_id = p_tenant_id
+    GROUP BY terms.lexeme
+$$;
+COMMENT ON FUNCTION query_terms(uuid, text) IS 'The terms of a query, analysed in every language that the tenant''s documents are in.';
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), query_terms(uuid, text) TO bailiwick_app;
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), chunk_terms(text, text, text) TO bailiwick_definer;
+
+CREATE FUNCTION allocate_chunk_numbers(p_tenant_id uuid, p_count integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_first integer;
+BEGIN
+    UPDATE tenant_usage SET next_chunk_no = next_chunk_no + p_count
+    WHERE tenant_id = p_tenant_id
+    RETURNING next_chunk_no - p_count INTO v_first;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no such tenant in this transaction''s context'
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Set app.current_tenant_id to the tenant that the documents belong to.';
+    END IF;
+    RETURN v_first;
+END
+$$;
+COMMENT ON FUNCTION allocate_chunk_numbers(uuid, integer) IS 'Takes that many consecutive chunk numbers and returns the first.';
+
+CREATE FUNCTION count_new_documents() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_new record;
+    v_limit record;
+BEGIN
+    FOR v_new IN
+        SELECT i.tenant_id, count(*) AS documents, sum(octet_length(i.title) + octet_length(i.content)) AS bytes
+        FROM inserted i GROUP BY i.tenant_id ORDER BY i.tenant_id
+    LOOP
+        -- Checked and counted in one statement: whoever comes second waits for the row and then sees the new count.
+        UPDATE tenant_usage u
+        SET document_count = u.document_count + v_new.documents, storage_bytes = u.storage_bytes + v_new.bytes
+        FROM tenants t
+        WHERE u.tenant_id = v_new.tenant_id AND t.id = v_new.tenant_id
+          AND (t.max_documents IS NULL OR u.document_count + v_new.documents <= t.max_documents)
+          AND (t.max_storage_mb IS NULL OR u.storage_bytes + v_new.bytes <= t.max_storage_mb * 1048576::bigint);
+        CONTINUE WHEN FOUND;
+
+        SELECT t.max_documents, t.max_storage_mb, u.document_count, u.storage_bytes INTO v_limit
+        FROM tenants t JOIN tenant_usage u ON u.tenant_id = t.id
+        WHERE t.id = v_new.tenant_id;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'no such tenant in this transaction''s context'
+                USING ERRCODE = 'insufficient_privilege',
+                      HINT = 'Set app.current_tenant_id to the tenant that the documents belong to.';
+        ELSIF v_limit.document_count + v_new.documents > v_limit.max_documents THEN
+            RAISE EXCEPTION 'the tenant holds % documents and may hold %', v_limit.document_count, v_limit.max_documents
+                USING ERRCODE = 'BW001', HINT = 'Delete documents, or ask the operator for a larger max_documents.';
+        ELSE
+            RAISE EXCEPTION 'the tenant''s documents take % bytes, this would add %, and % MiB are allowed',
+                    v_limit.storage_bytes, v_new.bytes, v_limit.max_storage_mb
+                USING ERRCODE = 'BW002', HINT = 'Delete documents, or ask the operator for a larger max_storage_mb.';
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION cut_default_chunks(p_tenant_id uuid, p_document_ids uuid[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    WITH windows AS MATERIALIZED (
+        SELECT d.id, d.language, d.embedding, d.embedding_model, w.ordinal,
+               w.ordinal * 2000 AS char_start, least((w.ordinal + 1) * 2000, d.length) AS char_end,
+               row_number() OVER (ORDER BY d.created_at, d.id, w.ordinal) AS place
+        FROM (
+            SELECT id, language, embedding, embedding_model, created_at, length(content) AS length
+            FROM documents WHERE tenant_id = p_tenant_id AND id = ANY (p_document_ids)
+            OFFSET 0 -- so that a long text is measured once, and not once a window
+        ) AS d
+        CROSS JOIN LATERAL generate_series(0, (d.length - 1) / 2000) AS w (ordinal)
+    ), numbers AS MATERIALIZED (
+        SELECT allocate_chunk_numbers(p_tenant_id, (SELECT count(*) FROM windows)::integer) AS first
+        WHERE EXISTS (SELECT FROM windows)
+    )
+    INSERT INTO document_chunks (tenant_id, chunk_no, document_id, ordinal, char_start, char_end, token_count, embedding, embedding_model_id)
+    SELECT p_tenant_id, numbers.first + (place - 1)::integer, id, ordinal, char_start, char_end, (char_end - char_start + 3) / 4,
+           CASE WHEN ordinal = 0 THEN l2_normalize(embedding)::halfvec END,
+           CASE WHEN ordinal = 0 AND embedding IS NOT NULL THEN register_embedding_model(coalesce(embedding_model, 'caller')) END
+    FROM windows CROSS JOIN numbers
+    ORDER BY place
+$$;
+COMMENT ON FUNCTION cut_default_chunks(uuid, uuid[]) IS
+    'Chunks for documents that came without any (a row inserted by psql): windows of 2,000 characters. The server cuts at sentences and headings instead.';
+
+CREATE FUNCTION complete_new_documents() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    PERFORM cut_default_chunks(bare.tenant_id, bare.ids)
+    FROM (
+        SELECT i.tenant_id, array_agg(i.id) AS ids
+        FROM inserted i
+        WHERE NOT EXISTS (SELECT FROM document_chunks c WHERE c.tenant_id = i.tenant_id AND c.document_id = i.id)
+        GROUP BY i.tenant_id
+    ) AS bare;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION follow_changed_documents() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_changed record;
+BEGIN
+    FOR v_changed IN
+        SELECT n.tenant_id,
+               sum(octet_length(n.title) + octet_length(n.content) - octet_length(o.title) - octet_length(o.content)) AS bytes,
+               array_agg(n.id) FILTER (WHERE (n.title, n.content, n.language) IS DISTINCT FROM (o.title, o.content, o.language)) AS reindexed,
+               array_agg(n.id) FILTER (WHERE n.embedding IS DISTINCT FROM o.embedding) AS embedded
+        FROM changed_to n JOIN changed_from o ON o.tenant_id = n.tenant_id AND o.id = n.id
+        GROUP BY n.tenant_id
+    LOOP
+        UPDATE tenant_usage u SET storage_bytes = u.storage_bytes + v_changed.bytes
+        FROM tenants t
+        WHERE u.tenant_id = v_changed.tenant_id AND t.id = v_changed.tenant_id AND v_changed.bytes <> 0
+          AND (v_changed.bytes < 0 OR t.max_storage_mb IS NULL
+               OR u.storage_bytes + v_changed.bytes <= t.max_storage_mb * 1048576::bigint);
+        IF NOT FOUND AND v_changed.bytes <> 0 THEN
+            RAISE EXCEPTION 'the change would add % bytes, more than the tenant may store', v_changed.bytes
+                USING ERRCODE = 'BW002', HINT = 'Delete documents, or ask the operator for a larger max_storage_mb.';
+        END IF;
+
+        DELETE FROM document_chunks c
+        WHERE c.tenant_id = v_changed.tenant_id AND c.document_id = ANY (v_changed.reindexed);
+        PERFORM cut_default_chunks(v_changed.tenant_id, v_changed.reindexed) WHERE v_changed.reindexed IS NOT NULL;
+
+        -- A vector for the whole document also stands for its only chunk; where a document has several, theirs are the embedder's.
+        UPDATE document_chunks c
+        SET embedding = l2_normalize(d.embedding)::halfvec,
+            embedding_model_id = CASE WHEN d.embedding IS NOT NULL
+                                      THEN register_embedding_model(coalesce(d.embedding_model, 'caller')) END
+        FROM documents d
+        WHERE c.tenant_id = v_changed.tenant_id AND c.document_id = ANY (v_changed.embedded) AND c.ordinal = 0
+          AND d.tenant_id = v_changed.tenant_id AND d.id = c.document_id
+          AND NOT EXISTS (SELECT FROM document_chunks o
+                          WHERE o.tenant_id = v_changed.tenant_id AND o.document_id = c.document_id AND o.ordinal > 0);
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION count_deleted_documents() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    UPDATE tenant_usage u
+    SET document_count = u.document_count - gone.documents, storage_bytes = u.storage_bytes - gone.bytes
+    FROM (
+        SELECT d.tenant_id, count(*) AS documents, sum(octet_length(d.title) + octet_length(d.content)) AS bytes
+        FROM deleted d GROUP BY d.tenant_id
+    ) AS gone
+    WHERE u.tenant_id = gone.tenant_id;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION index_new_chunks() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    -- Cutting a passage out of UTF-8 text walks it from its start: 4 ms for the last of a million characters. So a long
+    -- document is first cut into blocks, and each passage out of its block.
+    WITH touched AS (
+        SELECT i.tenant_id, i.document_id, max(i.char_end) AS length, max(i.char_end - i.char_start) AS longest
+        FROM inserted i GROUP BY i.tenant_id, i.document_id
+    ), blocks AS MATERIALIZED (
+        SELECT t.tenant_id, t.document_id, d.language, d.title, b.no, substr(d.content, b.no * 16384 + 1, 16384 + t.longest) AS body
+        FROM touched t
+        JOIN documents d ON d.tenant_id = t.tenant_id AND d.id = t.document_id
+        CROSS JOIN LATERAL generate_series(0, t.length / 16384) AS b (no)
+    ), indexed AS (
+        INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, lexemes, frequencies)
+        SELECT i.tenant_id, i.chunk_no, i.ordinal, terms.length, terms.lexemes, terms.frequencies
+        FROM inserted i
+        JOIN blocks b ON b.tenant_id = i.tenant_id AND b.document_id = i.document_id AND b.no = i.char_start / 16384
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(t.frequency), 0)::integer AS length,
+                   coalesce(array_agg(t.lexeme ORDER BY t.lexeme), '{}') AS lexemes,
+                   coalesce(array_agg(t.frequency ORDER BY t.lexeme), '{}') AS frequencies
+            FROM chunk_terms(b.language, b.title, substr(b.body, i.char_start - b.no * 16384 + 1, i.char_end - i.char_start)) AS t
+        ) AS terms
+        RETURNING tenant_id, length
+    )
+    UPDATE tenant_usage u
+    SET chunk_count = u.chunk_count + added.chunks, total_length = u.total_length + added.length
+    FROM (SELECT x.tenant_id, count(*) AS chunks, sum(x.length) AS length FROM indexed x GROUP BY x.tenant_id) AS added
+    WHERE u.tenant_id = added.tenant_id;
+
+    INSERT INTO tenant_languages (tenant_id, language)
+    SELECT DISTINCT d.tenant_id, d.language
+    FROM inserted i JOIN documents d ON d.tenant_id = i.tenant_id AND d.id = i.document_id
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION forget_deleted_chunks() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    WITH fresh AS (
+        DELETE FROM fresh_postings f USING deleted d
+        WHERE f.tenant_id = d.tenant_id AND f.chunk_no = d.chunk_no
+        RETURNING f.tenant_id, f.chunk_no, f.length
+    ), merged AS (
+        INSERT INTO chunk_tombstones (tenant_id, chunk_no)
+        SELECT d.tenant_id, d.chunk_no FROM deleted d
+        WHERE NOT EXISTS (SELECT FROM fresh WHERE fresh.tenant_id = d.tenant_id AND fresh.chunk_no = d.chunk_no)
+        ON CONFLICT DO NOTHING
+    )
+    UPDATE tenant_usage u
+    SET chunk_count = u.chunk_count - gone.chunks, total_length = u.total_length - gone.length
+    FROM (
+        SELECT d.tenant_id, count(*) AS chunks, coalesce(sum(fresh.length), 0) AS length
+        FROM deleted d LEFT JOIN fresh ON fresh.tenant_id = d.tenant_id AND fresh.chunk_no = d.chunk_no
+        GROUP BY d.tenant_id
+    ) AS gone
+    WHERE u.tenant_id = gone.tenant_id;
+    RETURN NULL;
+END
+$$;
+
+-- Statement triggers, for a bulk insert would otherwise update the tenant's one usage row a time per row.
+-- They fire in the order of their names: counted before chunks are cut, so that a full tenant is refused first.
+CREATE TRIGGER documents_10_count_new AFTER INSERT ON documents
+    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION count_new_documents();
+CREATE TRIGGER documents_20_complete_new AFTER INSERT ON documents
+    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION complete_new_documents();
+CREATE TRIGGER documents_30_follow_changed AFTER UPDATE ON documents
+    REFERENCING OLD TABLE AS changed_from NEW TABLE AS changed_to FOR EACH STATEMENT EXECUTE FUNCTION follow_changed_documents();
+CREATE TRIGGER documents_40_count_deleted AFTER DELETE ON documents
+    REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_documents();
+CREATE TRIGGER document_chunks_10_index_new AFTER INSERT ON document_chunks
+    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION index_new_chunks();
+CREATE TRIGGER document_chunks_20_forget_deleted AFTER DELETE ON document_chunks
+    REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION forget_deleted_chunks();
+
+-- Last, for whoever makes a trigger must be allowed to execute its function.
+GRANT EXECUTE ON FUNCTION allocate_chunk_numbers(uuid, integer) TO bailiwick_app;
+GRANT CREATE ON SCHEMA public TO bailiwick_definer;
+DO $own$
+DECLARE
+    v_function text;
+BEGIN
+    FOREACH v_function IN ARRAY ARRAY[
+        'allocate_chunk_numbers(uuid, integer)', 'cut_default_chunks(uuid, uuid[])', 'count_new_documents()',
+        'complete_new_documents()', 'follow_changed_documents()', 'count_deleted_documents()',
+        'index_new_chunks()', 'forget_deleted_chunks()'
+    ] LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO bailiwick_definer', v_function);
+    END LOOP;
+END
+$own$;
+REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;
+
+-- ==== 000005_audit.up.sql ====
+
+RESET ROLE;
+SET LOCAL search_path = public;
+
+-- The audit trail: one row for each call, partitioned by month; intents of calls that are under way; seals.
+SET LOCAL ROLE bailiwick_owner;
+
+-- A sequence of its own: PostgreSQL 16 knows no identity columns on partitioned tables.
+CREATE SEQUENCE audit_logs_id_seq;
+
+CREATE TABLE audit_logs (
+    id            bigint NOT NULL DEFAULT nextval('audit_logs_id_seq'),
+    "timestamp"   timestamptz NOT NULL DEFAULT now(),
+    completed_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    tenant_id     uuid NOT NULL,
+    user_id       text NOT NULL,
+    call_id       uuid NOT NULL,
+    action        text NOT NULL,
+    resource      text,
+    resource_id   uuid,
+    details       jsonb NOT NULL DEFAULT '{}',
+    outcome       text NOT NULL,
+    success       boolean NOT NULL,
+    error_message text,
+    ip_address    inet,
+    user_agent    text,
+    duration_ms   integer,
+    PRIMARY KEY (tenant_id, "timestamp", id),
+    CONSTRAINT audit_logs_outcome_known
+        CHECK (outcome IN ('ok', 'error', 'denied', 'cancelled', 'timeout', 'panic', 'interrupted')),
+    CONSTRAINT audit_logs_success_is_ok CHECK (success = (outcome = 'ok'))
+) PARTITION BY RANGE ("timestamp");
+COMMENT ON TABLE audit_logs IS 'Exactly one row for each call, however it ended. No text of documents or queries: lengths, counts and ids.';
+COMMENT ON COLUMN audit_logs."timestamp" IS 'When the call began, by the database''s clock.';
+COMMENT ON COLUMN audit_logs.action IS 'search, insert, update, delete, read or report.';
+COMMENT ON COLUMN audit_logs.resource IS 'What was called: tools/hybrid_search.';
+COMMENT ON COLUMN audit_logs.error_message IS 'Stable code of the failure, for example invalid_input; NULL when the call succeeded.';
+
+CREATE INDEX idx_audit_logs_tenant_completed ON audit_logs (tenant_id, completed_at DESC, id DESC);
+CREATE INDEX idx_audit_logs_user_timestamp ON audit_logs (tenant_id, user_id, "timestamp" DESC);
+
+CREATE TABLE call_intents (
+    tenant_id    uuid NOT NULL,
+    call_id      uuid NOT NULL,
+    user_id      text NOT NULL,
+    action       text NOT NULL,
+    resource     text,
+    started_at   timestamptz NOT NULL DEFAULT now(),
+    lease        bigint NOT NULL,
+    reserved_usd numeric(24, 12) NOT NULL DEFAULT 0,
+    user_agent   text,
+    ip_address   inet,
+    PRIMARY KEY (tenant_id, call_id),
+    CONSTRAINT call_intents_reservation_not_negative CHECK (reserved_usd >= 0)
+);
+COMMENT ON TABLE call_intents IS 'Calls under way that change data or spend money; whoever deletes the row decides how the call ended.';
+COMMENT ON COLUMN call_intents.lease IS 'Advisory lock key that the serving process holds while it lives.';
+
+CREATE TABLE audit_seals (
+    seal_no         bigint PRIMARY KEY,
+    sealed_at       timestamptz NOT NULL DEFAULT now(),
+    first_completed timestamptz NOT NULL,
+    last_completed  timestamptz NOT NULL,
+    row_count       bigint NOT NULL,
+    merkle_root     bytea NOT NULL,
+    previous_head   bytea NOT NULL,
+    head            bytea NOT NULL,
+    signature       bytea,
+    key_id          text,
+    CONSTRAINT audit_seals_hash_lengths
+        CHECK (octet_length(merkle_root) = 32 AND octet_length(previous_head) = 32 AND octet_length(head) = 32)
+);
+COMMENT ON TABLE audit_seals IS 'Chain of Merkle roots over the audit rows of all tenants; holds hashes only.';
+
+SELECT protect_tenant_table('audit_logs'), protect_tenant_table('call_intents');
+-- The application reads its tenant's trail; rows are written by complete_call() alone.
+GRANT SELECT ON audit_logs TO bailiwick_app;
+GRANT SELECT, INSERT ON audit_logs TO bailiwick_definer;
+GRANT USAGE ON SEQUENCE audit_logs_id_seq TO bailiwick_definer;
+GRANT SELECT, INSERT ON call_intents TO bailiwick_app;
+GRANT SELECT, DELETE ON call_intents TO bailiwick_definer;
+
+CREATE FUNCTION create_month_partition(p_parent regclass, p_month date) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_name text := format('%s_%s', (SELECT relname FROM pg_class WHERE oid = p_parent), to_char(p_month, 'YYYY_MM'));
+    -- Months are UTC, whatever the session's time zone.
+    v_from timestamptz := date_trunc('month', p_month::timestamp) AT TIME ZONE 'UTC';
+    v_to   timestamptz := (date_trunc('month', p_month::timestamp) + interval '1 month') AT TIME ZONE 'UTC';
+BEGIN
+    IF to_regclass(format('public.%I', v_name)) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('CREATE TABLE public.%I PARTITION OF %s FOR VALUES FROM (%L) TO (%L)', v_name, p_parent, v_from, v_to);
+    -- Queried by its own name a partition would skip its parent's policies: forced security with no policy shows nothing.
+    EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', v_name);
+    EXECUTE format('ALTER TABLE public.%I FORCE ROW LEVEL SECURITY', v_name);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION create_month_partition(regclass, date) IS
+    'Makes a month''s partition of a table partitioned by timestamp; false if it is there. Fails while the DEFAULT partition holds a row of that month.';
+
+CREATE FUNCTION maintain_partitions(p_months_ahead integer DEFAULT 3) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_parent regclass;
+    v_created integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('bailiwick.maintain_partitions', 0));
+    FOR v_parent IN
+        SELECT p.partrelid::regclass FROM pg_partitioned_table p
+        WHERE p.partstrat = 'r' AND p.partrelid::regclass::text IN ('audit_logs', 'cost_tracking')
+    LOOP
+        FOR v_month IN 0..p_months_ahead LOOP
+            IF create_month_partition(v_parent,
+                   (date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => v_month))::date) THEN
+                v_created := v_created + 1;
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN v_created;
+END
+$$;
+COMMENT ON FUNCTION maintain_partitions(integer) IS
+    'Makes the partitions of this month and the months ahead for audit_logs and cost_tracking; returns how many were new.';
+
+CREATE FUNCTION drop_month_partitions(p_parent regclass, p_before date) RETURNS text[]
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_partition record;
+    v_dropped text[] := '{}';
+BEGIN
+    FOR v_partition IN
+        SELECT c.oid::regclass AS name, c.relname
+        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = p_parent AND c.relname ~ '_\d{4}_\d{2}$'
+          AND to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month' <= p_before
+        ORDER BY c.relname
+    LOOP
+        EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', p_parent, v_partition.name);
+        EXECUTE format('DROP TABLE %s', v_partition.name);
+        v_dropped := v_dropped || v_partition.relname::text;
+    END LOOP;
+    RETURN v_dropped;
+END
+$$;
+COMMENT ON FUNCTION drop_month_partitions(regclass, date) IS 'Retention: drops the month partitions that end by that date and returns their names.';
+
+-- Rows of a month without a partition land here rather than fail; one row here blocks adding its month, so it is kept empty.
+CREATE TABLE audit_logs_default PARTITION OF audit_logs DEFAULT;
+ALTER TABLE audit_logs_default ENABLE ROW LEVEL SECURITY;
+ALTER TABLE audit_logs_default FORCE ROW LEVEL SECURITY;
+
+SELECT maintain_partitions();
+
+GRANT CREATE ON SCHEMA public TO bailiwick_definer;
+
+CREATE FUNCTION complete_call(
+    p_call_id uuid, p_has_intent boolean, p_action text, p_resource text, p_resource_id uuid, p_details jsonb,
+    p_outcome text, p_error_message text, p_user_agent text, p_ip_address inet, p_duration_ms integer
+) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_tenant_id uuid := current_tenant_id();
+    v_user_id text := nullif(current_setting('app.current_user_id', true), '');
+    v_started_at timestamptz := now();
+    v_id bigint;
+BEGIN
+    IF v_tenant_id IS NULL OR v_user_id IS NULL THEN
+        RAISE EXCEPTION 'a call can only be completed in its tenant''s and user''s context'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF p_has_intent THEN
+        DELETE FROM call_intents i
+        WHERE i.tenant_id = v_tenant_id AND i.call_id = p_call_id
+        RETURNING i.started_at INTO v_started_at;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'the call was already closed by another' USING ERRCODE = 'BW004';
+        END IF;
+    END IF;
+    INSERT INTO audit_logs ("timestamp", tenant_id, user_id, call_id, action, resource, resource_id, details,
+                            outcome, success, error_message, user_agent, ip_address, duration_ms)
+    VALUES (v_started_at, v_tenant_id, v_user_id, p_call_id, p_action, p_resource, p_resource_id, coalesce(p_details, '{}'),
+            p_outcome, p_outcome = 'ok', p_error_message, p_user_agent, p_ip_address, p_duration_ms)
+    RETURNING id INTO v_id;
+    RETURN v_id;
+END
+$$;
+COMMENT ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) IS
+    'Closes a call: removes its intent if it has one and writes its audit row, for the tenant and user of the transaction. The last statement of every call.';
+GRANT EXECUTE ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) TO bailiwick_app;
+ALTER FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) OWNER TO bailiwick_definer;
+
+REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;
+
+-- ==== 000006_costs.up.sql ====
+
+RESET ROLE;
+SET LOCAL search_path = public;
+
+-- What tokens cost, what each tenant spent, and what is left of its month.
+SET LOCAL ROLE bailiwick_owner;
+
+CREATE TABLE model_prices (
+    provider               text NOT NULL,
+    model_name             text NOT NULL,
+    effective_from         timestamptz NOT NULL,
+    input_usd_per_million  numeric(24, 12) NOT NULL,
+    output_usd_per_million numeric(24, 12) NOT NULL,
+    cached_input_usd_per_million numeric(24, 12),
+    source                 text NOT NULL,
+    PRIMARY KEY (provider, model_name, effective_from),
+    CONSTRAINT model_prices_plausible CHECK (
+        input_usd_per_million BETWEEN 0 AND 10000 AND output_usd_per_million BETWEEN 0 AND 10000
+        AND cached_input_usd_per_million BETWEEN 0 AND 10000)
+);
+COMMENT ON TABLE model_prices IS 'List prices in USD per million tokens. A row is never edited: a new price is a new row with a later effective_from.';
+GRANT SELECT ON model_prices TO bailiwick_app;
+
+-- Prices as their providers listed them when this step was written; operators add rows as prices change.
+INSERT INTO model_prices (provider, model_name, effective_from, input_usd_per_million, output_usd_per_million, source) VALUES
+    ('openai', 'text-embedding-3-small', '2024-01-25 00:00+00', 0.02, 0, 'provider price list'),
+    ('openai', 'text-embedding-3-large', '2024-01-25 00:00+00', 0.13, 0, 'provider price list'),
+    ('openai', 'text-embedding-ada-002', '2023-06-13 00:00+00', 0.10, 0, 'provider price list'),
+    ('openai', 'gpt-4', '2023-03-14 00:00+00', 30, 60, 'provider price list'),
+    ('openai', 'gpt-4o', '2024-10-01 00:00+00', 2.50, 10, 'provider price list'),
+    ('openai', 'gpt-4o-mini', '2024-07-18 00:00+00', 0.15, 0.60, 'provider price list'),
+    ('anthropic', 'claude-3-5-haiku', '2024-11-04 00:00+00', 0.80, 4, 'provider price list'),
+    ('anthropic', 'claude-sonnet-4', '2025-05-22 00:00+00', 3, 15, 'provider price list'),
+    ('anthropic', 'claude-opus-4', '2025-05-22 00:00+00', 15, 75, 'provider price list'),
+    ('ollama', 'llama3.2', '2024-09-25 00:00+00', 0, 0, 'runs on own hardware');
+
+-- A sequence of its own: PostgreSQL 16 knows no identity columns on partitioned tables.
+CREATE SEQUENCE cost_tracking_id_seq;
+
+CREATE TABLE cost_tracking (
+    id            bigint NOT NULL DEFAULT nextval('cost_tracking_id_seq'),
+    "timestamp"   timestamptz NOT NULL DEFAULT now(),
+    tenant_id     uuid NOT NULL,
+    user_id       text NOT NULL,
+    call_id       uuid,
+    model_name    text NOT NULL,
+    provider      text NOT NULL,
+    input_tokens  integer NOT NULL,
+    output_tokens integer NOT NULL,
+    total_tokens  integer GENERATED ALWAYS AS (input_tokens + output_tokens) STORED,
+    input_cost    numeric(24, 12) NOT NULL,
+    output_cost   numeric(24, 12) NOT NULL,
+    total_cost    numeric(24, 12) GENERATED ALWAYS AS (input_cost + output_cost) STORED,
+    operation     text,
+    metadata      jsonb NOT NULL DEFAULT '{}',
+    PRIMARY KEY (tenant_id, "timestamp", id),
+    -- Half of the integer range each, so that the generated sum cannot overflow.
+    CONSTRAINT cost_tracking_tokens_in_range
+        CHECK (input_tokens BETWEEN 0 AND 1000000000 AND output_tokens BETWEEN 0 AND 1000000000),
+    CONSTRAINT cost_tracking_costs_not_negative CHECK (input_cost >= 0 AND output_cost >= 0)
+) PARTITION BY RANGE ("timestamp");
+COMMENT ON TABLE cost_tracking IS 'Every token spent, priced: one row for each paid operation.';
+COMMENT ON COLUMN cost_tracking.input_cost IS 'USD to twelve decimals: ten tokens of a small embedding model cost 0.0000002.';
+COMMENT ON COLUMN cost_tracking.call_id IS 'The call that spent it, as in audit_logs.';
+CREATE INDEX idx_cost_tracking_user_timestamp ON cost_tracking (tenant_id, user_id, "timestamp" DESC);
+
+CREATE TABLE cost_tracking_default PARTITION OF cost_tracking DEFAULT;
+ALTER TABLE cost_tracking_default ENABLE ROW LEVEL SECURITY;
+ALTER TABLE cost_tracking_default FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE budget_ledger (
+    tenant_id    uuid NOT NULL,
+    month        date NOT NULL,
+    spent_usd    numeric(24, 12) NOT NULL DEFAULT 0,
+    reserved_usd numeric(24, 12) NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant_id, month),
+    CONSTRAINT budget_ledger_not_negative CHECK (spent_usd >= 0 AND reserved_usd >= 0),
+    CONSTRAINT budget_ledger_month_start CHECK (extract(day FROM month) = 1)
+);
+COMMENT ON TABLE budget_ledger IS 'What a tenant has spent and reserved in a UTC calendar month; spent_usd equals the sum of its cost_tracking rows.';
+
+SELECT protect_tenant_table('cost_tracking'), protect_tenant_table('budget_ledger');
+GRANT SELECT, INSERT ON cost_tracking TO bailiwick_app;
+GRANT USAGE ON SEQUENCE cost_tracking_id_seq TO bailiwick_app;
+GRANT SELECT ON budget_ledger TO bailiwick_app;
+GRANT SELECT, INSERT, UPDATE ON budget_ledger TO bailiwick_definer;
+
+CREATE FUNCTION post_costs_to_ledger() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    INSERT INTO budget_ledger AS l (tenant_id, month, spent_usd)
+    SELECT i.tenant_id, date_trunc('month', i."timestamp" AT TIME ZONE 'UTC')::date, sum(i.total_cost)
+    FROM inserted i
+    GROUP BY 1, 2
+    ON CONFLICT (tenant_id, month) DO UPDATE SET spent_usd = l.spent_usd + excluded.spent_usd;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER cost_tracking_10_post_to_ledger AFTER INSERT ON cost_tracking
+    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION post_costs_to_ledger();
+
+GRANT CREATE ON SCHEMA public TO bailiwick_definer;
+ALTER FUNCTION post_costs_to_ledger() OWNER TO bailiwick_definer;
+REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;
+
+SELECT maintain_partitions();
+
+-- ==== 000007_statistics.up.sql ====
+
+RESET ROLE;
+SET LOCAL search_path = public;
+
+-- Figures per tenant, refreshed on a schedule.
+SET LOCAL ROLE bailiwick_owner;
+
+-- A refresh runs as the view's owner, whom FORCE subjects to the policies like anybody else: these let it count.
+CREATE POLICY tenants_statistics ON tenants FOR SELECT TO bailiwick_statistics USING (true);
+CREATE POLICY documents_statistics ON documents FOR SELECT TO bailiwick_statistics USING (true);
+CREATE POLICY cost_tracking_statistics ON cost_tracking FOR SELECT TO bailiwick_statistics USING (true);
+GRANT SELECT ON tenants, documents, cost_tracking TO bailiwick_statistics;
+GRANT CREATE ON SCHEMA public TO bailiwick_statistics;
+
+SET LOCAL ROLE bailiwick_statistics;
+CREATE MATERIALIZED VIEW tenant_statistics AS
+SELECT t.id AS tenant_id,
+       t.name AS tenant_name,
+       coalesce(d.document_count, 0) AS document_count,
+       coalesce(d.total_size_mb, 0)::numeric(20, 6) AS total_size_mb,
+       coalesce(d.embedded_documents, 0) AS embedded_documents,
+       d.last_document_created,
+       coalesce(c.monthly_cost, 0)::numeric(24, 12) AS monthly_cost,
+       now() AS as_of
+FROM tenants t
+-- Each side is summed by itself, so that neither multiplies nor hides the other.
+LEFT JOIN (
+    SELECT tenant_id, count(*) AS document_count, sum(octet_length(content)) / 1048576.0 AS total_size_mb,
+           count(embedding) AS embedded_documents, max(created_at) AS last_document_created
+    FROM documents GROUP BY tenant_id
+) AS d ON d.tenant_id = t.id
+LEFT JOIN (
+    SELECT tenant_id, sum(total_cost) AS monthly_cost
+    FROM cost_tracking
+    WHERE "timestamp" >= date_trunc('month', now(), 'UTC')
+    GROUP BY tenant_id
+) AS c ON c.tenant_id = t.id
+WHERE t.status = 'active';
+COMMENT ON MATERIALIZED VIEW tenant_statistics IS
+    'Figures per active tenant as of the last refresh. A materialized view has no row-level security, so no role but its owner reads it: current_tenant_statistics() shows a tenant its own row.';
+CREATE UNIQUE INDEX idx_tenant_statistics_tenant_id ON tenant_statistics (tenant_id);
+
+CREATE FUNCTION refresh_tenant_statistics() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    REFRESH MATERIALIZED VIEW CONCURRENTLY public.tenant_statistics;
+END
+$$;
+COMMENT ON FUNCTION refresh_tenant_statistics() IS 'Recounts tenant_statistics without blocking its readers.';
+REVOKE EXECUTE ON FUNCTION refresh_tenant_statistics() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION refresh_tenant_statistics() TO bailiwick_owner;
+
+CREATE FUNCTION current_tenant_statistics() RETURNS SETOF tenant_statistics
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$ SELECT * FROM tenant_statistics WHERE tenant_id = current_tenant_id() $$;
+COMMENT ON FUNCTION current_tenant_statistics() IS 'The current tenant''s row of tenant_statistics.';
+REVOKE EXECUTE ON FUNCTION current_tenant_statistics() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION current_tenant_statistics() TO bailiwick_app, bailiwick_owner;
+
+SET LOCAL ROLE bailiwick_owner;
+REVOKE CREATE ON SCHEMA public FROM bailiwick_statistics;
+
+-- ==== 000008_hybrid_search.up.sql ====
+
+RESET ROLE;
+SET LOCAL search_path = public;
+
+-- Hybrid search for people with psql: the ranking of the tool, scored in SQL.
+SET LOCAL ROLE bailiwick_owner;
+
+CREATE FUNCTION hybrid_search(
+    p_tenant_id uuid,
+    p_query text,
+    p_query_embedding vector,
+    p_limit integer DEFAULT 10,
+    p_bm25_weight double precision DEFAULT 0.5,
+    p_vector_weight double precision DEFAULT 0.5
+) RETURNS TABLE (
+    id uuid, title text, content text,
+    combined_score double precision, bm25_score double precision, vector_score double precision
+)
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$
+    WITH collection AS (
+        SELECT u.chunk_count::double precision AS chunks, u.total_length::double precision / nullif(u.chunk_count, 0) AS mean_length
+        FROM tenant_usage u WHERE u.tenant_id = p_tenant_id
+    ), terms AS MATERIALIZED (
+        SELECT t.lexeme, t.frequency FROM query_terms(p_tenant_id, p_query) AS t WHERE p_bm25_weight > 0
+    ), postings AS MATERIALIZED (
+        SELECT f.chunk_no, f.ordinal, f.length, p.lexeme, p.frequency
+        FROM fresh_postings f
+        CROSS JOIN LATERAL unnest(f.lexemes, f.frequencies) AS p (lexeme, frequency)
+        WHERE f.tenant_id = p_tenant_id AND p.lexeme IN (SELECT terms.lexeme FROM terms)
+    ), idf AS (
+        SELECT t.lexeme, t.frequency, ln(1 + (c.chunks - count(p.chunk_no) + 0.5) / (count(p.chunk_no) + 0.5)) AS weight
+        FROM terms t CROSS JOIN collection c LEFT JOIN postings p ON p.lexeme = t.lexeme
+        GROUP BY t.lexeme, t.frequency, c.chunks
+    ), bm25_chunks AS (
+        -- Robertson and Zaragoza (2009) with k1 = 1.2, b = 0.75, without the constant factor k1 + 1, as in Lucene.
+        SELECT p.chunk_no, p.ordinal,
+               sum(idf.weight * idf.frequency * p.frequency
+                   / (p.frequency + 1.2 * (0.25 + 0.75 * p.length / c.mean_length))) AS score
+        FROM postings p JOIN idf ON idf.lexeme = p.lexeme CROSS JOIN collection c
+        GROUP BY p.chunk_no, p.ordinal
+    ), bm25_documents AS (
+        SELECT first_chunk_no, score, row_number() OVER (ORDER BY score DESC, first_chunk_no) AS rank
+        FROM (SELECT chunk_no - ordinal AS first_chunk_no, max(score) AS score FROM bm25_chunks GROUP BY 1) AS best
+        ORDER BY score DESC, first_chunk_no LIMIT 100
+    ), vector_documents AS (
+        SELECT first_chunk_no, score, row_number() OVER (ORDER BY score DESC, first_chunk_no) AS rank
+        FROM (
+            SELECT c.chunk_no - c.ordinal AS first_chunk_no, max(1 - (c.embedding <=> l2_normalize(p_query_embedding)::halfvec)) AS score
+            FROM document_chunks c
+            WHERE c.tenant_id = p_tenant_id AND c.embedding IS NOT NULL AND p_query_embedding IS NOT NULL AND p_vector_weight > 0
+              -- Vectors of different models are never compared: p_query_embedding is of the newest.
+              AND c.embedding_model_id = (SELECT max(m.id) FROM embedding_models m)
+            GROUP BY 1
+        ) AS best
+        ORDER BY score DESC, first_chunk_no LIMIT 100
+    ), fused AS (
+        -- Reciprocal Rank Fusion (Cormack, Clarke and Buettcher 2009) with k = 60; a side without the document adds nothing.
+        SELECT coalesce(b.first_chunk_no, v.first_chunk_no) AS first_chunk_no,
+               coalesce(p_bm25_weight / (60 + b.rank), 0) + coalesce(p_vector_weight / (60 + v.rank), 0) AS combined_score,
+               b.score AS bm25_score, v.score AS vector_score
+        FROM bm25_documents b FULL JOIN vector_documents v ON v.first_chunk_no = b.first_chunk_no
+    )
+    SELECT d.id, d.title, d.content, f.combined_score, f.bm25_score, f.vector_score
+    FROM fused f
+    JOIN document_chunks c ON c.tenant_id = p_tenant_id AND c.chunk_no = f.first_chunk_no
+    JOIN documents d ON d.tenant_id = p_tenant_id AND d.id = c.document_id
+    ORDER BY f.combined_score DESC, f.first_chunk_no
+    LIMIT p_limit
+$$;
+COMMENT ON FUNCTION hybrid_search(uuid, text, vector, integer, double precision, double precision) IS
+    'BM25 and vector similarity fused by Reciprocal Rank Fusion, for the tenant of the transaction''s context. A side''s score is NULL where the document is not among its 100 best.';
+GRANT EXECUTE ON FUNCTION hybrid_search(uuid, text, vector, integer, double precision, double precision) TO bailiwick_app;
+
+-- ==== 000009_demo_tenants.up.sql ====
+
+RESET ROLE;
+SET LOCAL search_path = public;
+
+-- Two tenants to try things with.
+SET LOCAL ROLE bailiwick_owner;
+SET LOCAL app.current_user_role = 'admin';
+
+INSERT INTO tenants (name, slug, settings, monthly_budget_usd) VALUES
+    ('Demo Tenant', 'demo', '{"tier": "free"}', 50.00),
+    ('Enterprise Tenant', 'enterprise', '{"tier": "enterprise"}', 500.00)
+ON CONFLICT (slug) DO NOTHING;
+
+SET LOCAL app.current_user_role = '';
+
+-- ==== records ====
+
+RESET ROLE;
+SET LOCAL search_path = public;
+
+DELETE FROM public.bailiwick_migrations;
+INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
+    (1, 'foundation', '27f153aeba29f02de3ac0620361e4a817aa04cf235ec1aca1138131a96d72533'),
+    (2, 'tenants', '246dbfecea35b3da343d7631675ff30b0b562b060e4233b93864f48e0d3c846d'),
+    (3, 'documents', '067aec03b821f47e358e653d076ec6db0c037e8dd4160fe9282b06e073cf6638'),
+    (4, 'search', '481206c5575e22f1f1ac3480cafefa343f0a399b6397c26a947e8d031cfb6a7e'),
+    (5, 'audit', '1bdebb21d0c3b1069007f2973c8c6c3b4466ae2f2d1f5fc663d8638657e82ffe'),
+    (6, 'costs', '456fc906d3e4688d06d0b5240104ee92b36277e04c47446095441df50d9c9706'),
+    (7, 'statistics', '820f89413011b928c317740848d17f0ea6d6fef855b1e1dc23335fe097607752'),
+    (8, 'hybrid_search', '10097ae7ca0e788b10a8a33ce672c3dad3151448eb72f527c31c32841e8738ae'),
+    (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292');
+INSERT INTO public.schema_migrations (version, dirty) VALUES (9, false);
+
+COMMIT;

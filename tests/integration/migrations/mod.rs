@@ -1,0 +1,13 @@
+//! The migration runner, on sample migrations and on the real ones.
+
+mod database;
+mod samples;
+
+mod concurrency;
+mod failures;
+mod golang_migrate;
+mod init;
+mod pending;
+mod real;
+mod refusals;
+mod up_and_down;

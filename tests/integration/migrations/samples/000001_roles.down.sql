@@ -1,0 +1,4 @@
+DROP SCHEMA notes;
+DROP OWNED BY {app}, {owner};
+DROP ROLE {app};
+DROP ROLE {owner};

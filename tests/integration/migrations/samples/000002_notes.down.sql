@@ -1,0 +1,2 @@
+SET LOCAL ROLE {owner};
+DROP TABLE notes.notes;
