@@ -4,12 +4,15 @@
 #![expect(clippy::disallowed_methods, reason = "tests arrange and look behind the curtain as superuser")]
 
 mod administration;
+mod audit;
 mod catalog;
 mod demo;
 mod documentation;
+mod door;
 mod examples;
 mod harness;
 mod matrix;
 mod migrations;
+mod sql_files;
 mod stdio;
 mod tools;

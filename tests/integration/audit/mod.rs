@@ -1,0 +1,5 @@
+//! One audit row for each call, however it ends.
+
+mod ends;
+mod faults;
+mod tools;

@@ -1,0 +1,62 @@
+use std::time::Duration;
+
+use bailiwick::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
+use bailiwick::identity::Scope;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A tool that ends as its caller wishes.
+pub struct Ending;
+
+#[derive(Deserialize, JsonSchema)]
+pub struct Input {
+    /// How to end.
+    pub end: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Output {
+    /// Always true.
+    pub done: bool,
+}
+
+impl Tool for Ending {
+    type Input = Input;
+    type Request = String;
+    type Output = Output;
+
+    const NAME: &'static str = "ending";
+    const TITLE: &'static str = "Ending";
+    const DESCRIPTION: &'static str = "Ends as asked.";
+    const SCOPE: Scope = Scope::DocumentsRead;
+    const ACTION: Action = Action::Search;
+    const HINTS: Hints = Hints { read_only: true, idempotent: true, destructive: false };
+
+    fn check(&self, input: Input) -> Result<String, Problems> {
+        Ok(input.end)
+    }
+
+    fn describe(&self, _request: &String) -> Map<String, Value> {
+        Map::from_iter([("described".to_owned(), true.into())])
+    }
+
+    async fn run(&self, call: &Call<'_>, end: &String) -> Result<Answer<Output>, Failure> {
+        match end.as_str() {
+            "ok" => {}
+            "panic" => panic!("as asked"),
+            "sleep" => tokio::time::sleep(Duration::from_secs(60)).await,
+            "slow statement" => {
+                call.transaction.query("SELECT pg_sleep(60)", &[]).await.map_err(|error| call.failed(&error))?;
+            }
+            "bad statement" => {
+                call.transaction.query("SELECT 1 / 0", &[]).await.map_err(|error| call.failed(&error))?;
+            }
+            // A tool that does not notice its statement's failure must not succeed all the same.
+            "ignored failure" => drop(call.transaction.query("SELECT 1 / 0", &[]).await),
+            "not found" => return Err(Failure::NotFound("nothing there.".to_owned())),
+            other => panic!("unknown end {other}"),
+        }
+        Ok(Answer { output: Output { done: true }, resource_id: None, details: Map::new() })
+    }
+}
