@@ -6,6 +6,7 @@
 mod administration;
 mod audit;
 mod catalog;
+mod clients;
 mod demo;
 mod documentation;
 mod door;
@@ -13,6 +14,7 @@ mod examples;
 mod harness;
 mod matrix;
 mod migrations;
+mod schemas;
 mod sql_files;
 mod stdio;
 mod tools;

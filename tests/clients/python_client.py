@@ -1,0 +1,45 @@
+"""Drives every tool with the Python SDK's client and prints what it saw as one line of JSON.
+
+python python_client.py legacy|2026-07-28 SERVER [ARGUMENT ...]
+"""
+
+import asyncio
+import json
+import os
+import sys
+
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp.types import Implementation
+
+
+async def main(mode: str, command: str, *arguments: str) -> None:
+    server = StdioServerParameters(command=command, args=list(arguments), env=dict(os.environ))
+    me = Implementation(name="python-sdk", version="2.3")
+    async with Client(stdio_client(server), mode=mode, client_info=me) as client:
+        tools = (await client.list_tools()).tools
+
+        async def ask(name: str, **given):
+            result = await client.call_tool(name, given)
+            assert not result.is_error, result.content
+            return result.structured_content
+
+        await ask("insert_document", title="Staplers", content="Staplers are refilled on Tuesdays.")
+        found = await ask("hybrid_search", query="When are staplers refilled?")
+        await ask("record_usage", provider="openai", model_name="gpt-4o-mini", input_tokens=10, output_tokens=5)
+        costs = await ask("cost_report", group_by=["model"])
+        invalid = await client.call_tool("hybrid_search", {"query": "staplers", "limit": 99})
+        print(
+            json.dumps(
+                {
+                    "protocol": client.protocol_version,
+                    "tools": [tool.name for tool in tools],
+                    "found": found["results"][0]["title"],
+                    "cost_usd": costs["totals"]["total_cost_usd"],
+                    "invalid": invalid.content[0].text if invalid.is_error else "accepted",
+                }
+            )
+        )
+
+
+asyncio.run(main(*sys.argv[1:]))

