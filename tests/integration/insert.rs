@@ -1,0 +1,184 @@
+//! Storing documents: quotas, atomicity, idempotency, and an index that follows.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::harness::{Session, TestDatabase, error_text};
+
+async fn session() -> (TestDatabase, Session) {
+    let database = TestDatabase::create().await;
+    let tenant = database.tenant("demo").await;
+    let session = Session::open(&database, &tenant).await;
+    (database, session)
+}
+
+/// How far what is counted differs from a recount; empty if nowhere.
+async fn miscounts(database: &TestDatabase) -> String {
+    let sql = "SELECT coalesce(string_agg(u::text || ' against ' || r::text, '; '), '') FROM tenant_usage u
+               JOIN LATERAL (SELECT
+                   (SELECT count(*) FROM documents d WHERE d.tenant_id = u.tenant_id) AS documents,
+                   (SELECT coalesce(sum(octet_length(title) + octet_length(content)), 0) FROM documents d WHERE d.tenant_id = u.tenant_id) AS bytes,
+                   (SELECT count(*) FROM document_chunks c WHERE c.tenant_id = u.tenant_id) AS chunks,
+                   (SELECT coalesce(sum(t.frequency), 0) FROM document_chunks c JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
+                    CROSS JOIN LATERAL chunk_terms(d.language, d.title, substr(d.content, c.char_start + 1, c.char_end - c.char_start)) t
+                    WHERE c.tenant_id = u.tenant_id) AS length,
+                   (SELECT count(*) FROM fresh_postings f WHERE f.tenant_id = u.tenant_id) AS fresh) r ON true
+               WHERE (u.document_count, u.storage_bytes, u.chunk_count, u.total_length, u.chunk_count)
+                     <> (r.documents, r.bytes, r.chunks, r.length, r.fresh)";
+    database.value(sql).await
+}
+
+#[tokio::test]
+async fn a_document_quota_is_exact_at_any_concurrency_and_deletion_gives_back() {
+    let (database, session) = session().await;
+    database.execute("UPDATE tenants SET max_documents = 10 WHERE slug = 'demo'").await;
+    let insert =
+        |number: usize| session.call("insert_document", json!({ "title": format!("t{number}"), "content": "c" }));
+    let results = join_all((0..30).map(insert)).await;
+    let refused: Vec<_> = results.iter().filter(|result| result.is_error == Some(true)).map(error_text).collect();
+    assert_eq!(refused.len(), 20);
+    assert!(
+        refused.iter().all(|text| text.starts_with("quota_exceeded: the tenant holds 10 documents and may hold 10.")),
+        "{refused:?}"
+    );
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, 10);
+    assert_eq!(miscounts(&database).await, "");
+
+    let demo = database.tenant("demo").await;
+    database.execute(&format!("SET app.current_tenant_id = '{}'; DELETE FROM documents WHERE title IN (SELECT title FROM documents LIMIT 1)", demo.id)).await;
+    let stored = session.ok("insert_document", json!({ "title": "again", "content": "c" })).await;
+    assert_eq!((&stored["quota"]["documents_used"], &stored["quota"]["documents_limit"]), (&json!(10), &json!(10)));
+}
+
+#[tokio::test]
+async fn a_storage_quota_counts_bytes_and_a_refusal_leaves_no_trace() {
+    let (database, session) = session().await;
+    database.execute("UPDATE tenants SET max_storage_mb = 1 WHERE slug = 'demo'").await;
+    let document = |bytes: usize| json!({ "title": "t", "content": "a word ".repeat(bytes / 7), "metadata": { "k": "v" }, "idempotency_key": format!("{bytes}") });
+    session.ok("insert_document", document(700_000)).await;
+    let text = session.refused("insert_document", document(400_000)).await;
+    assert!(text.starts_with("quota_exceeded: the tenant's documents take 70"), "{text}");
+    assert_eq!(miscounts(&database).await, "");
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, 1);
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM idempotency_keys").await, 1);
+    // The refused call's key is free again.
+    database.execute("UPDATE tenants SET max_storage_mb = 2 WHERE slug = 'demo'").await;
+    assert_eq!(session.ok("insert_document", document(400_000)).await["repeated"], false);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_stores_once_however_often_and_at_once_it_is_used() {
+    let (database, session) = session().await;
+    let document = json!({ "title": "t", "content": "c", "idempotency_key": "k" });
+    let answers = join_all((0..10).map(|_| session.ok("insert_document", document.clone()))).await;
+    assert!(answers.iter().all(|answer| answer["document_id"] == answers[0]["document_id"]));
+    assert_eq!(answers.iter().filter(|answer| answer["repeated"] == false).count(), 1);
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, 1);
+    for other in [
+        json!({ "title": "u", "content": "c", "idempotency_key": "k" }),
+        json!({ "title": "t", "content": "c", "metadata": { "a": 1 }, "idempotency_key": "k" }),
+        json!({ "title": "t", "content": "c", "embedding": [1, 0, 0, 0], "idempotency_key": "k" }),
+    ] {
+        let text = session.refused("insert_document", other).await;
+        assert!(text.starts_with("invalid_input: `idempotency_key` was used before"), "{text}");
+    }
+    // The key is the tenant's own.
+    let enterprise = database.tenant("enterprise").await;
+    let theirs = Session::open(&database, &enterprise).await;
+    assert_eq!(theirs.ok("insert_document", document).await["repeated"], false);
+}
+
+#[tokio::test]
+async fn each_bad_field_is_named_with_what_was_given_and_what_is_allowed() {
+    let (database, session) = session().await;
+    let with = |field: &str, value: Value| {
+        let mut document = json!({ "title": "t", "content": "c" });
+        document[field] = value;
+        document
+    };
+    for (document, words) in [
+        (with("title", json!("  ")), "`title` is empty"),
+        (with("title", json!("x".repeat(501))), "`title` has 501 characters; at most 500"),
+        (with("title", json!("a\u{0}")), "`title` has a NUL character at position 1"),
+        (with("content", json!("a\u{0}")), "`content` has a NUL character"),
+        (with("content", json!("")), "`content` is empty"),
+        (with("source", json!("\u{0}")), "`source` has a NUL character"),
+        (with("metadata", json!({ "a\u{0}": 1 })), "`metadata` has a NUL character"),
+        (with("metadata", json!({ "a": [{ "b": "\u{0}" }] })), "`metadata` has a NUL character"),
+        (with("metadata", json!({ "a": "x".repeat(20_000) })), "`metadata` takes 20008 bytes"),
+        (with("metadata", json!([1])), "`metadata` does not fit"),
+        (with("embedding", json!([1, 2, 3])), "`embedding` has 3 dimensions; this database holds vectors of 4"),
+        (with("embedding", json!([0, 0, 0, 0])), "`embedding` has only zeros"),
+        (with("embedding", json!([1e39, 0, 0, 0])), "`embedding` has the component inf at index 0"),
+        (with("embedding", json!([1, null, 0, 0])), "`embedding[1]` does not fit"),
+        (with("language", json!("klingon")), "`language` unknown language \"klingon\""),
+        (with("idempotency_key", json!("k".repeat(201))), "`idempotency_key` has 201 characters"),
+        (with("titel", json!("t")), "unknown field `titel`"),
+        (json!({ "title": "t" }), "missing field `content`"),
+        (json!({ "title": 5, "content": "c" }), "`title` does not fit"),
+    ] {
+        let text = session.refused("insert_document", document).await;
+        assert!(text.starts_with("invalid_input: ") && text.contains(words), "{words}: {text}");
+    }
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, 0);
+}
+
+#[tokio::test]
+async fn text_survives_as_it_is_and_is_cut_into_passages_that_cover_it() {
+    let (database, session) = session().await;
+    let content = "# Überschrift\n\n🙂 e\u{301}té \u{202e}שלום‎ 한국어 \"quoted\" \\ %s $1 ''.\r\n\tEnd.\n".repeat(120);
+    let stored =
+        session.ok("insert_document", json!({ "title": "ﬁne 🙂", "content": content, "source": "ä b?c#d" })).await;
+    assert!(stored["chunk_count"].as_u64().unwrap() > 5);
+    assert_eq!(database.value::<String>("SELECT content FROM documents").await, content);
+    assert_eq!(database.value::<String>("SELECT title FROM documents").await, "ﬁne 🙂");
+    let gaps = "SELECT count(*) FROM documents d, generate_series(1, length(d.content)) AS position
+                WHERE substr(d.content, position, 1) !~ '\\s' AND NOT EXISTS (
+                    SELECT FROM document_chunks c WHERE c.document_id = d.id AND position > c.char_start AND position <= c.char_end)";
+    assert_eq!(database.value::<i64>(gaps).await, 0);
+    assert_eq!(miscounts(&database).await, "");
+}
+
+#[tokio::test]
+async fn rows_that_psql_writes_are_searchable_and_follow() {
+    let (database, session) = session().await;
+    let demo = database.tenant("demo").await;
+    let app = database.connect_app().await;
+    app.batch_execute(&format!("SET app.current_tenant_id = '{}'", demo.id)).await.unwrap();
+    let long = "filler ".repeat(900) + "needle";
+    app.execute(
+        "INSERT INTO documents (tenant_id, title, content) VALUES (current_tenant_id(), 'Plain', $1)",
+        &[&long],
+    )
+    .await
+    .unwrap();
+    let answer = session.ok("hybrid_search", json!({ "query": "needle" })).await;
+    assert!(answer["results"][0]["passage"].as_str().unwrap().ends_with("needle"));
+    app.batch_execute("UPDATE documents SET content = 'thimble', embedding = '[1,0,0,0]'").await.unwrap();
+    assert_eq!(session.titles(json!({ "query": "needle" })).await, [""; 0]);
+    assert_eq!(session.titles(json!({ "query": "thimble" })).await, ["Plain"]);
+    assert_eq!(miscounts(&database).await, "");
+    app.batch_execute("DELETE FROM documents").await.unwrap();
+    assert_eq!(session.titles(json!({ "query": "thimble" })).await, [""; 0]);
+    assert_eq!(miscounts(&database).await, "");
+    let refused = app.batch_execute("RESET app.current_tenant_id; INSERT INTO documents (tenant_id, title, content) SELECT gen_random_uuid(), 't', 'c'").await;
+    assert_eq!(refused.unwrap_err().code().unwrap().code(), "42501");
+}
+
+#[tokio::test]
+async fn what_is_counted_equals_a_recount_after_any_changes() {
+    let (database, session) = session().await;
+    let demo = database.tenant("demo").await;
+    let app = database.connect_app().await;
+    app.batch_execute(&format!("SET app.current_tenant_id = '{}'", demo.id)).await.unwrap();
+    for step in 0..60_usize {
+        match step * 7 % 5 {
+            0 | 1 => drop(session.ok("insert_document", json!({ "title": format!("t{step}"), "content": "some words ".repeat(step * 9 + 1) })).await),
+            2 => app.batch_execute(&format!("INSERT INTO documents (tenant_id, title, content) SELECT current_tenant_id(), 'bulk', repeat('주차장 words ', n * 100) FROM generate_series(1, {}) n", step % 4 + 1)).await.unwrap(),
+            3 => app.batch_execute(&format!("UPDATE documents SET content = content || ' more {step}' WHERE length(title) % 2 = {}", step % 2)).await.unwrap(),
+            _ => app.batch_execute("DELETE FROM documents WHERE id IN (SELECT id FROM documents ORDER BY content_sha256 LIMIT 2)").await.unwrap(),
+        }
+    }
+    assert_eq!(miscounts(&database).await, "");
+    assert!(database.value::<i64>("SELECT count(*) FROM documents").await > 10);
+}

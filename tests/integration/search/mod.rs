@@ -1,0 +1,6 @@
+//! What searches return, held against an independent oracle.
+
+mod behaviour;
+mod filters;
+mod oracle;
+mod ranking;
