@@ -16,6 +16,7 @@ mod harness;
 mod insert;
 mod matrix;
 mod migrations;
+mod reference;
 mod schemas;
 mod search;
 mod sql_files;

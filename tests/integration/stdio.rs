@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Process, TestDatabase};
 
@@ -69,4 +69,57 @@ async fn the_end_of_stdin_ends_the_server_cleanly() {
     let process = Process::serve(&database, "demo").await;
     let (code, messages, stderr) = process.finish().await;
     assert_eq!((code, messages.len()), (Some(0), 0), "{stderr}");
+}
+
+/// What a person pipes into the program: all lines at once, then the end.
+async fn piped(lines: &[Value]) -> Vec<Value> {
+    let database = TestDatabase::create().await;
+    let mut process = Process::serve(&database, "demo").await;
+    for line in lines {
+        process.send(line.clone()).await;
+    }
+    let (code, messages, stderr) = process.finish().await;
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs WHERE success").await, 1);
+    messages
+}
+
+fn answer<'a>(messages: &'a [Value], id: i64) -> &'a Value {
+    let found: Vec<_> = messages.iter().filter(|message| message["id"] == id).collect();
+    assert_eq!(found.len(), 1, "{messages:?}");
+    &found[0]["result"]
+}
+
+#[tokio::test]
+async fn lines_piped_in_by_hand_are_all_answered_in_the_era_of_initialize() {
+    let client = json!({ "name": "printf", "version": "1" });
+    let messages = piped(&[
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": { "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client } }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
+        json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" }),
+        json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": { "name": "hybrid_search", "arguments": { "query": "leave" } } }),
+    ])
+    .await;
+    assert_eq!(answer(&messages, 1)["serverInfo"]["name"], "bailiwick");
+    assert_eq!(answer(&messages, 2)["tools"].as_array().unwrap().len(), 4);
+    assert!(answer(&messages, 2)["cacheScope"].is_null(), "the field is younger than this revision");
+    assert_eq!(answer(&messages, 3)["structuredContent"]["mode"], "bm25_only");
+}
+
+#[tokio::test]
+async fn lines_piped_in_by_hand_are_all_answered_in_the_stateless_era() {
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": { "name": "printf", "version": "1" },
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let messages = piped(&[
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": { "_meta": meta } }),
+        json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": { "_meta": meta } }),
+        json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": { "_meta": meta, "name": "hybrid_search", "arguments": { "query": "leave" } } }),
+    ])
+    .await;
+    assert!(answer(&messages, 1)["supportedVersions"].to_string().contains("2026-07-28"), "{messages:?}");
+    assert_eq!(answer(&messages, 2)["cacheScope"], "private", "the list differs by scope");
+    assert_eq!(answer(&messages, 3)["structuredContent"]["mode"], "bm25_only");
 }

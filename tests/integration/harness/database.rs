@@ -68,9 +68,9 @@ impl TestDatabase {
         &self.app
     }
 
-    /// How a superuser connects.
-    pub fn admin(&self) -> &Config {
-        &self.admin
+    /// The database's name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// A URL for a process: as that role.
