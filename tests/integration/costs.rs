@@ -98,8 +98,7 @@ async fn reports_equal_an_oracle_for_every_grouping() {
                 demo.id,
                 columns.join(", "),
             );
-            let oracle: Vec<Value> =
-                serde_json::from_str(&database.value::<String>(&format!("{oracle}")).await).unwrap();
+            let oracle: Vec<Value> = serde_json::from_str(&database.value::<String>(&oracle).await).unwrap();
             let found: Vec<Value> = report["rows"]
                 .as_array()
                 .unwrap()

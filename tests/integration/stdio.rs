@@ -84,7 +84,7 @@ async fn piped(lines: &[Value]) -> Vec<Value> {
     messages
 }
 
-fn answer<'a>(messages: &'a [Value], id: i64) -> &'a Value {
+fn answer(messages: &[Value], id: i64) -> &Value {
     let found: Vec<_> = messages.iter().filter(|message| message["id"] == id).collect();
     assert_eq!(found.len(), 1, "{messages:?}");
     &found[0]["result"]

@@ -15,7 +15,6 @@ use super::{Tenant, TestDatabase};
 /// An MCP client in this process, joined by a pipe to a server for one tenant.
 pub struct Session {
     pub client: RunningService<RoleClient, ClientConfig>,
-    pub pool: Pool,
 }
 
 impl Session {
@@ -31,7 +30,7 @@ impl Session {
             model_id: system.register_embedding_model("test-model").await.unwrap(),
             model_name: "test-model".to_owned(),
         };
-        let calls = Calls::new(Door::new(pool.clone(), Deadlines::default()), CallOptions::default());
+        let calls = Calls::new(Door::new(pool, Deadlines::default()), CallOptions::default());
         let user_id = UserId::parse(&format!("user@{}.example", tenant.slug)).unwrap();
         let caller = Caller { tenant_id: tenant.id, user_id, scopes };
         let server = Server::new(Arc::new(Toolbox::new(&space)), calls, caller);
@@ -41,7 +40,7 @@ impl Session {
             let _ = running.waiting().await;
         });
         let me = ClientConfig::new(ClientCapabilities::default(), Implementation::new("integration-test", "1.2.3"));
-        Self { client: me.serve(ours).await.unwrap(), pool }
+        Self { client: me.serve(ours).await.unwrap() }
     }
 
     /// Calls a tool; `arguments` is a JSON object.
@@ -69,7 +68,7 @@ impl Session {
 }
 
 /// The structured content of a success.
-pub fn structured(result: CallToolResult) -> Value {
+fn structured(result: CallToolResult) -> Value {
     assert_ne!(result.is_error, Some(true), "{}", text(&result));
     result.structured_content.expect("a success has structured content")
 }

@@ -5,7 +5,7 @@ mod database;
 mod process;
 mod server;
 
-pub use client::{Session, error_text, structured};
+pub use client::{Session, error_text};
 pub use database::{Tenant, TestDatabase};
 pub use process::Process;
 pub use server::{data_dir, server};
