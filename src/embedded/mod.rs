@@ -3,7 +3,7 @@
 //! Several `bailiwick` processes share one server for each data folder (a desktop client starts one each).
 //! Each is a *participant* and holds a lease; the first starts the server, and a *keeper* stops it when the
 //! last has been gone for a while. All are equals, any may be killed at any time: what is shared is only locks
-//! that the kernel releases ([`locks`]) and a connection that either works or does not ([`server`]).
+//! that the kernel releases (`locks`) and a connection that either works or does not (`server`).
 
 mod account;
 mod builds;

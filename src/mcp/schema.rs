@@ -3,7 +3,7 @@
 //! schemars describes a type exactly; clients choke on how. Some reject `$ref`, types that are
 //! lists, `null`, formats they do not know, or a union at the root (and with it the whole list of
 //! tools), and Claude Desktop demands any parameter that has a `default`. So the schema is inlined
-//! and simplified here, and [`lint`] tells in tests whatever remains. The dialect is JSON Schema
+//! and simplified here, and [`lint()`] tells in tests whatever remains. The dialect is JSON Schema
 //! 2020-12, MCP's default, so that `$schema` can be left out (MCP 2025-11-25, SEP-1613).
 
 mod lint;
