@@ -69,7 +69,7 @@ impl Calls {
         let record = Record::new(T::ACTION.name(), T::NAME, client);
         let call_id = record.call_id;
         let (calls, tool, caller) = (self.clone(), Arc::clone(tool), caller.clone());
-        let task = tokio::spawn(async move { calls.run_to_end(&*tool, &caller, &record, arguments).await });
+        let task = tokio::spawn(async move { calls.run_to_end(&tool, &caller, &record, arguments).await });
         match task.await {
             Ok(result) => result,
             Err(_) => Err(Failure::Internal { call_id }),
@@ -78,7 +78,7 @@ impl Calls {
 
     async fn run_to_end<T: Tool>(
         &self,
-        tool: &T,
+        tool: &Arc<T>,
         caller: &Caller,
         record: &Record,
         arguments: Map<String, Value>,
@@ -102,7 +102,7 @@ impl Calls {
     /// Everything up to the commit of a successful call.
     async fn work<T: Tool>(
         &self,
-        tool: &T,
+        tool: &Arc<T>,
         caller: &Caller,
         record: &Record,
         arguments: Map<String, Value>,
@@ -115,8 +115,7 @@ impl Calls {
                 T::SCOPE
             )));
         }
-        let input = parse::<T>(arguments).map_err(Failure::InvalidInput)?;
-        let request = tool.check(input).map_err(Failure::InvalidInput)?;
+        let request = prepare(tool, arguments).await.map_err(Failure::InvalidInput)?;
         *details = tool.describe(&request);
 
         let failed = |error| Failure::from_db(&error, record.call_id);
@@ -203,6 +202,20 @@ fn refused(status: TenantStatus) -> Failure {
         TenantStatus::Suspended => "your tenant is suspended; its operator can activate it again.".to_owned(),
         _ => "your tenant does not exist any more.".to_owned(),
     })
+}
+
+/// Reads and checks the arguments, on a thread that may be kept busy (a document is cut into passages here) and before
+/// there is a transaction to keep waiting.
+async fn prepare<T: Tool>(tool: &Arc<T>, arguments: Map<String, Value>) -> Result<T::Request, Problems> {
+    let tool = Arc::clone(tool);
+    let checked = tokio::task::spawn_blocking(move || tool.check(parse::<T>(arguments)?));
+    match checked.await.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(request) => request,
+        // A panic in a check is one of the call's.
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // Only a runtime that shuts down cancels the thread, and with it this call.
+        Err(Err(_cancelled)) => std::future::pending().await,
+    }
 }
 
 /// Reads arguments into the tool's input; the problem names the path of what does not fit.

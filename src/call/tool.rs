@@ -48,9 +48,9 @@ pub struct Hints {
 /// is the wrapper's.
 pub trait Tool: Send + Sync + 'static {
     /// Arguments as the client sends them; its schema is the tool's input schema.
-    type Input: DeserializeOwned + JsonSchema + Send;
+    type Input: DeserializeOwned + JsonSchema + Send + 'static;
     /// Arguments once they have been checked.
-    type Request: Send + Sync;
+    type Request: Send + Sync + 'static;
     /// The structured result; its schema is the tool's output schema.
     type Output: Serialize + JsonSchema + Send;
 
@@ -67,7 +67,7 @@ pub trait Tool: Send + Sync + 'static {
     /// What clients may assume.
     const HINTS: Hints;
 
-    /// Checks every bound of the input.
+    /// Checks every bound of the input, and does what work needs no database. It may take its time.
     ///
     /// # Errors
     /// All problems together, each naming its field.

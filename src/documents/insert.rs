@@ -27,6 +27,23 @@ pub struct NewDocument {
     pub language: Option<Language>,
     /// Repeating a call with the same key changes nothing.
     pub idempotency_key: Option<String>,
+    /// What the text itself says: made once, before there is a transaction.
+    pub analysis: Analysis,
+}
+
+/// What a text shows by itself.
+#[derive(Debug, Clone)]
+pub struct Analysis {
+    chunks: Vec<Chunk>,
+    language: Option<Language>,
+}
+
+impl Analysis {
+    /// Cuts a text into chunks and guesses its language.
+    #[must_use]
+    pub fn of(content: &str) -> Self {
+        Self { chunks: chunking::chunk(content), language: Language::detect(content) }
+    }
 }
 
 /// A vector that the caller computed.
@@ -88,11 +105,11 @@ async fn store(
     tenant_id: TenantId,
     document: &NewDocument,
 ) -> Result<Inserted, DbError> {
-    let language = match document.language.or_else(|| Language::detect(&document.content)) {
+    let language = match document.language.or(document.analysis.language) {
         Some(language) => language,
         None => default_language(&transaction.tenant().await?.settings),
     };
-    let chunks = chunking::chunk(&document.content);
+    let chunks = &document.analysis.chunks;
     let column = |of: fn(&Chunk) -> i32| chunks.iter().map(of).collect::<Vec<_>>();
     let (starts, ends, tokens) = (column(|c| c.char_start), column(|c| c.char_end), column(|c| c.token_count));
     let document_id = DocumentId::new();

@@ -7,5 +7,5 @@ pub mod language;
 mod quota;
 pub mod script;
 
-pub use insert::{Inserted, NewDocument, OwnEmbedding, insert};
+pub use insert::{Analysis, Inserted, NewDocument, OwnEmbedding, insert};
 pub use quota::Quota;

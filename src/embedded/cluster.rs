@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::Stdio,
 };
 
@@ -53,9 +53,9 @@ pub(super) async fn ensure(
         return Ok(false);
     }
     let _step = progress.step("Creating the database cluster");
-    // The id keeps us from an initdb that a killed process left running.
-    let partial = layout.data_dir().join(format!("cluster.partial.{}", std::process::id()));
-    remove_partials(layout.data_dir())?;
+    // A name of its own keeps us from an initdb that a killed process left running.
+    let partial = layout.data_dir().join(format!("cluster.partial.{}", uuid::Uuid::new_v4().simple()));
+    remove_partials(layout.data_dir());
     for (index, ctype) in CTYPES.iter().enumerate() {
         private_dir(&partial, account)?;
         match initdb(&partial, build, account, ctype).await {
@@ -75,6 +75,8 @@ pub(super) async fn ensure(
     // An empty folder in the way (a mount point, say) is replaced; anything else in it is an error.
     fs::rename(&partial, &cluster).doing("rename to its final name", &partial)?;
     File::open(layout.data_dir()).and_then(|folder| folder.sync_all()).doing("write", layout.data_dir())?;
+    // Once more: what was still being written before may be deleted now.
+    remove_partials(layout.data_dir());
     Ok(true)
 }
 
@@ -111,10 +113,14 @@ fn configure(partial: &Path) -> Result<(), EmbeddedError> {
     file.write_all(HBA.as_bytes()).and_then(|()| file.sync_all()).doing("write", &hba)
 }
 
-/// Deletes what a killed initdb left.
-fn remove_partials(data_dir: &Path) -> Result<(), EmbeddedError> {
-    let entries = fs::read_dir(data_dir).doing("read", data_dir)?;
-    let is_partial =
-        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cluster.partial."));
-    entries.flatten().map(|entry| entry.path()).filter(is_partial).try_for_each(|path| remove_tree(&path))
+/// Deletes what a killed process's initdb left. It may still be running and fill a folder while it is emptied, which
+/// is no reason not to go on.
+fn remove_partials(data_dir: &Path) {
+    for entry in fs::read_dir(data_dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("cluster.partial.")
+            && let Err(error) = remove_tree(&entry.path())
+        {
+            tracing::debug!(%error, "an unfinished cluster stays for now");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::EmbeddingSpace;
 use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::documents::language::Language;
-use crate::documents::{self, NewDocument, OwnEmbedding, Quota};
+use crate::documents::{self, Analysis, NewDocument, OwnEmbedding, Quota};
 use crate::identity::Scope;
 
 const LONGEST_TITLE: usize = 500;
@@ -105,8 +105,10 @@ If a call's outcome is unknown (a time-out), repeat it with the same idempotency
             problems.text("idempotency_key", key, LONGEST_KEY);
         }
         let model = (self.space.model_id, self.space.model_name.clone());
-        problems.or(Request {
+        problems.or(())?;
+        Ok(Request {
             document: NewDocument {
+                analysis: Analysis::of(&input.content),
                 title: input.title,
                 content: input.content,
                 source: input.source,
