@@ -1,3 +1,5 @@
+use std::io::IsTerminal;
+
 use rmcp::ServiceExt;
 
 use super::CommandError;
@@ -11,6 +13,11 @@ pub(super) async fn run(database: &DatabaseArguments, identity: &IdentityArgumen
     let deployment = Deployment::open(&settings).await?;
     let service = Service::start(&deployment, &settings).await?;
     let caller = service.caller(&deployment, &identity).await?;
+    if std::io::stdin().is_terminal() {
+        eprintln!(
+            "Serving MCP over stdio: a client starts this program by itself. `bailiwick demo` shows what it does; Ctrl-D ends."
+        );
+    }
     let server = service.server(caller);
     match server.serve(rmcp::transport::stdio_pipes()).await {
         Ok(running) => {
