@@ -119,8 +119,9 @@ END
 $database$;
 
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-GRANT USAGE, CREATE ON SCHEMA public TO bailiwick_owner WITH GRANT OPTION;
-GRANT USAGE ON SCHEMA public TO bailiwick_app, bailiwick_backup, bailiwick_definer, bailiwick_identity, bailiwick_statistics;
+-- A role can own a function only where it may create one; none of these can log in.
+GRANT USAGE, CREATE ON SCHEMA public TO bailiwick_owner, bailiwick_definer, bailiwick_identity, bailiwick_statistics;
+GRANT USAGE ON SCHEMA public TO bailiwick_app, bailiwick_backup;
 
 -- The server compares the schema's version with its own before it serves.
 DO $versions$
@@ -303,8 +304,6 @@ CREATE POLICY tenants_identity_lookup ON tenants FOR SELECT TO bailiwick_identit
 CREATE POLICY api_keys_identity_lookup ON api_keys FOR SELECT TO bailiwick_identity USING (true);
 GRANT SELECT ON tenants, api_keys TO bailiwick_identity;
 
-GRANT CREATE ON SCHEMA public TO bailiwick_identity;
-
 CREATE FUNCTION resolve_tenant(p_name text)
 RETURNS TABLE (id uuid, slug text, status text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -329,8 +328,6 @@ $$;
 COMMENT ON FUNCTION authenticate_api_key(bytea) IS 'The principal of a live API key, by the SHA-256 of the key.';
 GRANT EXECUTE ON FUNCTION authenticate_api_key(bytea) TO bailiwick_app;
 ALTER FUNCTION authenticate_api_key(bytea) OWNER TO bailiwick_identity;
-
-REVOKE CREATE ON SCHEMA public FROM bailiwick_identity;
 
 -- ==== 000003_documents.up.sql ====
 
@@ -470,8 +467,6 @@ COMMENT ON TABLE idempotency_keys IS 'Answers of writes that carried an idempote
 SELECT protect_tenant_table('idempotency_keys');
 GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO bailiwick_app;
 
-GRANT CREATE ON SCHEMA public TO bailiwick_definer;
-
 CREATE FUNCTION register_embedding_model(p_name text) RETURNS smallint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -492,8 +487,6 @@ $$;
 COMMENT ON FUNCTION register_embedding_model(text) IS 'The id of an embedding model, registered with the database''s dimensions if it is new.';
 GRANT EXECUTE ON FUNCTION register_embedding_model(text) TO bailiwick_app;
 ALTER FUNCTION register_embedding_model(text) OWNER TO bailiwick_definer;
-
-REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;
 
 -- ==== 000004_search.up.sql ====
 
@@ -857,7 +850,6 @@ CREATE TRIGGER document_chunks_20_forget_deleted AFTER DELETE ON document_chunks
 
 -- Last, for whoever makes a trigger must be allowed to execute its function.
 GRANT EXECUTE ON FUNCTION allocate_chunk_numbers(uuid, integer) TO bailiwick_app;
-GRANT CREATE ON SCHEMA public TO bailiwick_definer;
 DO $own$
 DECLARE
     v_function text;
@@ -871,7 +863,6 @@ BEGIN
     END LOOP;
 END
 $own$;
-REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;
 
 -- ==== 000005_audit.up.sql ====
 
@@ -1033,8 +1024,6 @@ ALTER TABLE audit_logs_default FORCE ROW LEVEL SECURITY;
 
 SELECT maintain_partitions();
 
-GRANT CREATE ON SCHEMA public TO bailiwick_definer;
-
 CREATE FUNCTION complete_call(
     p_call_id uuid, p_has_intent boolean, p_action text, p_resource text, p_resource_id uuid, p_details jsonb,
     p_outcome text, p_error_message text, p_user_agent text, p_ip_address inet, p_duration_ms integer
@@ -1071,8 +1060,6 @@ COMMENT ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, 
     'Closes a call: removes its intent if it has one and writes its audit row, for the tenant and user of the transaction. The last statement of every call.';
 GRANT EXECUTE ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) TO bailiwick_app;
 ALTER FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) OWNER TO bailiwick_definer;
-
-REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;
 
 -- ==== 000006_costs.up.sql ====
 
@@ -1178,9 +1165,7 @@ $$;
 CREATE TRIGGER cost_tracking_10_post_to_ledger AFTER INSERT ON cost_tracking
     REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION post_costs_to_ledger();
 
-GRANT CREATE ON SCHEMA public TO bailiwick_definer;
 ALTER FUNCTION post_costs_to_ledger() OWNER TO bailiwick_definer;
-REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;
 
 SELECT maintain_partitions();
 
@@ -1197,7 +1182,6 @@ CREATE POLICY tenants_statistics ON tenants FOR SELECT TO bailiwick_statistics U
 CREATE POLICY documents_statistics ON documents FOR SELECT TO bailiwick_statistics USING (true);
 CREATE POLICY cost_tracking_statistics ON cost_tracking FOR SELECT TO bailiwick_statistics USING (true);
 GRANT SELECT ON tenants, documents, cost_tracking TO bailiwick_statistics;
-GRANT CREATE ON SCHEMA public TO bailiwick_statistics;
 
 SET LOCAL ROLE bailiwick_statistics;
 CREATE MATERIALIZED VIEW tenant_statistics AS
@@ -1246,7 +1230,6 @@ REVOKE EXECUTE ON FUNCTION current_tenant_statistics() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION current_tenant_statistics() TO bailiwick_app, bailiwick_owner;
 
 SET LOCAL ROLE bailiwick_owner;
-REVOKE CREATE ON SCHEMA public FROM bailiwick_statistics;
 
 -- ==== 000008_hybrid_search.up.sql ====
 
@@ -1346,13 +1329,13 @@ SET LOCAL search_path = public;
 
 DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
-    (1, 'foundation', '27f153aeba29f02de3ac0620361e4a817aa04cf235ec1aca1138131a96d72533'),
-    (2, 'tenants', '246dbfecea35b3da343d7631675ff30b0b562b060e4233b93864f48e0d3c846d'),
-    (3, 'documents', '067aec03b821f47e358e653d076ec6db0c037e8dd4160fe9282b06e073cf6638'),
-    (4, 'search', '481206c5575e22f1f1ac3480cafefa343f0a399b6397c26a947e8d031cfb6a7e'),
-    (5, 'audit', '1bdebb21d0c3b1069007f2973c8c6c3b4466ae2f2d1f5fc663d8638657e82ffe'),
-    (6, 'costs', '456fc906d3e4688d06d0b5240104ee92b36277e04c47446095441df50d9c9706'),
-    (7, 'statistics', '820f89413011b928c317740848d17f0ea6d6fef855b1e1dc23335fe097607752'),
+    (1, 'foundation', 'ca9ad859cd8737d1d1809a39a5cf2b36c19b82dc463688fc36c579f07f8c3cff'),
+    (2, 'tenants', 'a0c0e40c493e07db014d0614ae6c60703f1d6c9c069c1dc50b9b0b907c410a04'),
+    (3, 'documents', 'd57baae87e216af72827596c5d3276499d34fa88fce3d7cc59cf9f0f3e2c56db'),
+    (4, 'search', '7f4518e4de1b5055ebde4b249b43678de8fdb5bb1780743f39469f6963ccf511'),
+    (5, 'audit', '1973a74faa2dc74d742e5273aa24e189bad35730ad0e6f2d1ee0bfb606da11dc'),
+    (6, 'costs', '2afd0c45d644f5f2901a73c7f85aac9aa72d51625a46fcf1d5107eaddfe2ca4a'),
+    (7, 'statistics', '07b2a452037c03e2944019656b32aa9e1d85a2495035f1a0a3965bf9d42d3eb8'),
     (8, 'hybrid_search', '10097ae7ca0e788b10a8a33ce672c3dad3151448eb72f527c31c32841e8738ae'),
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292');
 INSERT INTO public.schema_migrations (version, dirty) VALUES (9, false);

@@ -12,5 +12,5 @@ ALTER DEFAULT PRIVILEGES FOR ROLE bailiwick_owner IN SCHEMA public REVOKE SELECT
 ALTER DEFAULT PRIVILEGES FOR ROLE bailiwick_owner GRANT EXECUTE ON FUNCTIONS TO PUBLIC;
 
 RESET ROLE;
-REVOKE USAGE ON SCHEMA public FROM bailiwick_app, bailiwick_backup, bailiwick_definer, bailiwick_identity, bailiwick_statistics;
-REVOKE ALL ON SCHEMA public FROM bailiwick_owner CASCADE;
+REVOKE USAGE ON SCHEMA public FROM bailiwick_app, bailiwick_backup;
+REVOKE USAGE, CREATE ON SCHEMA public FROM bailiwick_owner, bailiwick_definer, bailiwick_identity, bailiwick_statistics;

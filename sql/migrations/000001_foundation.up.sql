@@ -77,8 +77,9 @@ END
 $database$;
 
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-GRANT USAGE, CREATE ON SCHEMA public TO bailiwick_owner WITH GRANT OPTION;
-GRANT USAGE ON SCHEMA public TO bailiwick_app, bailiwick_backup, bailiwick_definer, bailiwick_identity, bailiwick_statistics;
+-- A role can own a function only where it may create one; none of these can log in.
+GRANT USAGE, CREATE ON SCHEMA public TO bailiwick_owner, bailiwick_definer, bailiwick_identity, bailiwick_statistics;
+GRANT USAGE ON SCHEMA public TO bailiwick_app, bailiwick_backup;
 
 -- The server compares the schema's version with its own before it serves.
 DO $versions$

@@ -100,8 +100,6 @@ CREATE POLICY tenants_identity_lookup ON tenants FOR SELECT TO bailiwick_identit
 CREATE POLICY api_keys_identity_lookup ON api_keys FOR SELECT TO bailiwick_identity USING (true);
 GRANT SELECT ON tenants, api_keys TO bailiwick_identity;
 
-GRANT CREATE ON SCHEMA public TO bailiwick_identity;
-
 CREATE FUNCTION resolve_tenant(p_name text)
 RETURNS TABLE (id uuid, slug text, status text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -127,4 +125,3 @@ COMMENT ON FUNCTION authenticate_api_key(bytea) IS 'The principal of a live API 
 GRANT EXECUTE ON FUNCTION authenticate_api_key(bytea) TO bailiwick_app;
 ALTER FUNCTION authenticate_api_key(bytea) OWNER TO bailiwick_identity;
 
-REVOKE CREATE ON SCHEMA public FROM bailiwick_identity;

@@ -131,8 +131,6 @@ COMMENT ON TABLE idempotency_keys IS 'Answers of writes that carried an idempote
 SELECT protect_tenant_table('idempotency_keys');
 GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO bailiwick_app;
 
-GRANT CREATE ON SCHEMA public TO bailiwick_definer;
-
 CREATE FUNCTION register_embedding_model(p_name text) RETURNS smallint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -154,4 +152,3 @@ COMMENT ON FUNCTION register_embedding_model(text) IS 'The id of an embedding mo
 GRANT EXECUTE ON FUNCTION register_embedding_model(text) TO bailiwick_app;
 ALTER FUNCTION register_embedding_model(text) OWNER TO bailiwick_definer;
 
-REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;

@@ -355,7 +355,6 @@ CREATE TRIGGER document_chunks_20_forget_deleted AFTER DELETE ON document_chunks
 
 -- Last, for whoever makes a trigger must be allowed to execute its function.
 GRANT EXECUTE ON FUNCTION allocate_chunk_numbers(uuid, integer) TO bailiwick_app;
-GRANT CREATE ON SCHEMA public TO bailiwick_definer;
 DO $own$
 DECLARE
     v_function text;
@@ -369,4 +368,3 @@ BEGIN
     END LOOP;
 END
 $own$;
-REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;

@@ -153,8 +153,6 @@ ALTER TABLE audit_logs_default FORCE ROW LEVEL SECURITY;
 
 SELECT maintain_partitions();
 
-GRANT CREATE ON SCHEMA public TO bailiwick_definer;
-
 CREATE FUNCTION complete_call(
     p_call_id uuid, p_has_intent boolean, p_action text, p_resource text, p_resource_id uuid, p_details jsonb,
     p_outcome text, p_error_message text, p_user_agent text, p_ip_address inet, p_duration_ms integer
@@ -192,4 +190,3 @@ COMMENT ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, 
 GRANT EXECUTE ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) TO bailiwick_app;
 ALTER FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) OWNER TO bailiwick_definer;
 
-REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;

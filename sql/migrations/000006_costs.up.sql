@@ -97,8 +97,6 @@ $$;
 CREATE TRIGGER cost_tracking_10_post_to_ledger AFTER INSERT ON cost_tracking
     REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION post_costs_to_ledger();
 
-GRANT CREATE ON SCHEMA public TO bailiwick_definer;
 ALTER FUNCTION post_costs_to_ledger() OWNER TO bailiwick_definer;
-REVOKE CREATE ON SCHEMA public FROM bailiwick_definer;
 
 SELECT maintain_partitions();

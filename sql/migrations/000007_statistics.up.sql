@@ -6,7 +6,6 @@ CREATE POLICY tenants_statistics ON tenants FOR SELECT TO bailiwick_statistics U
 CREATE POLICY documents_statistics ON documents FOR SELECT TO bailiwick_statistics USING (true);
 CREATE POLICY cost_tracking_statistics ON cost_tracking FOR SELECT TO bailiwick_statistics USING (true);
 GRANT SELECT ON tenants, documents, cost_tracking TO bailiwick_statistics;
-GRANT CREATE ON SCHEMA public TO bailiwick_statistics;
 
 SET LOCAL ROLE bailiwick_statistics;
 CREATE MATERIALIZED VIEW tenant_statistics AS
@@ -55,4 +54,3 @@ REVOKE EXECUTE ON FUNCTION current_tenant_statistics() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION current_tenant_statistics() TO bailiwick_app, bailiwick_owner;
 
 SET LOCAL ROLE bailiwick_owner;
-REVOKE CREATE ON SCHEMA public FROM bailiwick_statistics;

@@ -55,7 +55,7 @@ pub(super) async fn run(database: &DatabaseArguments, command: &TenantCommand) -
                 max_storage_mb: *max_storage_mb,
             };
             let made = match admin::create_tenant(&client, &tenant).await {
-                Err(DbError::RefusedValue(_)) => {
+                Err(DbError::RefusedValue(text)) if text.contains("tenants_") => {
                     return Err(format!(
                         "a tenant {slug:?} cannot be made: a slug has 1 to 63 small letters, digits and hyphens and begins \
                          with none of the last, a name is not blank, and a budget is not negative"

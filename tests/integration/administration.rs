@@ -82,3 +82,36 @@ async fn migrations_go_down_and_up_again_and_say_where_they_stand() {
     assert!(up.status.success(), "{}", text(&up.stderr));
     assert_eq!(states(&database).await, 0);
 }
+
+#[tokio::test]
+async fn an_administrator_who_is_no_superuser_can_make_the_schema() {
+    let database = TestDatabase::empty().await;
+    let role = format!("landlord_{}", std::process::id());
+    // What a managed service gives: the database, CREATEROLE, and extensions that somebody else has made. Roles of this
+    // cluster are there already, so membership stands for having made them.
+    database
+        .execute(&format!(
+            "DROP ROLE IF EXISTS {role}; CREATE ROLE {role} LOGIN CREATEROLE; GRANT bailiwick_owner TO {role};
+             ALTER DATABASE {name} OWNER TO {role}; CREATE EXTENSION vector; CREATE EXTENSION pg_trgm",
+            name = database.name()
+        ))
+        .await;
+    let run = async |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+        command
+            .args(arguments)
+            .env("BAILIWICK_ADMIN_DATABASE_URL", database.url(&role).await)
+            .env_remove("DATABASE_URL");
+        command.output().await.unwrap()
+    };
+    for arguments in
+        [&["migrate", "up"][..], &["tenant", "create", "acme"], &["migrate", "down", "9"], &["migrate", "up"]]
+    {
+        let output = run(arguments).await;
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    }
+    assert_eq!(crate::catalog::faults(&database.connect_admin().await).await, []);
+    drop(database);
+    let postgres = TestDatabase::empty().await;
+    postgres.execute(&format!("DROP ROLE {role}")).await;
+}

@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use crate::harness::TestDatabase;
 
 /// Names of the checks that find a fault, with what they say.
-async fn faults(client: &Client) -> Vec<(&'static str, String)> {
+pub async fn faults(client: &Client) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     for (name, sql) in checks::CHECKS {
         for row in client.query(*sql, &[]).await.unwrap_or_else(|error| panic!("{name}: {error:?}")) {
