@@ -74,7 +74,13 @@ enum Command {
     EmbeddedKeeper { data_dir: PathBuf, grace_ms: u64 },
     /// Holds on to the program's own PostgreSQL until stdin ends (for tests)
     #[command(hide = true)]
-    EmbeddedParticipant { data_dir: PathBuf, grace_ms: Option<u64> },
+    EmbeddedParticipant {
+        data_dir: PathBuf,
+        grace_ms: Option<u64>,
+        /// Passes over a PostgreSQL of this machine
+        #[arg(long)]
+        not_local: bool,
+    },
 }
 
 /// Reads the command line, runs the command, and tells a failure on stderr.
@@ -96,9 +102,10 @@ pub async fn run() -> ExitCode {
         Some(Command::EmbeddedKeeper { data_dir, grace_ms }) => {
             embedded::run_keeper(&data_dir, Duration::from_millis(grace_ms)).await.map_err(Into::into)
         }
-        Some(Command::EmbeddedParticipant { data_dir, grace_ms }) => {
+        Some(Command::EmbeddedParticipant { data_dir, grace_ms, not_local }) => {
             let mut options = Options::new(data_dir);
             options.pg_bin.clone_from(&cli.database.pg_bin);
+            options.local = !not_local;
             options.keeper = std::env::current_exe().ok();
             options.progress = Progress::stderr();
             options.idle_grace = grace_ms.map_or(embedded::DEFAULT_IDLE_GRACE, Duration::from_millis);

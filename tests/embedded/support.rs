@@ -147,6 +147,13 @@ pub struct Participant {
     pub server: Value,
 }
 
+/// The command of a participant that passes over whatever PostgreSQL this machine has.
+pub fn participant_of_the_download(data_dir: &Path, grace_ms: u64) -> Command {
+    let mut command = participant(data_dir, None, grace_ms);
+    command.arg("--not-local");
+    command
+}
+
 /// The command of a participant, for a test that changes something about it.
 pub fn participant(data_dir: &Path, pg_bin: Option<&Path>, grace_ms: u64) -> Command {
     let mut command = Command::new(PROGRAM);
