@@ -248,12 +248,14 @@ CREATE TABLE tenant_usage (
     chunk_count    bigint NOT NULL DEFAULT 0,
     total_length   bigint NOT NULL DEFAULT 0,
     next_chunk_no  integer NOT NULL DEFAULT 1,
+    buried_chunks  bigint NOT NULL DEFAULT 0,
     CONSTRAINT tenant_usage_not_negative
         CHECK (document_count >= 0 AND storage_bytes >= 0 AND chunk_count >= 0 AND total_length >= 0)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE tenant_usage IS
     'One row a tenant, kept by triggers: what counts against its quotas, and the collection statistics of its BM25 (chunk_count is N, total_length / chunk_count the mean length).';
 COMMENT ON COLUMN tenant_usage.next_chunk_no IS 'Chunk numbers are dense per tenant and never used again.';
+COMMENT ON COLUMN tenant_usage.buried_chunks IS 'Tombstones ever made: with index_state.purged_chunks it tells how many stand, without counting them.';
 SELECT protect_tenant_table('tenant_usage');
 GRANT SELECT ON tenant_usage TO bailiwick_app;
 GRANT SELECT, UPDATE ON tenant_usage TO bailiwick_definer;
@@ -384,7 +386,7 @@ CREATE TABLE document_chunks (
     CONSTRAINT document_chunks_document FOREIGN KEY (tenant_id, document_id)
         REFERENCES documents (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT document_chunks_one_per_ordinal UNIQUE (tenant_id, document_id, ordinal),
-    CONSTRAINT document_chunks_range CHECK (ordinal >= 0 AND char_start >= 0 AND char_end > char_start)
+    CONSTRAINT document_chunks_range CHECK (chunk_no >= 0 AND ordinal BETWEEN 0 AND chunk_no AND char_start >= 0 AND char_end > char_start)
 ) PARTITION BY HASH (tenant_id);
 
 -- The dimension is settled once, when the database is made. pgvector indexes halfvec up to 4,000 dimensions, and a
@@ -488,43 +490,115 @@ COMMENT ON FUNCTION register_embedding_model(text) IS 'The id of an embedding mo
 GRANT EXECUTE ON FUNCTION register_embedding_model(text) TO bailiwick_app;
 ALTER FUNCTION register_embedding_model(text) OWNER TO bailiwick_definer;
 
+-- Quotas.
+CREATE FUNCTION count_new_documents() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_new record;
+    v_limit record;
+BEGIN
+    FOR v_new IN
+        SELECT i.tenant_id, count(*) AS documents, sum(octet_length(i.title) + octet_length(i.content)) AS bytes
+        FROM inserted i GROUP BY i.tenant_id ORDER BY i.tenant_id
+    LOOP
+        -- Checked and counted in one statement: whoever comes second waits for the row and then sees the new count.
+        UPDATE tenant_usage u
+        SET document_count = u.document_count + v_new.documents, storage_bytes = u.storage_bytes + v_new.bytes
+        FROM tenants t
+        WHERE u.tenant_id = v_new.tenant_id AND t.id = v_new.tenant_id
+          AND (t.max_documents IS NULL OR u.document_count + v_new.documents <= t.max_documents)
+          AND (t.max_storage_mb IS NULL OR u.storage_bytes + v_new.bytes <= t.max_storage_mb * 1048576::bigint);
+        CONTINUE WHEN FOUND;
+
+        SELECT t.max_documents, t.max_storage_mb, u.document_count, u.storage_bytes INTO v_limit
+        FROM tenants t JOIN tenant_usage u ON u.tenant_id = t.id
+        WHERE t.id = v_new.tenant_id;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'no such tenant in this transaction''s context'
+                USING ERRCODE = 'insufficient_privilege',
+                      HINT = 'Set app.current_tenant_id to the tenant that the documents belong to.';
+        ELSIF v_limit.document_count + v_new.documents > v_limit.max_documents THEN
+            RAISE EXCEPTION 'the tenant holds % documents and may hold %', v_limit.document_count, v_limit.max_documents
+                USING ERRCODE = 'BW001', HINT = 'Delete documents, or ask the operator for a larger max_documents.';
+        ELSE
+            RAISE EXCEPTION 'the tenant''s documents take % bytes, this would add %, and % MiB are allowed',
+                    v_limit.storage_bytes, v_new.bytes, v_limit.max_storage_mb
+                USING ERRCODE = 'BW002', HINT = 'Delete documents, or ask the operator for a larger max_storage_mb.';
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+
+
+CREATE FUNCTION count_deleted_documents() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    UPDATE tenant_usage u
+    SET document_count = u.document_count - gone.documents, storage_bytes = u.storage_bytes - gone.bytes
+    FROM (
+        SELECT d.tenant_id, count(*) AS documents, sum(octet_length(d.title) + octet_length(d.content)) AS bytes
+        FROM deleted d GROUP BY d.tenant_id
+    ) AS gone
+    WHERE u.tenant_id = gone.tenant_id;
+    RETURN NULL;
+END
+$$;
+
+-- Statement triggers, for a bulk insert would otherwise update the tenant's one usage row a time per row.
+CREATE TRIGGER documents_10_count_new AFTER INSERT ON documents
+    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION count_new_documents();
+CREATE TRIGGER documents_40_count_deleted AFTER DELETE ON documents
+    REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_documents();
+ALTER FUNCTION count_new_documents() OWNER TO bailiwick_definer;
+ALTER FUNCTION count_deleted_documents() OWNER TO bailiwick_definer;
+
 -- ==== 000004_search.up.sql ====
 
 RESET ROLE;
 SET LOCAL search_path = public;
 
--- The inverted index: how text becomes terms, where postings live, and the triggers that keep them and the quotas right.
+-- The inverted index: how text becomes terms, where postings live, and the triggers that keep them.
 SET LOCAL ROLE bailiwick_owner;
 
 CREATE TABLE fresh_postings (
-    tenant_id   uuid NOT NULL,
-    chunk_no    integer NOT NULL,
-    ordinal     integer NOT NULL,
-    length      integer NOT NULL,
-    lexemes     text[] NOT NULL,
-    frequencies integer[] NOT NULL,
+    tenant_id uuid NOT NULL,
+    chunk_no  integer NOT NULL,
+    ordinal   integer NOT NULL,
+    length    integer NOT NULL,
+    terms     tsvector NOT NULL,
     PRIMARY KEY (tenant_id, chunk_no)
 );
 COMMENT ON TABLE fresh_postings IS
     'The terms of chunks that are not merged into posting blocks yet: one row a chunk, searchable in the transaction that wrote it.';
 COMMENT ON COLUMN fresh_postings.length IS 'Number of terms of the chunk, title terms counted three times.';
+COMMENT ON COLUMN fresh_postings.terms IS 'Each term with one position: not where it stands but how often.';
 
 CREATE TABLE posting_blocks (
     tenant_id      uuid NOT NULL,
-    lexeme         text NOT NULL,
-    block_no       integer NOT NULL,
-    posting_count  integer NOT NULL,
+    first_lexeme   text COLLATE "C" NOT NULL,
     first_chunk_no integer NOT NULL,
-    last_chunk_no  integer NOT NULL,
-    max_frequency  integer NOT NULL,
-    min_length     integer NOT NULL,
+    posting_count  integer NOT NULL,
     postings       bytea NOT NULL,
-    PRIMARY KEY (tenant_id, lexeme, block_no),
-    CONSTRAINT posting_blocks_not_empty CHECK (posting_count > 0 AND first_chunk_no <= last_chunk_no)
+    PRIMARY KEY (tenant_id, first_lexeme, first_chunk_no),
+    CONSTRAINT posting_blocks_not_empty CHECK (posting_count > 0)
+    -- Two blocks fill a page; they are never compressed again nor moved out of it.
+) WITH (toast_tuple_target = 8160);
+ALTER TABLE posting_blocks ALTER COLUMN postings SET STORAGE PLAIN;
+COMMENT ON TABLE posting_blocks IS
+    'Merged postings in the order of lexeme and chunk number, cut into blocks like the leaves of a B-tree: a common lexeme fills many blocks, rare ones share one. A block holds what lies from its own first key to the next block''s.';
+COMMENT ON COLUMN posting_blocks.postings IS 'Format and checksum: src/search/postings/block.rs.';
+
+CREATE TABLE chunk_segments (
+    tenant_id  uuid NOT NULL,
+    segment_no integer NOT NULL,
+    lengths    integer[] NOT NULL,
+    PRIMARY KEY (tenant_id, segment_no)
 );
-ALTER TABLE posting_blocks ALTER COLUMN postings SET STORAGE EXTERNAL;
-COMMENT ON TABLE posting_blocks IS 'Merged postings of a term, packed: chunk numbers delta-coded, with term frequency and chunk length.';
-COMMENT ON COLUMN posting_blocks.max_frequency IS 'With min_length an upper bound of any score in the block, for skipping.';
+COMMENT ON TABLE chunk_segments IS
+    'Lengths of the merged chunks from segment_no * 1024 on, so that a deletion can give back exactly what it takes from the mean.';
 
 CREATE TABLE chunk_tombstones (
     tenant_id  uuid NOT NULL,
@@ -534,11 +608,23 @@ CREATE TABLE chunk_tombstones (
 );
 COMMENT ON TABLE chunk_tombstones IS 'Deleted chunks whose postings still stand in blocks.';
 
-SELECT protect_tenant_table('fresh_postings'), protect_tenant_table('posting_blocks'), protect_tenant_table('chunk_tombstones');
-GRANT SELECT ON fresh_postings, posting_blocks, chunk_tombstones TO bailiwick_app;
+CREATE TABLE index_state (
+    tenant_id      uuid PRIMARY KEY REFERENCES tenants (id) ON DELETE CASCADE,
+    merged_through integer NOT NULL DEFAULT 0,
+    purged_chunks  bigint NOT NULL DEFAULT 0,
+    merged_at      timestamptz,
+    purged_at      timestamptz
+);
+COMMENT ON TABLE index_state IS 'How far maintenance has come with a tenant''s index; written by maintenance alone.';
+COMMENT ON COLUMN index_state.merged_through IS 'No chunk up to this number can be new: numbers are given out in the order of commits.';
+COMMENT ON COLUMN index_state.purged_chunks IS 'Of tenant_usage.buried_chunks, those whose tombstones are gone.';
+
+SELECT protect_tenant_table('fresh_postings'), protect_tenant_table('posting_blocks'), protect_tenant_table('chunk_segments'),
+       protect_tenant_table('chunk_tombstones'), protect_tenant_table('index_state');
+GRANT SELECT ON fresh_postings, posting_blocks, chunk_tombstones, index_state TO bailiwick_app;
 GRANT SELECT, INSERT, DELETE ON fresh_postings TO bailiwick_definer;
 GRANT SELECT, INSERT ON chunk_tombstones TO bailiwick_definer;
-GRANT SELECT ON posting_blocks TO bailiwick_definer;
+GRANT SELECT ON posting_blocks, chunk_segments, index_state TO bailiwick_definer;
 
 CREATE FUNCTION text_search_configuration(p_language text) RETURNS regconfig
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -595,6 +681,16 @@ AS $$
 $$;
 COMMENT ON FUNCTION chunk_terms(text, text, text) IS 'The terms that a chunk is indexed by: those of its passage, and its document''s title counted three times.';
 
+CREATE FUNCTION chunk_entry(p_language text, p_title text, p_passage text) RETURNS TABLE (length integer, terms tsvector)
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    -- Written out as text: inside its quotes a quote is doubled and a backslash escaped.
+    SELECT coalesce(sum(t.frequency), 0)::integer,
+           coalesce(string_agg('''' || replace(replace(t.lexeme, '\', '\\'), '''', '''''') || ''':' || least(t.frequency, 16383), ' '), '')::tsvector
+    FROM chunk_terms(p_language, p_title, p_passage) AS t
+$$;
+COMMENT ON FUNCTION chunk_entry(text, text, text) IS 'What fresh_postings keeps of a chunk: its length, and its terms with their frequencies in the place of positions.';
+
 CREATE FUNCTION query_terms(p_tenant_id uuid, p_query text) RETURNS TABLE (lexeme text, frequency integer)
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 AS $$
@@ -606,7 +702,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION query_terms(uuid, text) IS 'The terms of a query, analysed in every language that the tenant''s documents are in.';
 GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), query_terms(uuid, text) TO bailiwick_app;
-GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), chunk_terms(text, text, text) TO bailiwick_definer;
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), chunk_terms(text, text, text), chunk_entry(text, text, text) TO bailiwick_definer;
 
 CREATE FUNCTION allocate_chunk_numbers(p_tenant_id uuid, p_count integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -626,46 +722,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION allocate_chunk_numbers(uuid, integer) IS 'Takes that many consecutive chunk numbers and returns the first.';
-
-CREATE FUNCTION count_new_documents() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-AS $$
-DECLARE
-    v_new record;
-    v_limit record;
-BEGIN
-    FOR v_new IN
-        SELECT i.tenant_id, count(*) AS documents, sum(octet_length(i.title) + octet_length(i.content)) AS bytes
-        FROM inserted i GROUP BY i.tenant_id ORDER BY i.tenant_id
-    LOOP
-        -- Checked and counted in one statement: whoever comes second waits for the row and then sees the new count.
-        UPDATE tenant_usage u
-        SET document_count = u.document_count + v_new.documents, storage_bytes = u.storage_bytes + v_new.bytes
-        FROM tenants t
-        WHERE u.tenant_id = v_new.tenant_id AND t.id = v_new.tenant_id
-          AND (t.max_documents IS NULL OR u.document_count + v_new.documents <= t.max_documents)
-          AND (t.max_storage_mb IS NULL OR u.storage_bytes + v_new.bytes <= t.max_storage_mb * 1048576::bigint);
-        CONTINUE WHEN FOUND;
-
-        SELECT t.max_documents, t.max_storage_mb, u.document_count, u.storage_bytes INTO v_limit
-        FROM tenants t JOIN tenant_usage u ON u.tenant_id = t.id
-        WHERE t.id = v_new.tenant_id;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'no such tenant in this transaction''s context'
-                USING ERRCODE = 'insufficient_privilege',
-                      HINT = 'Set app.current_tenant_id to the tenant that the documents belong to.';
-        ELSIF v_limit.document_count + v_new.documents > v_limit.max_documents THEN
-            RAISE EXCEPTION 'the tenant holds % documents and may hold %', v_limit.document_count, v_limit.max_documents
-                USING ERRCODE = 'BW001', HINT = 'Delete documents, or ask the operator for a larger max_documents.';
-        ELSE
-            RAISE EXCEPTION 'the tenant''s documents take % bytes, this would add %, and % MiB are allowed',
-                    v_limit.storage_bytes, v_new.bytes, v_limit.max_storage_mb
-                USING ERRCODE = 'BW002', HINT = 'Delete documents, or ask the operator for a larger max_storage_mb.';
-        END IF;
-    END LOOP;
-    RETURN NULL;
-END
-$$;
 
 CREATE FUNCTION cut_default_chunks(p_tenant_id uuid, p_document_ids uuid[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -752,25 +808,15 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION count_deleted_documents() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-AS $$
-BEGIN
-    UPDATE tenant_usage u
-    SET document_count = u.document_count - gone.documents, storage_bytes = u.storage_bytes - gone.bytes
-    FROM (
-        SELECT d.tenant_id, count(*) AS documents, sum(octet_length(d.title) + octet_length(d.content)) AS bytes
-        FROM deleted d GROUP BY d.tenant_id
-    ) AS gone
-    WHERE u.tenant_id = gone.tenant_id;
-    RETURN NULL;
-END
-$$;
-
 CREATE FUNCTION index_new_chunks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
+    IF EXISTS (SELECT FROM inserted i JOIN index_state s ON s.tenant_id = i.tenant_id WHERE i.chunk_no <= s.merged_through) THEN
+        RAISE EXCEPTION 'a chunk has a number that was given out before'
+            USING ERRCODE = 'integrity_constraint_violation',
+                  HINT = 'Take chunk numbers from allocate_chunk_numbers() in the transaction that stores the chunks.';
+    END IF;
     -- Cutting a passage out of UTF-8 text walks it from its start: 4 ms for the last of a million characters. So a long
     -- document is first cut into blocks, and each passage out of its block.
     WITH touched AS (
@@ -782,16 +828,11 @@ BEGIN
         JOIN documents d ON d.tenant_id = t.tenant_id AND d.id = t.document_id
         CROSS JOIN LATERAL generate_series(0, t.length / 16384) AS b (no)
     ), indexed AS (
-        INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, lexemes, frequencies)
-        SELECT i.tenant_id, i.chunk_no, i.ordinal, terms.length, terms.lexemes, terms.frequencies
+        INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, terms)
+        SELECT i.tenant_id, i.chunk_no, i.ordinal, entry.length, entry.terms
         FROM inserted i
         JOIN blocks b ON b.tenant_id = i.tenant_id AND b.document_id = i.document_id AND b.no = i.char_start / 16384
-        CROSS JOIN LATERAL (
-            SELECT coalesce(sum(t.frequency), 0)::integer AS length,
-                   coalesce(array_agg(t.lexeme ORDER BY t.lexeme), '{}') AS lexemes,
-                   coalesce(array_agg(t.frequency ORDER BY t.lexeme), '{}') AS frequencies
-            FROM chunk_terms(b.language, b.title, substr(b.body, i.char_start - b.no * 16384 + 1, i.char_end - i.char_start)) AS t
-        ) AS terms
+        CROSS JOIN LATERAL chunk_entry(b.language, b.title, substr(b.body, i.char_start - b.no * 16384 + 1, i.char_end - i.char_start)) AS entry
         RETURNING tenant_id, length
     )
     UPDATE tenant_usage u
@@ -810,39 +851,49 @@ $$;
 CREATE FUNCTION forget_deleted_chunks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
+DECLARE
+    v_tenant record;
+    v_fresh_length bigint;
+    v_fresh integer[];
+    v_merged integer[];
+    v_merged_length bigint;
 BEGIN
-    WITH fresh AS (
-        DELETE FROM fresh_postings f USING deleted d
-        WHERE f.tenant_id = d.tenant_id AND f.chunk_no = d.chunk_no
-        RETURNING f.tenant_id, f.chunk_no, f.length
-    ), merged AS (
-        INSERT INTO chunk_tombstones (tenant_id, chunk_no)
-        SELECT d.tenant_id, d.chunk_no FROM deleted d
-        WHERE NOT EXISTS (SELECT FROM fresh WHERE fresh.tenant_id = d.tenant_id AND fresh.chunk_no = d.chunk_no)
-        ON CONFLICT DO NOTHING
-    )
-    UPDATE tenant_usage u
-    SET chunk_count = u.chunk_count - gone.chunks, total_length = u.total_length - gone.length
-    FROM (
-        SELECT d.tenant_id, count(*) AS chunks, coalesce(sum(fresh.length), 0) AS length
-        FROM deleted d LEFT JOIN fresh ON fresh.tenant_id = d.tenant_id AND fresh.chunk_no = d.chunk_no
-        GROUP BY d.tenant_id
-    ) AS gone
-    WHERE u.tenant_id = gone.tenant_id;
+    FOR v_tenant IN
+        SELECT d.tenant_id, array_agg(d.chunk_no) AS chunk_nos FROM deleted d GROUP BY d.tenant_id ORDER BY d.tenant_id
+    LOOP
+        WITH gone AS (
+            DELETE FROM fresh_postings f
+            WHERE f.tenant_id = v_tenant.tenant_id AND f.chunk_no = ANY (v_tenant.chunk_nos)
+            RETURNING f.chunk_no, f.length
+        )
+        SELECT coalesce(array_agg(gone.chunk_no), '{}'), coalesce(sum(gone.length), 0) INTO v_fresh, v_fresh_length FROM gone;
+
+        -- In a statement of its own, so with a snapshot of its own: what was not fresh may have been merged a moment ago,
+        -- while the deletion above waited for the merge.
+        WITH merged AS (
+            SELECT c.chunk_no, s.lengths[c.chunk_no % 1024 + 1] AS length
+            FROM unnest(v_tenant.chunk_nos) AS c (chunk_no)
+            LEFT JOIN chunk_segments s ON s.tenant_id = v_tenant.tenant_id AND s.segment_no = c.chunk_no / 1024
+            WHERE c.chunk_no NOT IN (SELECT unnest(v_fresh))
+        )
+        SELECT coalesce(array_agg(merged.chunk_no), '{}'), coalesce(sum(merged.length), 0) INTO v_merged, v_merged_length FROM merged;
+        INSERT INTO chunk_tombstones (tenant_id, chunk_no) SELECT v_tenant.tenant_id, unnest(v_merged);
+
+        UPDATE tenant_usage u
+        SET chunk_count = u.chunk_count - cardinality(v_tenant.chunk_nos),
+            total_length = u.total_length - v_fresh_length - v_merged_length,
+            buried_chunks = u.buried_chunks + cardinality(v_merged)
+        WHERE u.tenant_id = v_tenant.tenant_id;
+    END LOOP;
     RETURN NULL;
 END
 $$;
 
--- Statement triggers, for a bulk insert would otherwise update the tenant's one usage row a time per row.
--- They fire in the order of their names: counted before chunks are cut, so that a full tenant is refused first.
-CREATE TRIGGER documents_10_count_new AFTER INSERT ON documents
-    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION count_new_documents();
+-- They fire in the order of their names: counted (000003) before chunks are cut, so that a full tenant is refused first.
 CREATE TRIGGER documents_20_complete_new AFTER INSERT ON documents
     REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION complete_new_documents();
 CREATE TRIGGER documents_30_follow_changed AFTER UPDATE ON documents
     REFERENCING OLD TABLE AS changed_from NEW TABLE AS changed_to FOR EACH STATEMENT EXECUTE FUNCTION follow_changed_documents();
-CREATE TRIGGER documents_40_count_deleted AFTER DELETE ON documents
-    REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_documents();
 CREATE TRIGGER document_chunks_10_index_new AFTER INSERT ON document_chunks
     REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION index_new_chunks();
 CREATE TRIGGER document_chunks_20_forget_deleted AFTER DELETE ON document_chunks
@@ -855,8 +906,8 @@ DECLARE
     v_function text;
 BEGIN
     FOREACH v_function IN ARRAY ARRAY[
-        'allocate_chunk_numbers(uuid, integer)', 'cut_default_chunks(uuid, uuid[])', 'count_new_documents()',
-        'complete_new_documents()', 'follow_changed_documents()', 'count_deleted_documents()',
+        'allocate_chunk_numbers(uuid, integer)', 'cut_default_chunks(uuid, uuid[])',
+        'complete_new_documents()', 'follow_changed_documents()',
         'index_new_chunks()', 'forget_deleted_chunks()'
     ] LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO bailiwick_definer', v_function);
@@ -1239,6 +1290,81 @@ SET LOCAL search_path = public;
 -- Hybrid search for people with psql: the ranking of the tool, scored in SQL.
 SET LOCAL ROLE bailiwick_owner;
 
+CREATE FUNCTION block_postings(p_postings bytea, p_lexeme text)
+RETURNS TABLE (chunk_no integer, ordinal integer, frequency integer, length integer)
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+DECLARE
+    v_at integer := 5; -- behind version and checksum
+    v_wanted bytea := convert_to(p_lexeme, 'UTF8');
+    v_lexeme bytea := '';
+    v_numbers bigint[];
+    v_number bigint;
+    v_shift integer;
+    v_byte integer;
+    v_stop integer;
+    v_chunk_no bigint := 0;
+    v_next integer;
+BEGIN
+    WHILE v_at < octet_length(p_postings) LOOP
+        -- An entry: bytes shared with the lexeme before, bytes of its own, those bytes, size of the list, number of postings.
+        v_numbers := '{}';
+        WHILE cardinality(v_numbers) < 4 LOOP
+            v_number := 0; v_shift := 0;
+            LOOP
+                v_byte := get_byte(p_postings, v_at);
+                v_at := v_at + 1;
+                v_number := v_number | ((v_byte & 127)::bigint << v_shift);
+                EXIT WHEN v_byte < 128;
+                v_shift := v_shift + 7;
+            END LOOP;
+            v_numbers := v_numbers || v_number;
+            IF cardinality(v_numbers) = 2 THEN
+                v_lexeme := substr(v_lexeme, 1, v_numbers[1]::integer) || substr(p_postings, v_at + 1, v_numbers[2]::integer);
+                v_at := v_at + v_numbers[2]::integer;
+            END IF;
+        END LOOP;
+        EXIT WHEN v_lexeme > v_wanted;
+        v_stop := v_at + v_numbers[3]::integer;
+        IF v_lexeme = v_wanted THEN
+            v_next := 0;
+            WHILE v_at < v_stop LOOP
+                v_number := 0; v_shift := 0;
+                LOOP
+                    v_byte := get_byte(p_postings, v_at);
+                    v_at := v_at + 1;
+                    v_number := v_number | ((v_byte & 127)::bigint << v_shift);
+                    EXIT WHEN v_byte < 128;
+                    v_shift := v_shift + 7;
+                END LOOP;
+                -- A posting: distance from the chunk before; length with two flags; ordinal and frequency where flagged.
+                IF v_next = 0 THEN
+                    v_chunk_no := v_chunk_no + v_number;
+                    v_next := 1;
+                ELSIF v_next = 1 THEN
+                    chunk_no := v_chunk_no; ordinal := 0; frequency := 1; length := v_number >> 2;
+                    v_next := CASE WHEN v_number & 2 > 0 THEN 2 WHEN v_number & 1 > 0 THEN 3 ELSE 0 END;
+                    v_numbers[4] := v_number & 1;
+                ELSIF v_next = 2 THEN
+                    ordinal := v_number;
+                    v_next := CASE WHEN v_numbers[4] > 0 THEN 3 ELSE 0 END;
+                ELSE
+                    frequency := v_number;
+                    v_next := 0;
+                END IF;
+                IF v_next = 0 THEN
+                    RETURN NEXT;
+                END IF;
+            END LOOP;
+            EXIT;
+        END IF;
+        v_at := v_stop;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION block_postings(bytea, text) IS 'The postings of one lexeme in a block of posting_blocks.';
+GRANT EXECUTE ON FUNCTION block_postings(bytea, text) TO bailiwick_app;
+
 CREATE FUNCTION hybrid_search(
     p_tenant_id uuid,
     p_query text,
@@ -1258,10 +1384,23 @@ AS $$
     ), terms AS MATERIALIZED (
         SELECT t.lexeme, t.frequency FROM query_terms(p_tenant_id, p_query) AS t WHERE p_bm25_weight > 0
     ), postings AS MATERIALIZED (
-        SELECT f.chunk_no, f.ordinal, f.length, p.lexeme, p.frequency
+        SELECT f.chunk_no, f.ordinal, f.length, held.lexeme, held.positions[1]::integer AS frequency
         FROM fresh_postings f
-        CROSS JOIN LATERAL unnest(f.lexemes, f.frequencies) AS p (lexeme, frequency)
-        WHERE f.tenant_id = p_tenant_id AND p.lexeme IN (SELECT terms.lexeme FROM terms)
+        CROSS JOIN LATERAL unnest(f.terms) AS held
+        WHERE f.tenant_id = p_tenant_id AND held.lexeme IN (SELECT terms.lexeme FROM terms)
+        UNION ALL
+        SELECT p.chunk_no, p.ordinal, p.length, t.lexeme, p.frequency
+        FROM terms t
+        CROSS JOIN LATERAL (
+            SELECT b.postings FROM posting_blocks b WHERE b.tenant_id = p_tenant_id AND b.first_lexeme = t.lexeme
+            UNION ALL
+            -- The lexeme may begin in the block before the first that begins with it.
+            (SELECT b.postings FROM posting_blocks b
+             WHERE b.tenant_id = p_tenant_id AND b.first_lexeme < t.lexeme
+             ORDER BY b.first_lexeme DESC, b.first_chunk_no DESC LIMIT 1)
+        ) AS block
+        CROSS JOIN LATERAL block_postings(block.postings, t.lexeme) AS p
+        WHERE NOT EXISTS (SELECT FROM chunk_tombstones d WHERE d.tenant_id = p_tenant_id AND d.chunk_no = p.chunk_no)
     ), idf AS (
         SELECT t.lexeme, t.frequency, ln(1 + (c.chunks - count(p.chunk_no) + 0.5) / (count(p.chunk_no) + 0.5)) AS weight
         FROM terms t CROSS JOIN collection c LEFT JOIN postings p ON p.lexeme = t.lexeme
@@ -1330,13 +1469,13 @@ SET LOCAL search_path = public;
 DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', 'ca9ad859cd8737d1d1809a39a5cf2b36c19b82dc463688fc36c579f07f8c3cff'),
-    (2, 'tenants', 'a0c0e40c493e07db014d0614ae6c60703f1d6c9c069c1dc50b9b0b907c410a04'),
-    (3, 'documents', 'd57baae87e216af72827596c5d3276499d34fa88fce3d7cc59cf9f0f3e2c56db'),
-    (4, 'search', '7f4518e4de1b5055ebde4b249b43678de8fdb5bb1780743f39469f6963ccf511'),
+    (2, 'tenants', 'aa6e1c5fb8954a2d012b2c6022585826978a9ccb5831f10bee8511423fa6d71f'),
+    (3, 'documents', '7756af988bfa3b587c18ff079787aea15d4f47861c8b3197e5165d9c89edd698'),
+    (4, 'search', 'c0f7effece2eafa72fd3061e2f889d4ac014debbf3c202ab349e4289f1949e08'),
     (5, 'audit', '1973a74faa2dc74d742e5273aa24e189bad35730ad0e6f2d1ee0bfb606da11dc'),
     (6, 'costs', '2afd0c45d644f5f2901a73c7f85aac9aa72d51625a46fcf1d5107eaddfe2ca4a'),
     (7, 'statistics', '07b2a452037c03e2944019656b32aa9e1d85a2495035f1a0a3965bf9d42d3eb8'),
-    (8, 'hybrid_search', '10097ae7ca0e788b10a8a33ce672c3dad3151448eb72f527c31c32841e8738ae'),
+    (8, 'hybrid_search', 'fb35eb2626969ed59980e86e8e7372d85a3e18050f29844393f1e9c49b1cfc29'),
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292');
 INSERT INTO public.schema_migrations (version, dirty) VALUES (9, false);
 

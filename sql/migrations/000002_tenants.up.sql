@@ -44,12 +44,14 @@ CREATE TABLE tenant_usage (
     chunk_count    bigint NOT NULL DEFAULT 0,
     total_length   bigint NOT NULL DEFAULT 0,
     next_chunk_no  integer NOT NULL DEFAULT 1,
+    buried_chunks  bigint NOT NULL DEFAULT 0,
     CONSTRAINT tenant_usage_not_negative
         CHECK (document_count >= 0 AND storage_bytes >= 0 AND chunk_count >= 0 AND total_length >= 0)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE tenant_usage IS
     'One row a tenant, kept by triggers: what counts against its quotas, and the collection statistics of its BM25 (chunk_count is N, total_length / chunk_count the mean length).';
 COMMENT ON COLUMN tenant_usage.next_chunk_no IS 'Chunk numbers are dense per tenant and never used again.';
+COMMENT ON COLUMN tenant_usage.buried_chunks IS 'Tombstones ever made: with index_state.purged_chunks it tells how many stand, without counting them.';
 SELECT protect_tenant_table('tenant_usage');
 GRANT SELECT ON tenant_usage TO bailiwick_app;
 GRANT SELECT, UPDATE ON tenant_usage TO bailiwick_definer;

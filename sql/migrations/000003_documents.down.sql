@@ -1,4 +1,10 @@
+SET LOCAL ROLE bailiwick_owner;
+DROP TRIGGER documents_40_count_deleted ON documents;
+DROP TRIGGER documents_10_count_new ON documents;
+
 SET LOCAL ROLE bailiwick_definer;
+DROP FUNCTION count_deleted_documents();
+DROP FUNCTION count_new_documents();
 DROP FUNCTION register_embedding_model(text);
 
 SET LOCAL ROLE bailiwick_owner;

@@ -48,7 +48,7 @@ CREATE TABLE document_chunks (
     CONSTRAINT document_chunks_document FOREIGN KEY (tenant_id, document_id)
         REFERENCES documents (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT document_chunks_one_per_ordinal UNIQUE (tenant_id, document_id, ordinal),
-    CONSTRAINT document_chunks_range CHECK (ordinal >= 0 AND char_start >= 0 AND char_end > char_start)
+    CONSTRAINT document_chunks_range CHECK (chunk_no >= 0 AND ordinal BETWEEN 0 AND chunk_no AND char_start >= 0 AND char_end > char_start)
 ) PARTITION BY HASH (tenant_id);
 
 -- The dimension is settled once, when the database is made. pgvector indexes halfvec up to 4,000 dimensions, and a
@@ -152,3 +152,67 @@ COMMENT ON FUNCTION register_embedding_model(text) IS 'The id of an embedding mo
 GRANT EXECUTE ON FUNCTION register_embedding_model(text) TO bailiwick_app;
 ALTER FUNCTION register_embedding_model(text) OWNER TO bailiwick_definer;
 
+-- Quotas.
+CREATE FUNCTION count_new_documents() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_new record;
+    v_limit record;
+BEGIN
+    FOR v_new IN
+        SELECT i.tenant_id, count(*) AS documents, sum(octet_length(i.title) + octet_length(i.content)) AS bytes
+        FROM inserted i GROUP BY i.tenant_id ORDER BY i.tenant_id
+    LOOP
+        -- Checked and counted in one statement: whoever comes second waits for the row and then sees the new count.
+        UPDATE tenant_usage u
+        SET document_count = u.document_count + v_new.documents, storage_bytes = u.storage_bytes + v_new.bytes
+        FROM tenants t
+        WHERE u.tenant_id = v_new.tenant_id AND t.id = v_new.tenant_id
+          AND (t.max_documents IS NULL OR u.document_count + v_new.documents <= t.max_documents)
+          AND (t.max_storage_mb IS NULL OR u.storage_bytes + v_new.bytes <= t.max_storage_mb * 1048576::bigint);
+        CONTINUE WHEN FOUND;
+
+        SELECT t.max_documents, t.max_storage_mb, u.document_count, u.storage_bytes INTO v_limit
+        FROM tenants t JOIN tenant_usage u ON u.tenant_id = t.id
+        WHERE t.id = v_new.tenant_id;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'no such tenant in this transaction''s context'
+                USING ERRCODE = 'insufficient_privilege',
+                      HINT = 'Set app.current_tenant_id to the tenant that the documents belong to.';
+        ELSIF v_limit.document_count + v_new.documents > v_limit.max_documents THEN
+            RAISE EXCEPTION 'the tenant holds % documents and may hold %', v_limit.document_count, v_limit.max_documents
+                USING ERRCODE = 'BW001', HINT = 'Delete documents, or ask the operator for a larger max_documents.';
+        ELSE
+            RAISE EXCEPTION 'the tenant''s documents take % bytes, this would add %, and % MiB are allowed',
+                    v_limit.storage_bytes, v_new.bytes, v_limit.max_storage_mb
+                USING ERRCODE = 'BW002', HINT = 'Delete documents, or ask the operator for a larger max_storage_mb.';
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+
+
+CREATE FUNCTION count_deleted_documents() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    UPDATE tenant_usage u
+    SET document_count = u.document_count - gone.documents, storage_bytes = u.storage_bytes - gone.bytes
+    FROM (
+        SELECT d.tenant_id, count(*) AS documents, sum(octet_length(d.title) + octet_length(d.content)) AS bytes
+        FROM deleted d GROUP BY d.tenant_id
+    ) AS gone
+    WHERE u.tenant_id = gone.tenant_id;
+    RETURN NULL;
+END
+$$;
+
+-- Statement triggers, for a bulk insert would otherwise update the tenant's one usage row a time per row.
+CREATE TRIGGER documents_10_count_new AFTER INSERT ON documents
+    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION count_new_documents();
+CREATE TRIGGER documents_40_count_deleted AFTER DELETE ON documents
+    REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_documents();
+ALTER FUNCTION count_new_documents() OWNER TO bailiwick_definer;
+ALTER FUNCTION count_deleted_documents() OWNER TO bailiwick_definer;

@@ -1,35 +1,42 @@
--- The inverted index: how text becomes terms, where postings live, and the triggers that keep them and the quotas right.
+-- The inverted index: how text becomes terms, where postings live, and the triggers that keep them.
 SET LOCAL ROLE bailiwick_owner;
 
 CREATE TABLE fresh_postings (
-    tenant_id   uuid NOT NULL,
-    chunk_no    integer NOT NULL,
-    ordinal     integer NOT NULL,
-    length      integer NOT NULL,
-    lexemes     text[] NOT NULL,
-    frequencies integer[] NOT NULL,
+    tenant_id uuid NOT NULL,
+    chunk_no  integer NOT NULL,
+    ordinal   integer NOT NULL,
+    length    integer NOT NULL,
+    terms     tsvector NOT NULL,
     PRIMARY KEY (tenant_id, chunk_no)
 );
 COMMENT ON TABLE fresh_postings IS
     'The terms of chunks that are not merged into posting blocks yet: one row a chunk, searchable in the transaction that wrote it.';
 COMMENT ON COLUMN fresh_postings.length IS 'Number of terms of the chunk, title terms counted three times.';
+COMMENT ON COLUMN fresh_postings.terms IS 'Each term with one position: not where it stands but how often.';
 
 CREATE TABLE posting_blocks (
     tenant_id      uuid NOT NULL,
-    lexeme         text NOT NULL,
-    block_no       integer NOT NULL,
-    posting_count  integer NOT NULL,
+    first_lexeme   text COLLATE "C" NOT NULL,
     first_chunk_no integer NOT NULL,
-    last_chunk_no  integer NOT NULL,
-    max_frequency  integer NOT NULL,
-    min_length     integer NOT NULL,
+    posting_count  integer NOT NULL,
     postings       bytea NOT NULL,
-    PRIMARY KEY (tenant_id, lexeme, block_no),
-    CONSTRAINT posting_blocks_not_empty CHECK (posting_count > 0 AND first_chunk_no <= last_chunk_no)
+    PRIMARY KEY (tenant_id, first_lexeme, first_chunk_no),
+    CONSTRAINT posting_blocks_not_empty CHECK (posting_count > 0)
+    -- Two blocks fill a page; they are never compressed again nor moved out of it.
+) WITH (toast_tuple_target = 8160);
+ALTER TABLE posting_blocks ALTER COLUMN postings SET STORAGE PLAIN;
+COMMENT ON TABLE posting_blocks IS
+    'Merged postings in the order of lexeme and chunk number, cut into blocks like the leaves of a B-tree: a common lexeme fills many blocks, rare ones share one. A block holds what lies from its own first key to the next block''s.';
+COMMENT ON COLUMN posting_blocks.postings IS 'Format and checksum: src/search/postings/block.rs.';
+
+CREATE TABLE chunk_segments (
+    tenant_id  uuid NOT NULL,
+    segment_no integer NOT NULL,
+    lengths    integer[] NOT NULL,
+    PRIMARY KEY (tenant_id, segment_no)
 );
-ALTER TABLE posting_blocks ALTER COLUMN postings SET STORAGE EXTERNAL;
-COMMENT ON TABLE posting_blocks IS 'Merged postings of a term, packed: chunk numbers delta-coded, with term frequency and chunk length.';
-COMMENT ON COLUMN posting_blocks.max_frequency IS 'With min_length an upper bound of any score in the block, for skipping.';
+COMMENT ON TABLE chunk_segments IS
+    'Lengths of the merged chunks from segment_no * 1024 on, so that a deletion can give back exactly what it takes from the mean.';
 
 CREATE TABLE chunk_tombstones (
     tenant_id  uuid NOT NULL,
@@ -39,11 +46,23 @@ CREATE TABLE chunk_tombstones (
 );
 COMMENT ON TABLE chunk_tombstones IS 'Deleted chunks whose postings still stand in blocks.';
 
-SELECT protect_tenant_table('fresh_postings'), protect_tenant_table('posting_blocks'), protect_tenant_table('chunk_tombstones');
-GRANT SELECT ON fresh_postings, posting_blocks, chunk_tombstones TO bailiwick_app;
+CREATE TABLE index_state (
+    tenant_id      uuid PRIMARY KEY REFERENCES tenants (id) ON DELETE CASCADE,
+    merged_through integer NOT NULL DEFAULT 0,
+    purged_chunks  bigint NOT NULL DEFAULT 0,
+    merged_at      timestamptz,
+    purged_at      timestamptz
+);
+COMMENT ON TABLE index_state IS 'How far maintenance has come with a tenant''s index; written by maintenance alone.';
+COMMENT ON COLUMN index_state.merged_through IS 'No chunk up to this number can be new: numbers are given out in the order of commits.';
+COMMENT ON COLUMN index_state.purged_chunks IS 'Of tenant_usage.buried_chunks, those whose tombstones are gone.';
+
+SELECT protect_tenant_table('fresh_postings'), protect_tenant_table('posting_blocks'), protect_tenant_table('chunk_segments'),
+       protect_tenant_table('chunk_tombstones'), protect_tenant_table('index_state');
+GRANT SELECT ON fresh_postings, posting_blocks, chunk_tombstones, index_state TO bailiwick_app;
 GRANT SELECT, INSERT, DELETE ON fresh_postings TO bailiwick_definer;
 GRANT SELECT, INSERT ON chunk_tombstones TO bailiwick_definer;
-GRANT SELECT ON posting_blocks TO bailiwick_definer;
+GRANT SELECT ON posting_blocks, chunk_segments, index_state TO bailiwick_definer;
 
 CREATE FUNCTION text_search_configuration(p_language text) RETURNS regconfig
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -100,6 +119,16 @@ AS $$
 $$;
 COMMENT ON FUNCTION chunk_terms(text, text, text) IS 'The terms that a chunk is indexed by: those of its passage, and its document''s title counted three times.';
 
+CREATE FUNCTION chunk_entry(p_language text, p_title text, p_passage text) RETURNS TABLE (length integer, terms tsvector)
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    -- Written out as text: inside its quotes a quote is doubled and a backslash escaped.
+    SELECT coalesce(sum(t.frequency), 0)::integer,
+           coalesce(string_agg('''' || replace(replace(t.lexeme, '\', '\\'), '''', '''''') || ''':' || least(t.frequency, 16383), ' '), '')::tsvector
+    FROM chunk_terms(p_language, p_title, p_passage) AS t
+$$;
+COMMENT ON FUNCTION chunk_entry(text, text, text) IS 'What fresh_postings keeps of a chunk: its length, and its terms with their frequencies in the place of positions.';
+
 CREATE FUNCTION query_terms(p_tenant_id uuid, p_query text) RETURNS TABLE (lexeme text, frequency integer)
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 AS $$
@@ -111,7 +140,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION query_terms(uuid, text) IS 'The terms of a query, analysed in every language that the tenant''s documents are in.';
 GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), query_terms(uuid, text) TO bailiwick_app;
-GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), chunk_terms(text, text, text) TO bailiwick_definer;
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), chunk_terms(text, text, text), chunk_entry(text, text, text) TO bailiwick_definer;
 
 CREATE FUNCTION allocate_chunk_numbers(p_tenant_id uuid, p_count integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -131,46 +160,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION allocate_chunk_numbers(uuid, integer) IS 'Takes that many consecutive chunk numbers and returns the first.';
-
-CREATE FUNCTION count_new_documents() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-AS $$
-DECLARE
-    v_new record;
-    v_limit record;
-BEGIN
-    FOR v_new IN
-        SELECT i.tenant_id, count(*) AS documents, sum(octet_length(i.title) + octet_length(i.content)) AS bytes
-        FROM inserted i GROUP BY i.tenant_id ORDER BY i.tenant_id
-    LOOP
-        -- Checked and counted in one statement: whoever comes second waits for the row and then sees the new count.
-        UPDATE tenant_usage u
-        SET document_count = u.document_count + v_new.documents, storage_bytes = u.storage_bytes + v_new.bytes
-        FROM tenants t
-        WHERE u.tenant_id = v_new.tenant_id AND t.id = v_new.tenant_id
-          AND (t.max_documents IS NULL OR u.document_count + v_new.documents <= t.max_documents)
-          AND (t.max_storage_mb IS NULL OR u.storage_bytes + v_new.bytes <= t.max_storage_mb * 1048576::bigint);
-        CONTINUE WHEN FOUND;
-
-        SELECT t.max_documents, t.max_storage_mb, u.document_count, u.storage_bytes INTO v_limit
-        FROM tenants t JOIN tenant_usage u ON u.tenant_id = t.id
-        WHERE t.id = v_new.tenant_id;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'no such tenant in this transaction''s context'
-                USING ERRCODE = 'insufficient_privilege',
-                      HINT = 'Set app.current_tenant_id to the tenant that the documents belong to.';
-        ELSIF v_limit.document_count + v_new.documents > v_limit.max_documents THEN
-            RAISE EXCEPTION 'the tenant holds % documents and may hold %', v_limit.document_count, v_limit.max_documents
-                USING ERRCODE = 'BW001', HINT = 'Delete documents, or ask the operator for a larger max_documents.';
-        ELSE
-            RAISE EXCEPTION 'the tenant''s documents take % bytes, this would add %, and % MiB are allowed',
-                    v_limit.storage_bytes, v_new.bytes, v_limit.max_storage_mb
-                USING ERRCODE = 'BW002', HINT = 'Delete documents, or ask the operator for a larger max_storage_mb.';
-        END IF;
-    END LOOP;
-    RETURN NULL;
-END
-$$;
 
 CREATE FUNCTION cut_default_chunks(p_tenant_id uuid, p_document_ids uuid[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -257,25 +246,15 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION count_deleted_documents() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-AS $$
-BEGIN
-    UPDATE tenant_usage u
-    SET document_count = u.document_count - gone.documents, storage_bytes = u.storage_bytes - gone.bytes
-    FROM (
-        SELECT d.tenant_id, count(*) AS documents, sum(octet_length(d.title) + octet_length(d.content)) AS bytes
-        FROM deleted d GROUP BY d.tenant_id
-    ) AS gone
-    WHERE u.tenant_id = gone.tenant_id;
-    RETURN NULL;
-END
-$$;
-
 CREATE FUNCTION index_new_chunks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
+    IF EXISTS (SELECT FROM inserted i JOIN index_state s ON s.tenant_id = i.tenant_id WHERE i.chunk_no <= s.merged_through) THEN
+        RAISE EXCEPTION 'a chunk has a number that was given out before'
+            USING ERRCODE = 'integrity_constraint_violation',
+                  HINT = 'Take chunk numbers from allocate_chunk_numbers() in the transaction that stores the chunks.';
+    END IF;
     -- Cutting a passage out of UTF-8 text walks it from its start: 4 ms for the last of a million characters. So a long
     -- document is first cut into blocks, and each passage out of its block.
     WITH touched AS (
@@ -287,16 +266,11 @@ BEGIN
         JOIN documents d ON d.tenant_id = t.tenant_id AND d.id = t.document_id
         CROSS JOIN LATERAL generate_series(0, t.length / 16384) AS b (no)
     ), indexed AS (
-        INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, lexemes, frequencies)
-        SELECT i.tenant_id, i.chunk_no, i.ordinal, terms.length, terms.lexemes, terms.frequencies
+        INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, terms)
+        SELECT i.tenant_id, i.chunk_no, i.ordinal, entry.length, entry.terms
         FROM inserted i
         JOIN blocks b ON b.tenant_id = i.tenant_id AND b.document_id = i.document_id AND b.no = i.char_start / 16384
-        CROSS JOIN LATERAL (
-            SELECT coalesce(sum(t.frequency), 0)::integer AS length,
-                   coalesce(array_agg(t.lexeme ORDER BY t.lexeme), '{}') AS lexemes,
-                   coalesce(array_agg(t.frequency ORDER BY t.lexeme), '{}') AS frequencies
-            FROM chunk_terms(b.language, b.title, substr(b.body, i.char_start - b.no * 16384 + 1, i.char_end - i.char_start)) AS t
-        ) AS terms
+        CROSS JOIN LATERAL chunk_entry(b.language, b.title, substr(b.body, i.char_start - b.no * 16384 + 1, i.char_end - i.char_start)) AS entry
         RETURNING tenant_id, length
     )
     UPDATE tenant_usage u
@@ -315,39 +289,49 @@ $$;
 CREATE FUNCTION forget_deleted_chunks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
+DECLARE
+    v_tenant record;
+    v_fresh_length bigint;
+    v_fresh integer[];
+    v_merged integer[];
+    v_merged_length bigint;
 BEGIN
-    WITH fresh AS (
-        DELETE FROM fresh_postings f USING deleted d
-        WHERE f.tenant_id = d.tenant_id AND f.chunk_no = d.chunk_no
-        RETURNING f.tenant_id, f.chunk_no, f.length
-    ), merged AS (
-        INSERT INTO chunk_tombstones (tenant_id, chunk_no)
-        SELECT d.tenant_id, d.chunk_no FROM deleted d
-        WHERE NOT EXISTS (SELECT FROM fresh WHERE fresh.tenant_id = d.tenant_id AND fresh.chunk_no = d.chunk_no)
-        ON CONFLICT DO NOTHING
-    )
-    UPDATE tenant_usage u
-    SET chunk_count = u.chunk_count - gone.chunks, total_length = u.total_length - gone.length
-    FROM (
-        SELECT d.tenant_id, count(*) AS chunks, coalesce(sum(fresh.length), 0) AS length
-        FROM deleted d LEFT JOIN fresh ON fresh.tenant_id = d.tenant_id AND fresh.chunk_no = d.chunk_no
-        GROUP BY d.tenant_id
-    ) AS gone
-    WHERE u.tenant_id = gone.tenant_id;
+    FOR v_tenant IN
+        SELECT d.tenant_id, array_agg(d.chunk_no) AS chunk_nos FROM deleted d GROUP BY d.tenant_id ORDER BY d.tenant_id
+    LOOP
+        WITH gone AS (
+            DELETE FROM fresh_postings f
+            WHERE f.tenant_id = v_tenant.tenant_id AND f.chunk_no = ANY (v_tenant.chunk_nos)
+            RETURNING f.chunk_no, f.length
+        )
+        SELECT coalesce(array_agg(gone.chunk_no), '{}'), coalesce(sum(gone.length), 0) INTO v_fresh, v_fresh_length FROM gone;
+
+        -- In a statement of its own, so with a snapshot of its own: what was not fresh may have been merged a moment ago,
+        -- while the deletion above waited for the merge.
+        WITH merged AS (
+            SELECT c.chunk_no, s.lengths[c.chunk_no % 1024 + 1] AS length
+            FROM unnest(v_tenant.chunk_nos) AS c (chunk_no)
+            LEFT JOIN chunk_segments s ON s.tenant_id = v_tenant.tenant_id AND s.segment_no = c.chunk_no / 1024
+            WHERE c.chunk_no NOT IN (SELECT unnest(v_fresh))
+        )
+        SELECT coalesce(array_agg(merged.chunk_no), '{}'), coalesce(sum(merged.length), 0) INTO v_merged, v_merged_length FROM merged;
+        INSERT INTO chunk_tombstones (tenant_id, chunk_no) SELECT v_tenant.tenant_id, unnest(v_merged);
+
+        UPDATE tenant_usage u
+        SET chunk_count = u.chunk_count - cardinality(v_tenant.chunk_nos),
+            total_length = u.total_length - v_fresh_length - v_merged_length,
+            buried_chunks = u.buried_chunks + cardinality(v_merged)
+        WHERE u.tenant_id = v_tenant.tenant_id;
+    END LOOP;
     RETURN NULL;
 END
 $$;
 
--- Statement triggers, for a bulk insert would otherwise update the tenant's one usage row a time per row.
--- They fire in the order of their names: counted before chunks are cut, so that a full tenant is refused first.
-CREATE TRIGGER documents_10_count_new AFTER INSERT ON documents
-    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION count_new_documents();
+-- They fire in the order of their names: counted (000003) before chunks are cut, so that a full tenant is refused first.
 CREATE TRIGGER documents_20_complete_new AFTER INSERT ON documents
     REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION complete_new_documents();
 CREATE TRIGGER documents_30_follow_changed AFTER UPDATE ON documents
     REFERENCING OLD TABLE AS changed_from NEW TABLE AS changed_to FOR EACH STATEMENT EXECUTE FUNCTION follow_changed_documents();
-CREATE TRIGGER documents_40_count_deleted AFTER DELETE ON documents
-    REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_documents();
 CREATE TRIGGER document_chunks_10_index_new AFTER INSERT ON document_chunks
     REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION index_new_chunks();
 CREATE TRIGGER document_chunks_20_forget_deleted AFTER DELETE ON document_chunks
@@ -360,8 +344,8 @@ DECLARE
     v_function text;
 BEGIN
     FOREACH v_function IN ARRAY ARRAY[
-        'allocate_chunk_numbers(uuid, integer)', 'cut_default_chunks(uuid, uuid[])', 'count_new_documents()',
-        'complete_new_documents()', 'follow_changed_documents()', 'count_deleted_documents()',
+        'allocate_chunk_numbers(uuid, integer)', 'cut_default_chunks(uuid, uuid[])',
+        'complete_new_documents()', 'follow_changed_documents()',
         'index_new_chunks()', 'forget_deleted_chunks()'
     ] LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO bailiwick_definer', v_function);

@@ -38,6 +38,12 @@ const DOCUMENT_QUOTA: &str = "BW001";
 /// SQLSTATE of the storage quota.
 const STORAGE_QUOTA: &str = "BW002";
 
+impl From<crate::search::postings::Damaged> for DbError {
+    fn from(damaged: crate::search::postings::Damaged) -> Self {
+        Self::Other(damaged.to_string())
+    }
+}
+
 impl From<tokio_postgres::Error> for DbError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {

@@ -14,6 +14,8 @@
 mod best;
 mod scores;
 
+use super::postings::list::List;
+use super::postings::{ChunkSet, Damaged, Posting};
 use best::Best;
 use scores::score_each;
 
@@ -41,30 +43,54 @@ pub struct Statistics {
     pub total_length: u64,
 }
 
-/// One term's occurrence in one chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Posting {
-    /// The chunk. A document's chunks are numbered consecutively.
-    pub chunk_no: i32,
-    /// The chunk's index in its document, from 0.
-    pub ordinal: i32,
-    /// How often the chunk holds the term.
-    pub tf: u32,
-    /// The chunk's length in terms.
-    pub length: u32,
-    /// Whether the chunk passes the caller's filter. The others count for df alone.
-    pub eligible: bool,
-}
-
-/// A term of the query with all of its live postings, each chunk once, in any order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TermPostings {
+/// A term of the query with its postings.
+#[derive(Debug, Clone)]
+pub struct TermPostings<'a> {
     /// The term as indexed.
     pub term: String,
-    /// How often the query says it.
-    pub query_count: u32,
-    /// The chunks that hold it; their number is the term's df.
-    pub postings: Vec<Posting>,
+    /// How often the query says it, or less than once for a term that only resembles what the query says.
+    pub query_weight: f64,
+    /// Merged postings, one list a block, in order. Postings of dead chunks are among them.
+    pub merged: Vec<List<'a>>,
+    /// Postings of chunks that are not merged yet, each chunk once, in any order.
+    pub fresh: Vec<Posting>,
+}
+
+/// Which chunks count, and which may be found.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Deleted chunks whose postings are still there: they count for nothing.
+    pub dead: ChunkSet,
+    /// Documents that may be found, by the number of their first chunk; `None` lets all be found. The others count for
+    /// df alone.
+    pub documents: Option<ChunkSet>,
+}
+
+impl Selection {
+    /// Whether a live chunk's document may be found.
+    fn passes(&self, posting: &Posting) -> bool {
+        // An ordinal is never above its chunk's number.
+        self.documents.as_ref().is_none_or(|documents| documents.contains(posting.chunk_no.wrapping_sub(posting.ordinal)))
+    }
+}
+
+impl TermPostings<'_> {
+    /// The number of live chunks that hold the term.
+    ///
+    /// # Errors
+    /// [`Damaged`].
+    pub fn df(&self, dead: &ChunkSet) -> Result<usize, Damaged> {
+        let mut df = self.fresh.len() + self.merged.iter().map(List::count).sum::<usize>();
+        if !dead.is_empty() {
+            for list in &self.merged {
+                let mut postings = list.postings();
+                while let Some(posting) = postings.next()? {
+                    df -= usize::from(dead.contains(posting.chunk_no));
+                }
+            }
+        }
+        Ok(df)
+    }
 }
 
 /// A chunk that holds at least one term.
@@ -102,17 +128,34 @@ pub struct Ranking {
 
 /// The `depth` best documents for the terms: [`best_per_document`] of [`score`], without a list of
 /// all chunks in between, which costs more than the arithmetic where a term is common.
-pub fn rank(statistics: Statistics, parameters: Parameters, terms: &[TermPostings], depth: usize) -> Ranking {
+///
+/// # Errors
+/// [`Damaged`] postings.
+pub fn rank(
+    statistics: Statistics,
+    parameters: Parameters,
+    terms: &[TermPostings<'_>],
+    selection: &Selection,
+    depth: usize,
+) -> Result<Ranking, Damaged> {
     let mut best = Best::new(depth);
-    score_each(statistics, parameters, terms, |chunk| best.add(chunk));
-    best.into_ranking()
+    score_each(statistics, parameters, terms, selection, |chunk| best.add(chunk))?;
+    Ok(best.into_ranking())
 }
 
-/// Scores every eligible chunk that holds a term, in order of chunk number.
-pub fn score(statistics: Statistics, parameters: Parameters, terms: &[TermPostings]) -> Vec<ScoredChunk> {
+/// Scores every chunk that holds a term and may be found, in order of chunk number.
+///
+/// # Errors
+/// [`Damaged`] postings.
+pub fn score(
+    statistics: Statistics,
+    parameters: Parameters,
+    terms: &[TermPostings<'_>],
+    selection: &Selection,
+) -> Result<Vec<ScoredChunk>, Damaged> {
     let mut chunks = Vec::new();
-    score_each(statistics, parameters, terms, |chunk| chunks.push(chunk));
-    chunks
+    score_each(statistics, parameters, terms, selection, |chunk| chunks.push(chunk))?;
+    Ok(chunks)
 }
 
 /// The `depth` best documents, each by its best chunk; of equals the lower chunk number comes first.

@@ -1,36 +1,41 @@
 use tokio_postgres::Row;
 
 use super::Search;
-use super::bm25::{Posting, Statistics, TermPostings};
+use super::bm25::{Selection, Statistics, TermPostings};
+use super::postings::block::Block;
+use super::postings::{ChunkSet, Posting, TermVector};
 use crate::db::{DbError, TenantTransaction};
 use crate::identity::TenantId;
 
 const POSTINGS: &str = include_str!("../../sql/queries/search/postings.sql");
 
-/// What the word side needs: the collection's statistics and the postings of the query's terms, of one snapshot.
-pub(super) struct LexicalSide {
+/// What the word side reads, of one snapshot: the rows, which the lists borrow from.
+pub(super) struct LexicalRows(Vec<Row>);
+
+/// What the word side needs.
+pub(super) struct LexicalSide<'a> {
     pub statistics: Statistics,
-    pub terms: Vec<TermPostings>,
+    pub terms: Vec<TermPostings<'a>>,
+    pub selection: Selection,
 }
 
 /// Reads the postings of the query's terms; `None` if words have no weight.
-pub(super) async fn postings(
+pub(super) async fn read(
     transaction: &TenantTransaction,
     tenant_id: TenantId,
     search: &Search,
-) -> Result<Option<LexicalSide>, DbError> {
+) -> Result<Option<LexicalRows>, DbError> {
     if search.weights.bm25 <= 0.0 {
         return Ok(None);
     }
     let filter = &search.filter;
-    let filtered = !filter.is_empty();
     let rows = transaction
         .query(
             POSTINGS,
             &[
                 &tenant_id,
                 &search.query,
-                &filtered,
+                &!filter.is_empty(),
                 &filter.source,
                 &filter.metadata,
                 &filter.created_after,
@@ -39,60 +44,111 @@ pub(super) async fn postings(
             ],
         )
         .await?;
-    let mut side = LexicalSide { statistics: Statistics::default(), terms: Vec::with_capacity(rows.len()) };
-    for row in &rows {
-        side.statistics = statistics(row)?;
-        if let Some(term) = row.try_get::<_, Option<String>>("lexeme")? {
-            side.terms.push(TermPostings {
-                term,
-                query_count: unsigned(row.try_get("query_count")?),
-                postings: term_postings(row)?,
-            });
+    Ok(Some(LexicalRows(rows)))
+}
+
+impl LexicalRows {
+    /// Sorts the rows out by what they are.
+    pub(super) fn side(&self, search: &Search) -> Result<LexicalSide<'_>, DbError> {
+        let mut side = LexicalSide { statistics: Statistics::default(), terms: Vec::new(), selection: Selection::default() };
+        let mut blocks = Vec::new();
+        let mut fresh = Vec::new();
+        for row in &self.0 {
+            match row.try_get::<_, &str>("kind")? {
+                "collection" => {
+                    let (count, sum): (i64, i64) = (row.try_get("count")?, row.try_get("sum")?);
+                    side.statistics = Statistics { chunk_count: count.unsigned_abs(), total_length: sum.unsigned_abs() };
+                }
+                "term" => side.terms.push(TermPostings {
+                    term: row.try_get("lexeme")?,
+                    query_weight: f64::from(row.try_get::<_, i32>("number")?),
+                    merged: Vec::new(),
+                    fresh: Vec::new(),
+                }),
+                "block" => blocks.push(row),
+                "fresh" => fresh.push(row),
+                "dead" => side.selection.dead = numbers(row)?,
+                "passing" => side.selection.documents = Some(numbers(row)?),
+                other => return Err(DbError::Other(format!("postings: a row of the kind {other:?}"))),
+            }
         }
+        if search.filter.is_empty() {
+            side.selection.documents = None;
+        }
+        side.terms.sort_unstable_by(|a, b| a.term.cmp(&b.term));
+        side.add_blocks(blocks)?;
+        side.add_fresh(&fresh)?;
+        Ok(side)
     }
-    Ok(Some(side))
 }
 
-fn statistics(row: &Row) -> Result<Statistics, DbError> {
-    let (chunks, length): (i64, i64) = (row.try_get("chunk_count")?, row.try_get("total_length")?);
-    Ok(Statistics { chunk_count: chunks.unsigned_abs(), total_length: length.unsigned_abs() })
+impl<'a> LexicalSide<'a> {
+    fn add_blocks(&mut self, blocks: Vec<&'a Row>) -> Result<(), DbError> {
+        let keyed: Result<Vec<_>, DbError> = blocks
+            .into_iter()
+            // The block before the first that begins with the lexeme has 0, the others 1.
+            .map(|row| Ok((row.try_get::<_, i64>("count")?, row.try_get::<_, i32>("number")?, row)))
+            .collect();
+        let mut keyed = keyed?;
+        keyed.sort_unstable_by_key(|(place, first_chunk_no, _)| (*place, *first_chunk_no));
+        for (_, _, row) in keyed {
+            let lexeme: &str = row.try_get("lexeme")?;
+            let Some(term) = self.terms.iter_mut().find(|term| term.term == lexeme) else { continue };
+            if let Some(list) = Block::open(row.try_get("block")?)?.find(lexeme)? {
+                term.merged.push(list);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_fresh(&mut self, rows: &[&Row]) -> Result<(), DbError> {
+        for row in rows {
+            let chunk_no: i32 = row.try_get("number")?;
+            let (ordinal, length): (i64, i64) = (row.try_get("count")?, row.try_get("sum")?);
+            let posting = |tf| Posting {
+                chunk_no,
+                // Both are integers in their table.
+                ordinal: i32::try_from(ordinal).unwrap_or_default(),
+                length: u32::try_from(length).unwrap_or_default(),
+                tf,
+            };
+            let terms: TermVector<'_> = row.try_get("terms")?;
+            for (lexeme, tf) in terms.iter() {
+                if let Ok(at) = self.terms.binary_search_by(|term| term.term.as_str().cmp(lexeme)) {
+                    self.terms[at].fresh.push(posting(tf));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// For each of these chunks the query's terms that it holds, with how often.
+    pub(super) fn held_terms(&self, chunk_nos: &[i32]) -> Result<Vec<Vec<(String, u32)>>, DbError> {
+        let mut held = vec![Vec::new(); chunk_nos.len()];
+        let wanted: ChunkSet = chunk_nos.iter().copied().collect();
+        for term in &self.terms {
+            let mut note = |posting: &Posting| {
+                if wanted.contains(posting.chunk_no) {
+                    for (at, _) in chunk_nos.iter().enumerate().filter(|(_, no)| **no == posting.chunk_no) {
+                        held[at].push((term.term.clone(), posting.tf));
+                    }
+                }
+            };
+            term.fresh.iter().for_each(&mut note);
+            for list in &term.merged {
+                let mut postings = list.postings();
+                while let Some(posting) = postings.next()? {
+                    note(&posting);
+                }
+            }
+        }
+        Ok(held)
+    }
 }
 
-fn term_postings(row: &Row) -> Result<Vec<Posting>, DbError> {
-    let Some(chunk_nos) = row.try_get::<_, Option<Vec<i32>>>("chunk_nos")? else {
-        return Ok(Vec::new());
-    };
-    let ordinals: Vec<i32> = row.try_get("ordinals")?;
-    let frequencies: Vec<i32> = row.try_get("frequencies")?;
-    let lengths: Vec<i32> = row.try_get("lengths")?;
-    let eligible: Vec<bool> = row.try_get("eligible")?;
-    let rest = ordinals.into_iter().zip(frequencies).zip(lengths).zip(eligible);
-    Ok(chunk_nos
-        .into_iter()
-        .zip(rest)
-        .map(|(chunk_no, (((ordinal, tf), length), eligible))| Posting {
-            chunk_no,
-            ordinal,
-            tf: unsigned(tf),
-            length: unsigned(length),
-            eligible,
-        })
-        .collect())
-}
-
-/// Counts are stored as PostgreSQL's signed integers and are never negative.
-fn unsigned(count: i32) -> u32 {
-    count.unsigned_abs()
-}
-
-/// The query's terms that a chunk holds, with how often.
-pub(super) fn held_terms(terms: &[TermPostings], chunk_no: i32) -> Vec<(String, u32)> {
-    let held = terms.iter().filter_map(|term| {
-        // Postings come in order of chunk number.
-        let at = term.postings.binary_search_by_key(&chunk_no, |posting| posting.chunk_no).ok()?;
-        Some((term.term.clone(), term.postings[at].tf))
-    });
-    held.collect()
+fn numbers(row: &Row) -> Result<ChunkSet, DbError> {
+    let numbers: Option<Vec<i32>> = row.try_get("numbers")?;
+    Ok(numbers.unwrap_or_default().into_iter().collect())
 }
 
 /// Whether a term is a pair of (or a lone) Hangul, Han or Kana character rather than a stemmed word.

@@ -8,6 +8,7 @@ pub mod highlight;
 mod lexical;
 mod mode;
 mod passages;
+pub mod postings;
 mod vector;
 
 use std::collections::HashMap;
@@ -39,6 +40,8 @@ pub struct Search {
     pub filter: Filter,
     /// BM25's constants.
     pub parameters: Parameters,
+    /// Whether to say which terms matched.
+    pub explain: bool,
 }
 
 /// A query's vector.
@@ -57,7 +60,7 @@ pub struct Found {
     pub place: FusedDocument,
     /// The chunk shown, with its document.
     pub passage: Passage,
-    /// Terms of the query that the shown chunk holds, with how often.
+    /// Terms of the query that the shown chunk holds, with how often, if that was asked for.
     pub terms: Vec<(String, u32)>,
     /// Fragments of the passage with the matched terms marked.
     pub highlights: Vec<String>,
@@ -84,11 +87,12 @@ pub struct Outcome {
 /// Any [`DbError`].
 pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &Search) -> Result<Outcome, DbError> {
     let (lexical, nearest) = tokio::try_join!(
-        lexical::postings(transaction, tenant_id, search),
+        lexical::read(transaction, tenant_id, search),
         vector::nearest(transaction, tenant_id, search),
     )?;
+    let lexical = lexical.as_ref().map(|rows| rows.side(search)).transpose()?;
     let ranking = match &lexical {
-        Some(side) => bm25::rank(side.statistics, search.parameters, &side.terms, DEPTH),
+        Some(side) => bm25::rank(side.statistics, search.parameters, &side.terms, &side.selection, DEPTH)?,
         None => Ranking::default(),
     };
     let mode = Mode::of(
@@ -100,22 +104,24 @@ pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &
     let fused = fusion::fuse(&ranking.documents, &nearest.documents, search.weights);
     let winners = &fused.documents[..fused.documents.len().min(search.limit)];
 
-    let terms = lexical.map(|side| side.terms).unwrap_or_default();
-    let names: Vec<&str> = terms.iter().map(|term| term.term.as_str()).collect();
+    let names: Vec<&str> =
+        lexical.iter().flat_map(|side| &side.terms).map(|term| term.term.as_str()).collect();
+    let bigrams: Vec<String> = names.iter().filter(|term| lexical::is_bigram(term)).map(|term| (*term).to_owned()).collect();
     let chunk_nos: Vec<i32> = winners.iter().map(|winner| winner.chunk_no).collect();
     let mut passages: HashMap<i32, Passage> = passages::fetch(transaction, tenant_id, &chunk_nos, &names)
         .await?
         .into_iter()
         .map(|passage| (passage.chunk_no, passage))
         .collect();
-    let found = winners.iter().filter_map(|place| {
+    let held = match &lexical {
+        Some(side) if search.explain => side.held_terms(&chunk_nos)?,
+        _ => vec![Vec::new(); winners.len()],
+    };
+    let found = winners.iter().zip(held).filter_map(|(place, terms)| {
         let passage = passages.remove(&place.chunk_no)?;
-        let held = lexical::held_terms(&terms, place.chunk_no);
-        let grams: Vec<String> =
-            held.iter().map(|(term, _)| term.clone()).filter(|term| lexical::is_bigram(term)).collect();
         let highlights =
-            passage.marked.as_deref().map(|marked| highlight::highlight(marked, &grams)).unwrap_or_default();
-        Some(Found { place: *place, passage, terms: held, highlights })
+            passage.marked.as_deref().map(|marked| highlight::highlight(marked, &bigrams)).unwrap_or_default();
+        Some(Found { place: *place, passage, terms, highlights })
     });
     Ok(Outcome {
         found: found.collect(),

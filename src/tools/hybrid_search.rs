@@ -136,10 +136,9 @@ pub struct MatchedTerm {
     frequency: u32,
 }
 
-/// A checked search, and whether to explain its results.
+/// A checked search.
 pub struct Request {
     search: Search,
-    explain: bool,
 }
 
 impl Tool for HybridSearch {
@@ -184,8 +183,8 @@ The field mode says which sides took part. Only your own organisation's document
                 weights,
                 filter,
                 parameters: Parameters::default(),
+                explain: input.explain.unwrap_or(false),
             },
-            explain: input.explain.unwrap_or(false),
         })
     }
 
@@ -206,7 +205,7 @@ The field mode says which sides took part. Only your own organisation's document
             .await
             .map_err(|error| call.failed(&error))?;
         let passage_chars = PASSAGES_CHARS / outcome.found.len().max(1);
-        let weights = request.explain.then_some(request.search.weights);
+        let weights = request.search.explain.then_some(request.search.weights);
         let details = Map::from_iter([
             ("results".to_owned(), outcome.found.len().into()),
             ("total_candidates".to_owned(), outcome.total_candidates.into()),

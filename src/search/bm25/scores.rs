@@ -3,39 +3,50 @@
 //! A window's sums stay in the processor's cache however many chunks match, chunks come out in
 //! order, and stretches without a match are passed over (as Lucene's BooleanScorer does it).
 
-use std::borrow::Cow;
-
-use super::{Parameters, Posting, ScoredChunk, Statistics, TermPostings};
+use super::{Parameters, Posting, ScoredChunk, Selection, Statistics, TermPostings};
+use crate::search::postings::Damaged;
+use crate::search::postings::list::{List, Postings};
 
 /// Chunk numbers in a window: 24 KiB of sums.
 const WINDOW: usize = 2048;
 const WORD: usize = u64::BITS as usize;
 
-/// Hands every eligible chunk that holds a term to `emit`, in order of chunk number.
+/// Hands every chunk that holds a term and may be found to `emit`, in order of chunk number.
 pub(super) fn score_each(
     statistics: Statistics,
     parameters: Parameters,
-    terms: &[TermPostings],
+    terms: &[TermPostings<'_>],
+    selection: &Selection,
     mut emit: impl FnMut(ScoredChunk),
-) {
+) -> Result<(), Damaged> {
     let norm = LengthNorm::new(statistics, parameters);
-    let mut cursors: Vec<Cursor<'_>> = terms.iter().map(|term| Cursor::new(statistics, term)).collect();
+    let mut cursors = Vec::with_capacity(2 * terms.len());
+    for term in terms {
+        let weight = term.query_weight * idf(statistics.chunk_count, term.df(&selection.dead)?);
+        // What the query does not say matches nothing.
+        if term.query_weight > 0.0 {
+            cursors.push(Cursor::new(Source::merged(term), weight)?);
+            cursors.push(Cursor::new(Source::fresh(term), weight)?);
+        }
+    }
+    let selects = !selection.dead.is_empty() || selection.documents.is_some();
     let mut window = Window::new();
     while let Some(first) = cursors.iter().filter_map(Cursor::chunk_no).min() {
         let end = i64::from(first) + WINDOW as i64;
         for cursor in &mut cursors {
             let weight = cursor.weight;
-            for posting in cursor.take_below(end) {
-                // A posting that says the term does not occur would count as a match of score 0.
-                if posting.eligible && posting.tf > 0 {
-                    let tf = f64::from(posting.tf);
-                    let score = weight * tf / (tf + norm.of(posting.length));
-                    window.add(posting.chunk_no.abs_diff(first) as usize, posting.ordinal, score);
+            cursor.take_below(end, |posting| {
+                if selects && (selection.dead.contains(posting.chunk_no) || !selection.passes(&posting)) {
+                    return;
                 }
-            }
+                let tf = f64::from(posting.tf);
+                let score = weight * tf / (tf + norm.of(posting.length));
+                window.add(posting.chunk_no.abs_diff(first) as usize, posting.ordinal, score);
+            })?;
         }
         window.drain(first, &mut emit);
     }
+    Ok(())
 }
 
 /// `k1 (1 − b + b · length / average)`, as a line in length.
@@ -68,37 +79,72 @@ fn idf(chunk_count: u64, df: usize) -> f64 {
     (1.0 + (n - df + 0.5) / (df + 0.5)).ln()
 }
 
-/// A term's postings in order of chunk number, and how far they have been read.
+/// Where a cursor's postings come from, in order of chunk number.
+enum Source<'a> {
+    Merged { postings: Option<Postings<'a>>, lists: std::slice::Iter<'a, List<'a>> },
+    Fresh(std::vec::IntoIter<Posting>),
+}
+
+impl<'a> Source<'a> {
+    fn merged(term: &'a TermPostings<'a>) -> Self {
+        Self::Merged { postings: None, lists: term.merged.iter() }
+    }
+
+    fn fresh(term: &TermPostings<'_>) -> Self {
+        let mut fresh = term.fresh.clone();
+        fresh.sort_unstable_by_key(|posting| posting.chunk_no);
+        Self::Fresh(fresh.into_iter())
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<Option<Posting>, Damaged> {
+        match self {
+            Self::Fresh(postings) => Ok(postings.next()),
+            Self::Merged { postings, lists } => loop {
+                if let Some(postings) = postings
+                    && let Some(posting) = postings.next()?
+                {
+                    return Ok(Some(posting));
+                }
+                match lists.next() {
+                    Some(list) => *postings = Some(list.postings()),
+                    None => return Ok(None),
+                }
+            },
+        }
+    }
+}
+
+/// A term's postings, and how far they have been read.
 struct Cursor<'a> {
-    postings: Cow<'a, [Posting]>,
-    at: usize,
+    source: Source<'a>,
+    next: Option<Posting>,
     weight: f64,
 }
 
 impl<'a> Cursor<'a> {
-    fn new(statistics: Statistics, term: &'a TermPostings) -> Self {
-        let mut postings = Cow::Borrowed(term.postings.as_slice());
-        // Blocks are in order; fresh rows may stand anywhere.
-        if !postings.is_sorted_by_key(|posting| posting.chunk_no) {
-            postings.to_mut().sort_unstable_by_key(|posting| posting.chunk_no);
-        }
-        let weight = f64::from(term.query_count) * idf(statistics.chunk_count, postings.len());
-        // What the query does not say matches nothing.
-        let at = if term.query_count == 0 { postings.len() } else { 0 };
-        Self { postings, at, weight }
+    fn new(mut source: Source<'a>, weight: f64) -> Result<Self, Damaged> {
+        let next = source.next()?;
+        Ok(Self { source, next, weight })
     }
 
     fn chunk_no(&self) -> Option<i32> {
-        self.postings.get(self.at).map(|posting| posting.chunk_no)
+        self.next.map(|posting| posting.chunk_no)
     }
 
-    /// The postings from here to a chunk number, past which the cursor moves.
-    fn take_below(&mut self, end: i64) -> &[Posting] {
-        let rest = &self.postings[self.at..];
-        let beyond = rest.iter().position(|posting| i64::from(posting.chunk_no) >= end);
-        let taken = &rest[..beyond.unwrap_or(rest.len())];
-        self.at += taken.len();
-        taken
+    /// Hands out the postings from here to a chunk number, past which the cursor moves.
+    #[inline]
+    fn take_below(&mut self, end: i64, mut each: impl FnMut(Posting)) -> Result<(), Damaged> {
+        while let Some(posting) = self.next
+            && i64::from(posting.chunk_no) < end
+        {
+            each(posting);
+            self.next = self.source.next()?;
+            if self.next.is_some_and(|next| next.chunk_no <= posting.chunk_no) {
+                return Err(Damaged("blocks overlap"));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,13 +3,19 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::search::postings::block::{Block, Packed, pack};
 
 fn posting(chunk_no: i32, ordinal: i32, tf: u32, length: u32) -> Posting {
-    Posting { chunk_no, ordinal, tf, length, eligible: true }
+    Posting { chunk_no, ordinal, tf, length }
 }
 
-fn term(postings: Vec<Posting>) -> TermPostings {
-    TermPostings { term: "term".into(), query_count: 1, postings }
+fn term(postings: Vec<Posting>) -> TermPostings<'static> {
+    TermPostings { term: "term".into(), query_weight: 1.0, merged: Vec::new(), fresh: postings }
+}
+
+/// Scores with every document to be found.
+fn score(statistics: Statistics, parameters: Parameters, terms: &[TermPostings<'_>]) -> Vec<ScoredChunk> {
+    super::score(statistics, parameters, terms, &Selection::default()).unwrap()
 }
 
 #[test]
@@ -44,23 +50,40 @@ fn lengths_of_zero_and_stale_statistics_give_finite_scores() {
 }
 
 #[test]
-fn what_the_filter_refuses_counts_for_df_alone() {
+fn what_may_not_be_found_counts_for_df_alone_and_the_dead_for_nothing() {
     let statistics = Statistics { chunk_count: 10, total_length: 100 };
-    let all = vec![posting(1, 0, 1, 10), posting(2, 0, 1, 10)];
-    let mut filtered = all.clone();
-    filtered[0].eligible = false;
-    let all = score(statistics, Parameters::default(), &[term(all)]);
-    let filtered = score(statistics, Parameters::default(), &[term(filtered)]);
-    assert_eq!(filtered, all[1..]);
+    let blocks = pack(&[("term".to_owned(), vec![posting(1, 0, 1, 10), posting(2, 0, 1, 10), posting(3, 1, 1, 10)])]);
+    let list = Block::open(&blocks[0].bytes).unwrap().find("term").unwrap().unwrap();
+    let terms = [TermPostings { merged: vec![list], ..term(vec![posting(4, 0, 1, 10)]) }];
+    let found = |selection: &Selection| super::score(statistics, Parameters::default(), &terms, selection).unwrap();
+    let all = found(&Selection::default());
+    assert_eq!(all.len(), 4);
+    // The document of chunks 2 and 3 alone.
+    let filtered = found(&Selection { documents: Some([2].into_iter().collect()), ..Selection::default() });
+    assert_eq!(filtered, all[1..3]);
+    let without_dead = found(&Selection { dead: [1, 77].into_iter().collect(), ..Selection::default() });
+    let afresh = score(statistics, Parameters::default(), &[term(vec![posting(2, 0, 1, 10), posting(3, 1, 1, 10), posting(4, 0, 1, 10)])]);
+    assert_eq!(without_dead, afresh);
+    assert!(without_dead[0].score > all[1].score, "a rarer term weighs more");
+}
+
+#[test]
+fn blocks_that_overlap_are_an_error() {
+    let block = |chunk_no| pack(&[("term".to_owned(), vec![posting(chunk_no, 0, 1, 1)])]).swap_remove(0).bytes;
+    let (one, other) = (block(5), block(5));
+    let list = |bytes| Block::open(bytes).unwrap().find("term").unwrap().unwrap();
+    let terms = [TermPostings { merged: vec![list(&one), list(&other)], ..term(vec![]) }];
+    let scored = super::score(Statistics::default(), Parameters::default(), &terms, &Selection::default());
+    assert!(scored.is_err());
 }
 
 #[test]
 fn the_extremes_of_chunk_numbers_are_kept() {
-    let postings = vec![posting(i32::MAX, 3, 1, 1), posting(i32::MIN, 0, 1, 1), posting(0, 1, 1, 1)];
+    let postings = vec![posting(i32::MAX, 3, 1, 1), posting(0, 0, 1, 1), posting(2048, 1, 1, 1)];
     let statistics = Statistics { chunk_count: 3, total_length: 3 };
     let chunks = score(statistics, Parameters::default(), &[term(postings)]);
     let numbers: Vec<i32> = chunks.iter().map(|chunk| chunk.chunk_no).collect();
-    assert_eq!(numbers, [i32::MIN, 0, i32::MAX]);
+    assert_eq!(numbers, [0, 2048, i32::MAX]);
     let documents = best_per_document(&chunks, 9).documents;
     assert_eq!(documents[2].first_chunk_no, i32::MAX - 3);
 }
@@ -79,6 +102,19 @@ fn the_best_chunk_speaks_for_its_document_and_ties_go_to_the_lower() {
 /// Chunk numbers with gaps between documents, as deletions leave them, over several pages.
 fn numbered(document: usize, number: usize) -> i32 {
     i32::try_from(number + 700 * document).unwrap()
+}
+
+/// The first chunks of the documents to be found.
+fn kept(documents: &[Vec<Vec<u8>>], keep: impl Fn(usize) -> bool) -> ChunkSet {
+    let mut number = 0;
+    let mut firsts = Vec::new();
+    for (place, document) in documents.iter().enumerate() {
+        if keep(place) {
+            firsts.push(numbered(place, number));
+        }
+        number += document.len();
+    }
+    firsts.into_iter().collect()
 }
 
 /// BM25 straight from the texts, with none of the code above: documents of chunks of words.
@@ -100,7 +136,7 @@ fn naive(documents: &[Vec<Vec<u8>>], query: &[u8], keep: impl Fn(usize) -> bool)
                 let norm = if average == 0.0 { 1.0 } else { words.len() as f64 / average };
                 sum += idf * tf / (tf + 1.2 * (0.25 + 0.75 * norm));
             }
-            if sum > 0.0 && keep(number) && top.is_none_or(|(_, most)| sum > most) {
+            if sum > 0.0 && keep(place) && top.is_none_or(|(_, most)| sum > most) {
                 top = Some((first, sum));
             }
             number += 1;
@@ -111,7 +147,8 @@ fn naive(documents: &[Vec<Vec<u8>>], query: &[u8], keep: impl Fn(usize) -> bool)
     best
 }
 
-fn index(documents: &[Vec<Vec<u8>>], query: &[u8], keep: impl Fn(usize) -> bool) -> (Statistics, Vec<TermPostings>) {
+/// The postings of each word of the query, the first `merged` chunks' in blocks and the others' fresh.
+fn index(documents: &[Vec<Vec<u8>>], query: &[u8], merged: usize) -> (Statistics, Vec<(u8, u32, Vec<Packed>, Vec<Posting>)>) {
     let mut query_counts = BTreeMap::new();
     for word in query {
         *query_counts.entry(*word).or_insert(0) += 1;
@@ -127,10 +164,8 @@ fn index(documents: &[Vec<Vec<u8>>], query: &[u8], keep: impl Fn(usize) -> bool)
     };
     let terms = query_counts
         .into_iter()
-        .map(|(word, query_count)| TermPostings {
-            term: word.to_string(),
-            query_count,
-            postings: chunks
+        .map(|(word, query_count)| {
+            let postings: Vec<Posting> = chunks
                 .iter()
                 .enumerate()
                 .filter(|(_, (_, _, words))| words.contains(&word))
@@ -139,10 +174,11 @@ fn index(documents: &[Vec<Vec<u8>>], query: &[u8], keep: impl Fn(usize) -> bool)
                     ordinal: *ordinal as i32,
                     tf: words.iter().filter(|other| **other == word).count() as u32,
                     length: words.len() as u32,
-                    eligible: keep(number),
                 })
-                .rev()
-                .collect(),
+                .collect();
+            let (merged, fresh): (Vec<_>, Vec<_>) = postings.into_iter().partition(|p| p.chunk_no < numbered(0, merged));
+            let blocks = if merged.is_empty() { Vec::new() } else { pack(&[(word.to_string(), merged)]) };
+            (word, query_count, blocks, fresh.into_iter().rev().collect())
         })
         .collect();
     (statistics, terms)
@@ -154,11 +190,22 @@ proptest! {
         documents in prop::collection::vec(prop::collection::vec(prop::collection::vec(0_u8..12, 0..9), 1..5), 1..30),
         query in prop::collection::vec(0_u8..14, 0..6),
         modulus in 1_usize..4,
+        merged in 0_usize..9_000,
     ) {
         let keep = |number: usize| number.is_multiple_of(modulus);
         let expected = naive(&documents, &query, keep);
-        let (statistics, terms) = index(&documents, &query, keep);
-        let chunks = score(statistics, Parameters::default(), &terms);
+        let (statistics, index) = index(&documents, &query, merged);
+        let terms: Vec<TermPostings<'_>> = index
+            .iter()
+            .map(|(word, query_count, blocks, fresh)| TermPostings {
+                term: word.to_string(),
+                query_weight: f64::from(*query_count),
+                merged: blocks.iter().map(|block| Block::open(&block.bytes).unwrap().find(&word.to_string()).unwrap().unwrap()).collect(),
+                fresh: fresh.clone(),
+            })
+            .collect();
+        let selection = Selection { documents: Some(kept(&documents, keep)), ..Selection::default() };
+        let chunks = super::score(statistics, Parameters::default(), &terms, &selection).unwrap();
         prop_assert!(chunks.is_sorted_by(|a, b| a.chunk_no < b.chunk_no));
         let ranking = best_per_document(&chunks, usize::MAX);
         prop_assert_eq!(ranking.matching_documents, expected.len());

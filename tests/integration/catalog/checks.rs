@@ -138,7 +138,7 @@ pub const CHECKS: &[(&str, &str)] = &[
            AND p.proname NOT IN (
                'current_tenant_id', 'cosine_similarity', 'euclidean_distance', 'resolve_tenant', 'authenticate_api_key',
                'register_embedding_model', 'text_search_configuration', 'text_terms', 'query_terms',
-               'allocate_chunk_numbers', 'complete_call', 'current_tenant_statistics', 'hybrid_search')",
+               'allocate_chunk_numbers', 'complete_call', 'current_tenant_statistics', 'hybrid_search', 'block_postings')",
     ),
     (
         "function owners and the owner log in nowhere",

@@ -1,0 +1,48 @@
+/// A set of chunk numbers: a bit each, for numbers are dense.
+#[derive(Debug, Clone, Default)]
+pub struct ChunkSet {
+    words: Vec<u64>,
+    count: usize,
+}
+
+impl ChunkSet {
+    /// Whether the chunk is in it.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, chunk_no: i32) -> bool {
+        usize::try_from(chunk_no).is_ok_and(|no| self.words.get(no / 64).is_some_and(|word| word >> (no % 64) & 1 == 1))
+    }
+
+    /// How many chunks are in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether none is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn insert(&mut self, chunk_no: i32) {
+        // There are no negative chunk numbers (a constraint of the table).
+        let Ok(no) = usize::try_from(chunk_no) else { return };
+        if self.words.len() <= no / 64 {
+            self.words.resize(no / 64 + 1, 0);
+        }
+        let (word, bit) = (&mut self.words[no / 64], 1 << (no % 64));
+        self.count += usize::from(*word & bit == 0);
+        *word |= bit;
+    }
+}
+
+impl FromIterator<i32> for ChunkSet {
+    fn from_iter<I: IntoIterator<Item = i32>>(numbers: I) -> Self {
+        let mut set = Self::default();
+        for number in numbers {
+            set.insert(number);
+        }
+        set
+    }
+}
