@@ -12,6 +12,7 @@ pub mod demo;
 pub mod documents;
 pub mod embedded;
 pub mod identity;
+pub mod maintenance;
 pub mod mcp;
 pub mod migrations;
 pub mod search;

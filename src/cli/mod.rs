@@ -1,6 +1,7 @@
 //! The command line.
 
 mod logging;
+mod maintain;
 mod manifest;
 mod migrate;
 mod output;
@@ -66,6 +67,11 @@ enum Command {
         after_help = "Examples:\n  bailiwick tenant create acme --name 'Acme Ltd' --monthly-budget-usd 100\n  bailiwick tenant list --json"
     )]
     Tenant(tenant::TenantCommand),
+    /// Look after the search indexes: merge, clear away what was deleted, make vector indexes (`serve` does it by itself)
+    #[command(
+        after_help = "Examples:\n  bailiwick maintain\n  bailiwick maintain --tenant acme --json\n  bailiwick maintain --rebuild"
+    )]
+    Maintain(maintain::MaintainArguments),
     /// Print mcp-manifest.json: the MCPB manifest of this program
     #[command(after_help = "Example:\n  bailiwick manifest > mcp-manifest.json")]
     Manifest,
@@ -98,6 +104,7 @@ pub async fn run() -> ExitCode {
         Some(Command::Demo(arguments)) => crate::demo::run(&cli.database, &arguments).await,
         Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,
         Some(Command::Tenant(command)) => tenant::run(&cli.database, &command).await,
+        Some(Command::Maintain(arguments)) => maintain::run(&cli.database, &arguments).await,
         Some(Command::Manifest) => manifest::run(),
         Some(Command::EmbeddedKeeper { data_dir, grace_ms }) => {
             embedded::run_keeper(&data_dir, Duration::from_millis(grace_ms)).await.map_err(Into::into)

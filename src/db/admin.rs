@@ -132,9 +132,21 @@ pub async fn list_tenants(client: &Client) -> Result<Vec<TenantRow>, DbError> {
         .collect()
 }
 
+/// Cleans up after merges and tells the planner how large the index's tables are.
+///
+/// # Errors
+/// Any [`DbError`].
+#[expect(clippy::disallowed_methods, reason = "VACUUM runs in no transaction and takes no parameters")]
+pub async fn vacuum_index(client: &Client) -> Result<(), DbError> {
+    client.batch_execute("SET ROLE bailiwick_owner").await?;
+    let done = client.batch_execute("VACUUM (ANALYZE) fresh_postings, posting_blocks, chunk_tombstones, chunk_segments").await;
+    client.batch_execute("RESET ROLE").await?;
+    Ok(done?)
+}
+
 /// Runs one statement as the schema's owner with the administrator's setting, both for its transaction alone.
 #[expect(clippy::disallowed_methods, reason = "the administrator's own transaction")]
-async fn as_owner(client: &Client, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, DbError> {
+pub(crate) async fn as_owner(client: &Client, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, DbError> {
     client.batch_execute("BEGIN; SET LOCAL ROLE bailiwick_owner; SET LOCAL app.current_user_role = 'admin'").await?;
     let rows = client.query(sql, parameters).await;
     client.batch_execute(if rows.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;

@@ -56,6 +56,8 @@ pub struct TenantState {
     pub status: TenantStatus,
     /// `tenants.settings`, a JSON object.
     pub settings: Value,
+    /// Chunks that it has stored.
+    pub chunk_count: i64,
 }
 
 /// Sets tenant, user, time-outs and planner settings for the transaction, in one statement, and reads the tenant back.
@@ -81,8 +83,9 @@ pub(super) async fn establish(
         Some(row) => TenantState {
             status: TenantStatus::from_column(row.try_get("status")?),
             settings: row.try_get("settings")?,
+            chunk_count: row.try_get("chunk_count")?,
         },
-        None => TenantState { status: TenantStatus::Deleted, settings: Value::Null },
+        None => TenantState { status: TenantStatus::Deleted, settings: Value::Null, chunk_count: 0 },
     })
 }
 

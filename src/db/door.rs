@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool_postgres::Object;
 use tokio::sync::{Mutex, OnceCell};
+use tokio_postgres::types::Type;
 use tokio_postgres::{NoTls, Row};
 
 use super::context::{self, ContextStatements, Deadlines, TenantState};
@@ -101,6 +102,25 @@ impl TenantTransaction {
             let connection = self.connection()?;
             let statement = connection.prepare_cached(sql).await?;
             let (tenant, rows) = tokio::join!(self.tenant(), connection.query(&statement, parameters));
+            tenant?;
+            Ok(rows?)
+        };
+        result.await.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+    }
+
+    /// Like [`query`](Self::query), but planned anew for these very parameters: for a statement whose right plan hangs on
+    /// the tenant. A plan that the session keeps would carry one tenant's choice of index and partition to another.
+    ///
+    /// # Errors
+    /// As `query`.
+    pub async fn query_planned(
+        &self,
+        sql: &'static str,
+        parameters: &[(Parameter<'_>, Type)],
+    ) -> Result<Vec<Row>, DbError> {
+        let result = async {
+            let connection = self.connection()?;
+            let (tenant, rows) = tokio::join!(self.tenant(), connection.query_typed(sql, parameters));
             tenant?;
             Ok(rows?)
         };

@@ -9,12 +9,14 @@ pub mod admin;
 mod context;
 mod door;
 mod error;
+mod owner;
 mod pool;
 mod system;
 
 pub use context::{Deadlines, TenantState, TenantStatus};
 pub use door::{Door, TenantTransaction};
 pub use error::DbError;
+pub use owner::OwnerTransaction;
 pub use pool::{Pool, PoolOptions};
 pub use system::{ResolvedTenant, StartupError, System};
 

@@ -61,17 +61,8 @@ pub struct TermPostings<'a> {
 pub struct Selection {
     /// Deleted chunks whose postings are still there: they count for nothing.
     pub dead: ChunkSet,
-    /// Documents that may be found, by the number of their first chunk; `None` lets all be found. The others count for
-    /// df alone.
-    pub documents: Option<ChunkSet>,
-}
-
-impl Selection {
-    /// Whether a live chunk's document may be found.
-    fn passes(&self, posting: &Posting) -> bool {
-        // An ordinal is never above its chunk's number.
-        self.documents.as_ref().is_none_or(|documents| documents.contains(posting.chunk_no.wrapping_sub(posting.ordinal)))
-    }
+    /// Chunks that may be found; `None` lets all be. The others count for df alone.
+    pub passing: Option<ChunkSet>,
 }
 
 impl TermPostings<'_> {

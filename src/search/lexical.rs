@@ -17,24 +17,29 @@ pub(super) struct LexicalSide<'a> {
     pub statistics: Statistics,
     pub terms: Vec<TermPostings<'a>>,
     pub selection: Selection,
+    /// Whether words count at all.
+    pub has_words: bool,
 }
 
-/// Reads the postings of the query's terms; `None` if words have no weight.
+/// Reads the postings of the query's terms and the chunks that pass the filter; `None` if words have no weight and there
+/// is no filter.
 pub(super) async fn read(
     transaction: &TenantTransaction,
     tenant_id: TenantId,
     search: &Search,
 ) -> Result<Option<LexicalRows>, DbError> {
-    if search.weights.bm25 <= 0.0 {
+    let filter = &search.filter;
+    let has_words = search.weights.bm25 > 0.0;
+    if !has_words && filter.is_empty() {
         return Ok(None);
     }
-    let filter = &search.filter;
+    let words = if has_words { search.query.as_str() } else { "" };
     let rows = transaction
         .query(
             POSTINGS,
             &[
                 &tenant_id,
-                &search.query,
+                &words,
                 &!filter.is_empty(),
                 &filter.source,
                 &filter.metadata,
@@ -48,9 +53,19 @@ pub(super) async fn read(
 }
 
 impl LexicalRows {
+    /// The chunks that pass the filter.
+    pub(super) fn passing(&self) -> Result<Vec<i32>, DbError> {
+        for row in &self.0 {
+            if row.try_get::<_, &str>("kind")? == "passing" {
+                return Ok(row.try_get::<_, Option<Vec<i32>>>("numbers")?.unwrap_or_default());
+            }
+        }
+        Ok(Vec::new())
+    }
+
     /// Sorts the rows out by what they are.
     pub(super) fn side(&self, search: &Search) -> Result<LexicalSide<'_>, DbError> {
-        let mut side = LexicalSide { statistics: Statistics::default(), terms: Vec::new(), selection: Selection::default() };
+        let mut side = LexicalSide { statistics: Statistics::default(), terms: Vec::new(), selection: Selection::default(), has_words: true };
         let mut blocks = Vec::new();
         let mut fresh = Vec::new();
         for row in &self.0 {
@@ -68,13 +83,14 @@ impl LexicalRows {
                 "block" => blocks.push(row),
                 "fresh" => fresh.push(row),
                 "dead" => side.selection.dead = numbers(row)?,
-                "passing" => side.selection.documents = Some(numbers(row)?),
+                "passing" => side.selection.passing = Some(numbers(row)?),
                 other => return Err(DbError::Other(format!("postings: a row of the kind {other:?}"))),
             }
         }
         if search.filter.is_empty() {
-            side.selection.documents = None;
+            side.selection.passing = None;
         }
+        side.has_words = search.weights.bm25 > 0.0;
         side.terms.sort_unstable_by(|a, b| a.term.cmp(&b.term));
         side.add_blocks(blocks)?;
         side.add_fresh(&fresh)?;

@@ -18,6 +18,7 @@ use crate::identity::TenantId;
 use bm25::{Parameters, Ranking};
 use filter::Filter;
 use fusion::{FusedDocument, Weights};
+use lexical::LexicalRows;
 
 pub use mode::{Mode, Ran};
 pub use passages::Passage;
@@ -77,8 +78,6 @@ pub struct Outcome {
     pub total_candidates: usize,
     /// Documents that hold a term of the query and pass the filter.
     pub bm25_matches: usize,
-    /// Documents with a vector that pass the filter.
-    pub vector_matches: usize,
 }
 
 /// Runs a search in the tenant's transaction.
@@ -86,26 +85,30 @@ pub struct Outcome {
 /// # Errors
 /// Any [`DbError`].
 pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &Search) -> Result<Outcome, DbError> {
-    let (lexical, nearest) = tokio::try_join!(
-        lexical::read(transaction, tenant_id, search),
-        vector::nearest(transaction, tenant_id, search),
-    )?;
-    let lexical = lexical.as_ref().map(|rows| rows.side(search)).transpose()?;
-    let ranking = match &lexical {
+    // Without a filter both sides go out at once. With one, the words' side first says which chunks pass.
+    let (rows, nearest) = if search.filter.is_empty() {
+        tokio::try_join!(
+            lexical::read(transaction, tenant_id, search),
+            vector::nearest(transaction, tenant_id, search, None),
+        )?
+    } else {
+        let rows = lexical::read(transaction, tenant_id, search).await?;
+        let passing = rows.as_ref().map(LexicalRows::passing).transpose()?.unwrap_or_default();
+        (rows, vector::nearest(transaction, tenant_id, search, Some(&passing)).await?)
+    };
+    let side = rows.as_ref().map(|rows| rows.side(search)).transpose()?;
+    let lexical = side.as_ref().filter(|side| side.has_words);
+    let ranking = match lexical {
         Some(side) => bm25::rank(side.statistics, search.parameters, &side.terms, &side.selection, DEPTH)?,
         None => Ranking::default(),
     };
-    let mode = Mode::of(
-        search,
-        lexical.as_ref().map(|side| side.terms.len()),
-        nearest.as_ref().map(|side| side.documents.len()),
-    );
+    let mode = Mode::of(search, lexical.map(|side| side.terms.len()), nearest.as_ref().map(Vec::len));
     let nearest = nearest.unwrap_or_default();
-    let fused = fusion::fuse(&ranking.documents, &nearest.documents, search.weights);
+    let fused = fusion::fuse(&ranking.documents, &nearest, search.weights);
     let winners = &fused.documents[..fused.documents.len().min(search.limit)];
 
     let names: Vec<&str> =
-        lexical.iter().flat_map(|side| &side.terms).map(|term| term.term.as_str()).collect();
+        lexical.into_iter().flat_map(|side| &side.terms).map(|term| term.term.as_str()).collect();
     let bigrams: Vec<String> = names.iter().filter(|term| lexical::is_bigram(term)).map(|term| (*term).to_owned()).collect();
     let chunk_nos: Vec<i32> = winners.iter().map(|winner| winner.chunk_no).collect();
     let mut passages: HashMap<i32, Passage> = passages::fetch(transaction, tenant_id, &chunk_nos, &names)
@@ -113,7 +116,7 @@ pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &
         .into_iter()
         .map(|passage| (passage.chunk_no, passage))
         .collect();
-    let held = match &lexical {
+    let held = match lexical {
         Some(side) if search.explain => side.held_terms(&chunk_nos)?,
         _ => vec![Vec::new(); winners.len()],
     };
@@ -128,6 +131,5 @@ pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &
         mode,
         total_candidates: fused.total_candidates,
         bm25_matches: ranking.matching_documents,
-        vector_matches: nearest.matching_documents,
     })
 }

@@ -1,51 +1,76 @@
-use pgvector::HalfVector;
+//! The vector side: the documents whose best chunk is nearest to the query's vector.
 
-use super::bm25::{RankedDocument, Ranking};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::bm25::RankedDocument;
 use super::{DEPTH, Search};
 use crate::db::{DbError, TenantTransaction};
 use crate::identity::TenantId;
+use crate::maintenance::PROMOTE_AT_VECTORS;
 
 const NEAREST: &str = include_str!("../../sql/queries/search/nearest.sql");
+const NEAREST_EXACT: &str = include_str!("../../sql/queries/search/nearest_exact.sql");
+/// Chunks asked for at most, where one document's fill the list again and again.
+const MOST_CHUNKS: usize = 64 * DEPTH;
 
-/// The documents whose best chunk is nearest to the query's vector; `None` if vectors have no weight or none was given.
+/// The nearest documents, [`DEPTH`] or as many as there are; `None` if vectors have no weight or none was given.
+///
+/// `passing` are the chunks that may be found; `None` lets all be.
 pub(super) async fn nearest(
     transaction: &TenantTransaction,
     tenant_id: TenantId,
     search: &Search,
-) -> Result<Option<Ranking>, DbError> {
+    passing: Option<&[i32]>,
+) -> Result<Option<Vec<RankedDocument>>, DbError> {
     let Some(embedding) = search.embedding.as_ref().filter(|_| search.weights.vector > 0.0) else {
         return Ok(None);
     };
-    let filter = &search.filter;
-    let filtered = !filter.is_empty();
-    let vector = HalfVector::from_f32_slice(&embedding.vector);
-    let depth = i32::try_from(DEPTH).unwrap_or(i32::MAX);
-    let rows = transaction
-        .query(
-            NEAREST,
-            &[
-                &tenant_id,
-                &vector,
-                &embedding.model_id,
-                &depth,
-                &filtered,
-                &filter.source,
-                &filter.metadata,
-                &filter.created_after,
-                &filter.created_before,
-                &filter.language,
-            ],
-        )
-        .await?;
-    let mut ranking = Ranking::default();
-    for (row, rank) in rows.iter().zip(1..) {
-        ranking.matching_documents = usize::try_from(row.try_get::<_, i64>("matching_documents")?).unwrap_or_default();
-        ranking.documents.push(RankedDocument {
-            first_chunk_no: row.try_get("first_chunk_no")?,
-            chunk_no: row.try_get("chunk_no")?,
-            score: row.try_get("similarity")?,
-            rank,
-        });
+    let ask = async |sql: &'static str, limit: usize| {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let parameters: [(crate::db::Parameter<'_>, Type); 5] = [
+            (&tenant_id, Type::UUID),
+            (&embedding.vector, Type::FLOAT4_ARRAY),
+            (&embedding.model_id, Type::INT2),
+            (&passing, Type::INT4_ARRAY),
+            (&limit, Type::INT8),
+        ];
+        transaction.query_planned(sql, &parameters).await
+    };
+    let (mut sql, mut limit) = (NEAREST, DEPTH);
+    loop {
+        let mut rows = ask(sql, limit).await?;
+        // An index gives up after a number of vectors that do not pass. Every tenant gets what there is, so a short
+        // answer of one that may have an index is asked for again without.
+        let may_have_index = transaction.tenant().await?.chunk_count >= PROMOTE_AT_VECTORS / 4;
+        if rows.len() < limit && may_have_index && sql == NEAREST {
+            sql = NEAREST_EXACT;
+            rows = ask(sql, limit).await?;
+        }
+        let is_all = rows.len() < limit;
+        let documents = by_document(&rows)?;
+        if documents.len() >= DEPTH || is_all || limit >= MOST_CHUNKS {
+            return Ok(Some(documents));
+        }
+        limit *= 4;
     }
-    Ok(Some(ranking))
+}
+
+/// Each document by its nearest chunk; of equals the one that was stored first.
+fn by_document(rows: &[Row]) -> Result<Vec<RankedDocument>, DbError> {
+    let mut chunks = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (chunk_no, ordinal): (i32, i32) = (row.try_get("chunk_no")?, row.try_get("ordinal")?);
+        let score: f64 = row.try_get("similarity")?;
+        chunks.push(RankedDocument { first_chunk_no: chunk_no - ordinal, chunk_no, score, rank: 0 });
+    }
+    // An index in relaxed order is nearly sorted.
+    chunks.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk_no.cmp(&b.chunk_no)));
+    let mut seen = std::collections::HashSet::with_capacity(chunks.len());
+    chunks.retain(|chunk| seen.insert(chunk.first_chunk_no));
+    chunks.truncate(DEPTH);
+    for (chunk, rank) in chunks.iter_mut().zip(1..) {
+        chunk.rank = rank;
+    }
+    Ok(chunks)
 }

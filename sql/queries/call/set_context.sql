@@ -5,5 +5,6 @@ SELECT set_config('app.current_tenant_id', $1::text, true),
        set_config('statement_timeout', $3::text, true),
        set_config('lock_timeout', $4::text, true),
        set_config('idle_in_transaction_session_timeout', $5::text, true),
-       -- A generic plan would carry one tenant's choice of index to another.
-       set_config('plan_cache_mode', 'force_custom_plan', true)
+       -- Candidates that an index search keeps, and that it goes on where some do not pass.
+       set_config('hnsw.ef_search', '100', true),
+       set_config('hnsw.iterative_scan', 'relaxed_order', true)

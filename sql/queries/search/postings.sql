@@ -30,10 +30,10 @@ UNION ALL
 SELECT 'dead', NULL, NULL, NULL, NULL, NULL, NULL, array_agg(d.chunk_no)
 FROM chunk_tombstones d WHERE d.tenant_id = $1
 UNION ALL
--- Documents that pass, by their first chunk.
+-- The chunks of documents that pass.
 SELECT 'passing', NULL, NULL, NULL, NULL, NULL, NULL, array_agg(c.chunk_no)
 FROM documents d
-JOIN document_chunks c ON c.tenant_id = $1 AND c.document_id = d.id AND c.ordinal = 0
+JOIN document_chunks c ON c.tenant_id = $1 AND c.document_id = d.id
 WHERE $3::boolean AND d.tenant_id = $1
   AND ($4::text IS NULL OR d.source = $4)
   AND ($5::jsonb IS NULL OR d.metadata @> $5)

@@ -1,2 +1,4 @@
 -- tenants/state
-SELECT status, settings FROM tenants WHERE id = $1::uuid
+SELECT t.status, t.settings, u.chunk_count
+FROM tenants t JOIN tenant_usage u ON u.tenant_id = t.id
+WHERE t.id = $1::uuid AND u.tenant_id = $1

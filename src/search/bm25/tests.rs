@@ -58,8 +58,7 @@ fn what_may_not_be_found_counts_for_df_alone_and_the_dead_for_nothing() {
     let found = |selection: &Selection| super::score(statistics, Parameters::default(), &terms, selection).unwrap();
     let all = found(&Selection::default());
     assert_eq!(all.len(), 4);
-    // The document of chunks 2 and 3 alone.
-    let filtered = found(&Selection { documents: Some([2].into_iter().collect()), ..Selection::default() });
+    let filtered = found(&Selection { passing: Some([2, 3].into_iter().collect()), ..Selection::default() });
     assert_eq!(filtered, all[1..3]);
     let without_dead = found(&Selection { dead: [1, 77].into_iter().collect(), ..Selection::default() });
     let afresh = score(statistics, Parameters::default(), &[term(vec![posting(2, 0, 1, 10), posting(3, 1, 1, 10), posting(4, 0, 1, 10)])]);
@@ -104,17 +103,10 @@ fn numbered(document: usize, number: usize) -> i32 {
     i32::try_from(number + 700 * document).unwrap()
 }
 
-/// The first chunks of the documents to be found.
+/// The chunks of the documents to be found.
 fn kept(documents: &[Vec<Vec<u8>>], keep: impl Fn(usize) -> bool) -> ChunkSet {
-    let mut number = 0;
-    let mut firsts = Vec::new();
-    for (place, document) in documents.iter().enumerate() {
-        if keep(place) {
-            firsts.push(numbered(place, number));
-        }
-        number += document.len();
-    }
-    firsts.into_iter().collect()
+    let places = documents.iter().enumerate().flat_map(|(place, document)| std::iter::repeat_n(place, document.len()));
+    places.enumerate().filter(|(_, place)| keep(*place)).map(|(number, place)| numbered(place, number)).collect()
 }
 
 /// BM25 straight from the texts, with none of the code above: documents of chunks of words.
@@ -204,7 +196,7 @@ proptest! {
                 fresh: fresh.clone(),
             })
             .collect();
-        let selection = Selection { documents: Some(kept(&documents, keep)), ..Selection::default() };
+        let selection = Selection { passing: Some(kept(&documents, keep)), ..Selection::default() };
         let chunks = super::score(statistics, Parameters::default(), &terms, &selection).unwrap();
         prop_assert!(chunks.is_sorted_by(|a, b| a.chunk_no < b.chunk_no));
         let ranking = best_per_document(&chunks, usize::MAX);

@@ -25,6 +25,20 @@ impl ChunkSet {
         self.count == 0
     }
 
+    /// Its chunks in order.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<i32> {
+        let mut numbers = Vec::with_capacity(self.count);
+        for (at, word) in (0_i32..).step_by(64).zip(&self.words) {
+            let mut word = *word;
+            while word != 0 {
+                numbers.push(at + word.trailing_zeros().cast_signed());
+                word &= word - 1;
+            }
+        }
+        numbers
+    }
+
     fn insert(&mut self, chunk_no: i32) {
         // There are no negative chunk numbers (a constraint of the table).
         let Ok(no) = usize::try_from(chunk_no) else { return };

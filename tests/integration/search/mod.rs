@@ -4,3 +4,4 @@ mod behaviour;
 mod filters;
 mod oracle;
 mod ranking;
+mod engine;

@@ -10,10 +10,10 @@ const WORDS: [&str; 24] = [
 ];
 
 /// Numbers that look random and are the same in every run.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+    pub fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % sides
     }
@@ -24,13 +24,13 @@ impl Dice {
         WORDS[self.roll(most)]
     }
 
-    fn vector(&mut self) -> [f32; 4] {
+    pub fn vector(&mut self) -> [f32; 4] {
         // Halves are exact in half precision once scaled alike; near-ties would hang on rounding.
         std::array::from_fn(|_| self.roll(17) as f32 - 8.0 + 0.25)
     }
 }
 
-fn corpus(seed: u64, count: usize) -> Vec<Document> {
+pub fn corpus(seed: u64, count: usize) -> Vec<Document> {
     let mut dice = Dice(seed);
     (0..count)
         .map(|number| {
@@ -42,7 +42,7 @@ fn corpus(seed: u64, count: usize) -> Vec<Document> {
         .collect()
 }
 
-async fn store(session: &Session, documents: &[Document]) {
+pub async fn store(session: &Session, documents: &[Document]) {
     for Document { title, content, embedding } in documents {
         let mut document = json!({ "title": title, "content": content, "language": "en" });
         if let Some(vector) = embedding {
@@ -57,7 +57,7 @@ fn place(row: &Value, side: &str) -> Option<(u32, f64)> {
     Some((rank, row[format!("{side}_score")].as_f64().unwrap()))
 }
 
-fn agree(found: &[Value], expected: &[Expected], context: &str) {
+pub fn agree(found: &[Value], expected: &[Expected], context: &str) {
     assert_eq!(found.len(), expected.len(), "{context}");
     for (row, wanted) in found.iter().zip(expected) {
         assert_eq!(row["title"], wanted.title, "{context}: {row} against {wanted:?}");
@@ -75,7 +75,7 @@ fn agree(found: &[Value], expected: &[Expected], context: &str) {
     }
 }
 
-async fn two_tenants() -> (TestDatabase, Tenant, Tenant) {
+pub async fn two_tenants() -> (TestDatabase, Tenant, Tenant) {
     let database = TestDatabase::create().await;
     let (demo, enterprise) = (database.tenant("demo").await, database.tenant("enterprise").await);
     (database, demo, enterprise)

@@ -72,7 +72,7 @@ proptest! {
                     found.extend(list.to_vec().unwrap());
                 }
             }
-            prop_assert_eq!(&found, known.get(lexeme).unwrap_or(&Vec::new()));
+            prop_assert_eq!(found, known.get(lexeme).cloned().unwrap_or_default());
         }
     }
 

@@ -1,0 +1,8 @@
+-- search/nearest_exact
+-- The same without an index: adding 0 keeps the order and hides it from the planner.
+SELECT c.chunk_no, c.ordinal, 1 - (c.embedding <=> $2::real[]::halfvec) AS similarity
+FROM document_chunks c
+WHERE c.tenant_id = $1::uuid AND c.embedding IS NOT NULL AND c.embedding_model_id = $3::smallint
+  AND ($4::integer[] IS NULL OR c.chunk_no = ANY ($4))
+ORDER BY (c.embedding <=> $2::real[]::halfvec) + 0, c.chunk_no
+LIMIT $5::bigint

@@ -1,0 +1,28 @@
+use tokio_postgres::Client;
+
+use crate::db::DbError;
+use crate::identity::TenantId;
+
+/// Takes a tenant's maintenance lock for this connection, if nobody has it. It ends with the connection at the latest.
+pub(super) async fn try_take(client: &Client, tenant_id: TenantId) -> Result<bool, DbError> {
+    let row = client.query_one("SELECT pg_try_advisory_lock($1)", &[&key(tenant_id)]).await?;
+    Ok(row.try_get(0)?)
+}
+
+/// Waits for it.
+pub(super) async fn take(client: &Client, tenant_id: TenantId) -> Result<(), DbError> {
+    client.execute("SELECT pg_advisory_lock($1)", &[&key(tenant_id)]).await?;
+    Ok(())
+}
+
+/// Gives it back.
+pub(super) async fn release(client: &Client, tenant_id: TenantId) -> Result<(), DbError> {
+    client.execute("SELECT pg_advisory_unlock($1)", &[&key(tenant_id)]).await?;
+    Ok(())
+}
+
+/// A tenant's id is random enough for half of it to name a lock; "index" tells it from other uses.
+fn key(tenant_id: TenantId) -> i64 {
+    let (high, low) = tenant_id.as_uuid().as_u64_pair();
+    i64::from_ne_bytes((high ^ low.rotate_left(32) ^ u64::from_be_bytes(*b"\0\0\0index")).to_ne_bytes())
+}
