@@ -48,17 +48,17 @@ BEGIN
                     EXIT WHEN v_byte < 128;
                     v_shift := v_shift + 7;
                 END LOOP;
-                -- A posting: distance from the chunk before; length with two flags; ordinal and frequency where flagged.
+                -- A posting: distance from the chunk before, with two flags; length; ordinal and frequency where flagged.
                 IF v_next = 0 THEN
-                    v_chunk_no := v_chunk_no + v_number;
+                    v_chunk_no := v_chunk_no + (v_number >> 2);
+                    v_numbers[4] := v_number & 3;
                     v_next := 1;
                 ELSIF v_next = 1 THEN
-                    chunk_no := v_chunk_no; ordinal := 0; frequency := 1; length := v_number >> 2;
-                    v_next := CASE WHEN v_number & 2 > 0 THEN 2 WHEN v_number & 1 > 0 THEN 3 ELSE 0 END;
-                    v_numbers[4] := v_number & 1;
+                    chunk_no := v_chunk_no; ordinal := 0; frequency := 1; length := v_number;
+                    v_next := CASE WHEN v_numbers[4] & 2 > 0 THEN 2 WHEN v_numbers[4] & 1 > 0 THEN 3 ELSE 0 END;
                 ELSIF v_next = 2 THEN
                     ordinal := v_number;
-                    v_next := CASE WHEN v_numbers[4] > 0 THEN 3 ELSE 0 END;
+                    v_next := CASE WHEN v_numbers[4] & 1 > 0 THEN 3 ELSE 0 END;
                 ELSE
                     frequency := v_number;
                     v_next := 0;

@@ -1,8 +1,8 @@
 //! A term's postings as bytes.
 //!
-//! Each posting: varint of the distance from the chunk number before (the first: the number itself); varint of
-//! `length << 2 | (ordinal > 0) << 1 | (tf > 1)`; the ordinal if flagged; the frequency if flagged. Most postings take two
-//! or three bytes.
+//! Each posting: varint of `distance << 2 | (ordinal > 0) << 1 | (tf > 1)`, with the distance from the chunk number before
+//! (the first: the number itself); varint of the length; the ordinal if flagged; the frequency if flagged. A common term's
+//! postings take two or three bytes.
 
 use super::varint::{self, Reader};
 use super::{Damaged, Posting};
@@ -13,8 +13,8 @@ const HAS_FREQUENCY: u64 = 1;
 /// Appends one posting that follows `before` (0 for the first of a list, which may be number 0 itself).
 pub(super) fn write(out: &mut Vec<u8>, before: i32, posting: &Posting) {
     let flags = if posting.ordinal > 0 { HAS_ORDINAL } else { 0 } | if posting.tf > 1 { HAS_FREQUENCY } else { 0 };
-    varint::write(out, u64::from(posting.chunk_no.abs_diff(before)));
-    varint::write(out, u64::from(posting.length) << 2 | flags);
+    varint::write(out, u64::from(posting.chunk_no.abs_diff(before)) << 2 | flags);
+    varint::write(out, u64::from(posting.length));
     if posting.ordinal > 0 {
         varint::write(out, u64::from(posting.ordinal.unsigned_abs()));
     }
@@ -77,7 +77,8 @@ impl Postings<'_> {
             return if self.reader.is_empty() { Ok(None) } else { Err(Damaged("a list has bytes after its last posting")) };
         }
         self.left -= 1;
-        let distance = self.reader.number()?;
+        let word = self.reader.number()?;
+        let distance = word >> 2;
         let chunk_no = match self.chunk_no {
             None => distance,
             Some(_) if distance == 0 => return Err(Damaged("a list names a chunk twice")),
@@ -85,8 +86,7 @@ impl Postings<'_> {
         };
         self.chunk_no = Some(chunk_no);
         let chunk_no = i32::try_from(chunk_no).map_err(|_| Damaged("a chunk number is too large"))?;
-        let word = self.reader.number()?;
-        let length = u32::try_from(word >> 2).map_err(|_| Damaged("a length is too large"))?;
+        let length = u32::try_from(self.reader.number()?).map_err(|_| Damaged("a length is too large"))?;
         let ordinal = if word & HAS_ORDINAL == 0 {
             0
         } else {
