@@ -1,3 +1,5 @@
+//! The words' side: what the database knows of a query's terms, sorted out for the scorer.
+
 use tokio_postgres::Row;
 
 use super::Search;
@@ -10,12 +12,15 @@ use crate::identity::TenantId;
 const POSTINGS: &str = include_str!("../../sql/queries/search/postings.sql");
 
 /// What the word side reads, of one snapshot: the rows, which the lists borrow from.
-pub(super) struct LexicalRows(Vec<Row>);
+pub struct LexicalRows(Vec<Row>);
 
 /// What the word side needs.
-pub(super) struct LexicalSide<'a> {
+pub struct LexicalSide<'a> {
+    /// The collection.
     pub statistics: Statistics,
+    /// The query's terms, in order.
     pub terms: Vec<TermPostings<'a>>,
+    /// Which chunks count and may be found.
     pub selection: Selection,
     /// Whether words count at all.
     pub has_words: bool,
@@ -53,6 +58,12 @@ pub(super) async fn read(
 }
 
 impl LexicalRows {
+    /// Rows of `sql/queries/search/postings.sql`.
+    #[must_use]
+    pub fn new(rows: Vec<Row>) -> Self {
+        Self(rows)
+    }
+
     /// The chunks that pass the filter.
     pub(super) fn passing(&self) -> Result<Vec<i32>, DbError> {
         for row in &self.0 {
@@ -64,7 +75,10 @@ impl LexicalRows {
     }
 
     /// Sorts the rows out by what they are.
-    pub(super) fn side(&self, search: &Search) -> Result<LexicalSide<'_>, DbError> {
+    ///
+    /// # Errors
+    /// [`DbError`] for rows that are not as expected and for damaged blocks.
+    pub fn side(&self, search: &Search) -> Result<LexicalSide<'_>, DbError> {
         let mut side = LexicalSide { statistics: Statistics::default(), terms: Vec::new(), selection: Selection::default(), has_words: true };
         let mut blocks = Vec::new();
         let mut fresh = Vec::new();

@@ -5,7 +5,7 @@ pub mod bm25;
 pub mod filter;
 pub mod fusion;
 pub mod highlight;
-mod lexical;
+pub mod lexical;
 mod mode;
 mod passages;
 pub mod postings;
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use crate::db::{DbError, TenantTransaction};
 use crate::identity::TenantId;
-use bm25::{Parameters, Ranking};
+use bm25::{Parameters, RankedDocument, Ranking};
 use filter::Filter;
 use fusion::{FusedDocument, Weights};
 use lexical::LexicalRows;
@@ -78,6 +78,28 @@ pub struct Outcome {
     pub total_candidates: usize,
     /// Documents that hold a term of the query and pass the filter.
     pub bm25_matches: usize,
+}
+
+/// The words' side alone: the best documents by BM25.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn by_words(transaction: &TenantTransaction, tenant_id: TenantId, search: &Search) -> Result<Ranking, DbError> {
+    let Some(rows) = lexical::read(transaction, tenant_id, search).await? else { return Ok(Ranking::default()) };
+    let side = rows.side(search)?;
+    Ok(bm25::rank(side.statistics, search.parameters, &side.terms, &side.selection, DEPTH)?)
+}
+
+/// The vectors' side alone, without a filter: the nearest documents.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn by_vector(
+    transaction: &TenantTransaction,
+    tenant_id: TenantId,
+    search: &Search,
+) -> Result<Vec<RankedDocument>, DbError> {
+    Ok(vector::nearest(transaction, tenant_id, search, None).await?.unwrap_or_default())
 }
 
 /// Runs a search in the tenant's transaction.

@@ -1,0 +1,124 @@
+//! Retrieval quality on collections with relevance judgements: `cargo bench --bench quality`.
+//!
+//! The same settings for all collections; what is varied is told in the table.
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+#![allow(dead_code, clippy::allow_attributes, reason = "benches share modules and do not use all of each")]
+
+mod collections;
+mod files;
+mod korquad;
+mod metrics;
+#[path = "../world/mod.rs"]
+mod world;
+
+use std::path::PathBuf;
+
+use bailiwick::identity::TenantId;
+use bailiwick::maintenance::{self, Scope};
+use bailiwick::search::bm25::Parameters;
+use bailiwick::search::filter::Filter;
+use bailiwick::search::fusion::Weights;
+use bailiwick::search::{QueryEmbedding, Search, fusion};
+use clap::Parser;
+use collections::Collection;
+use metrics::Quality;
+use serde_json::json;
+use world::Result;
+use world::client::Service;
+use world::database::Database;
+
+/// Measures retrieval quality.
+#[derive(Parser)]
+struct Arguments {
+    /// Folder with `cranfield` and `korquad`
+    #[arg(long, default_value = "../shared/data")]
+    data: PathBuf,
+    /// Where to write the report
+    #[arg(long, default_value = "target/bench/quality.json")]
+    json: PathBuf,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let mut rows = Vec::new();
+    for collection in [collections::cranfield(&arguments.data)?, collections::korquad(&arguments.data)?] {
+        rows.extend(measure(collection).await?);
+    }
+    if let Some(folder) = arguments.json.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(&arguments.json, serde_json::to_string_pretty(&json!({ "quality": rows }))?)?;
+    Ok(())
+}
+
+async fn measure(collection: Collection) -> Result<Vec<serde_json::Value>> {
+    let has_vectors = collection.documents.iter().any(|document| document.vector.is_some());
+    let database = Database::create("bench_quality", 384).await?;
+    let tenant = database.tenant("quality").await?;
+    let service = Service::start(&database).await?;
+    // The server's own way in: its chunks, its language detection.
+    let session = service.session(tenant).await?;
+    for document in collection.documents {
+        let mut arguments = json!({ "title": document.title, "content": document.text, "source": document.id });
+        if let Some(vector) = document.vector {
+            arguments["embedding"] = json!(vector);
+        }
+        session.call("insert_document", arguments).await?;
+    }
+    maintenance::run(&database.connect().await?, None, Scope::Everything, None).await?;
+    println!("{} ({} queries)", collection.name, collection.queries.len());
+    println!("{:<44} {:>8} {:>11} {:>7}", "", "nDCG@10", "recall@100", "MRR@10");
+    let mut rows = Vec::new();
+    let standard = Parameters::default();
+    let mut settings = vec![("bm25_only", (1.0, 0.0), standard)];
+    for (name, k1, b) in [("bm25_only, k1 0.9 b 0.4", 0.9, 0.4), ("bm25_only, k1 1.6", 1.6, 0.75), ("bm25_only, k1 2", 2.0, 0.75)] {
+        settings.push((name, (1.0, 0.0), Parameters { k1, b }));
+    }
+    if has_vectors {
+        settings.extend([
+            ("vector_only", (0.0, 1.0), standard),
+            ("hybrid", (0.5, 0.5), standard),
+            ("hybrid, words .6", (0.6, 0.4), standard),
+            ("hybrid, words .4", (0.4, 0.6), standard),
+            ("hybrid, k1 1.6", (0.5, 0.5), Parameters { k1: 1.6, b: 0.75 }),
+            ("hybrid, k1 2", (0.5, 0.5), Parameters { k1: 2.0, b: 0.75 }),
+        ]);
+    }
+    for (name, (bm25, vector), parameters) in settings {
+        let mut runs = Vec::new();
+        for query in &collection.queries {
+            let embedding =
+                query.vector.clone().map(|vector| QueryEmbedding { vector, model_id: service.model_id });
+            let search = Search {
+                query: query.text.clone(),
+                embedding,
+                limit: 100,
+                weights: Weights { bm25, vector },
+                filter: Filter::default(),
+                parameters,
+                explain: false,
+            };
+            runs.push((ask(&service, tenant, &search).await?, &query.judged));
+        }
+        let quality = Quality::average(runs.iter().map(|(found, judged)| (found.as_slice(), *judged)))
+            .ok_or("no query has a relevant document")?;
+        println!("{name:<44} {:>8.4} {:>11.4} {:>7.4}", quality.ndcg_at_10, quality.recall_at_100, quality.mrr_at_10);
+        rows.push(json!({
+            "collection": collection.name, "run": name, "rank_constant": fusion::RANK_CONSTANT,
+            "ndcg_at_10": quality.ndcg_at_10, "recall_at_100": quality.recall_at_100, "mrr_at_10": quality.mrr_at_10,
+        }));
+    }
+    Ok(rows)
+}
+
+/// The ids of the hundred best.
+async fn ask(service: &Service, tenant: TenantId, search: &Search) -> Result<Vec<String>> {
+    let transaction = service.door.open(&Service::caller(tenant)?).await?;
+    let outcome = bailiwick::search::run(&transaction, tenant, search).await?;
+    transaction.abandon().await;
+    Ok(outcome.found.into_iter().filter_map(|found| found.passage.source).collect())
+}

@@ -1,0 +1,88 @@
+//! The floor: the statements of a search as a superuser, without row-level security, context, audit row or MCP.
+
+use bailiwick::identity::TenantId;
+use bailiwick::search::lexical::LexicalRows;
+use bailiwick::search::{Search, bm25, fusion};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Statement};
+
+use crate::world::Result;
+
+const POSTINGS: &str = include_str!("../../sql/queries/search/postings.sql");
+const NEAREST: &str = include_str!("../../sql/queries/search/nearest.sql");
+const NEAREST_EXACT: &str = include_str!("../../sql/queries/search/nearest_exact.sql");
+const PASSAGES: &str = include_str!("../../sql/queries/search/passages.sql");
+
+/// A superuser's connection with the statements prepared.
+pub struct Floor {
+    client: Client,
+    postings: Statement,
+    passages: Statement,
+}
+
+impl Floor {
+    pub async fn prepare(client: Client) -> Result<Self> {
+        client.batch_execute("SET hnsw.ef_search = 100; SET hnsw.iterative_scan = 'relaxed_order'").await?;
+        let (postings, passages) = (client.prepare(POSTINGS).await?, client.prepare(PASSAGES).await?);
+        Ok(Self { client, postings, passages })
+    }
+
+    /// The same work as a call of the tool: both sides at once, fusion, the passages of ten winners. Returns their number.
+    #[expect(clippy::disallowed_methods, reason = "the floor goes past the doors: that is what it is for")]
+    pub async fn search(&self, tenant_id: TenantId, search: &Search) -> Result<usize> {
+        let embedding = search.embedding.as_ref().ok_or("a search with a vector")?;
+        let none: Option<Vec<i32>> = None;
+        let none_text: Option<String> = None;
+        let none_json: Option<serde_json::Value> = None;
+        let none_time: Option<jiff::Timestamp> = None;
+        let limit = 100_i64;
+        let vector: [(bailiwick::db::Parameter<'_>, Type); 5] = [
+            (&tenant_id, Type::UUID),
+            (&embedding.vector, Type::FLOAT4_ARRAY),
+            (&embedding.model_id, Type::INT2),
+            (&none, Type::INT4_ARRAY),
+            (&limit, Type::INT8),
+        ];
+        let words: [bailiwick::db::Parameter<'_>; 8] =
+            [&tenant_id, &search.query, &false, &none_text, &none_json, &none_time, &none_time, &none_text];
+        let (begun, rows, nearest) = tokio::join!(
+            self.client.batch_execute("BEGIN"),
+            self.client.query(&self.postings, &words),
+            self.client.query_typed(NEAREST, &vector),
+        );
+        begun?;
+        let rows = LexicalRows::new(rows?);
+        let side = rows.side(search)?;
+        let ranking = bm25::rank(side.statistics, search.parameters, &side.terms, &side.selection, 100)?;
+        let mut near = Vec::new();
+        for (row, rank) in nearest?.iter().zip(1..) {
+            let (chunk_no, ordinal): (i32, i32) = (row.get(0), row.get(1));
+            near.push(bm25::RankedDocument { first_chunk_no: chunk_no - ordinal, chunk_no, score: row.get(2), rank });
+        }
+        let fused = fusion::fuse(&ranking.documents, &near, search.weights);
+        let chunk_nos: Vec<i32> = fused.documents.iter().take(search.limit).map(|place| place.chunk_no).collect();
+        let names: Vec<&str> = side.terms.iter().map(|term| term.term.as_str()).collect();
+        let (passages, committed) = tokio::join!(
+            self.client.query(&self.passages, &[&tenant_id, &chunk_nos, &names]),
+            self.client.batch_execute("COMMIT"),
+        );
+        committed?;
+        Ok(passages?.len())
+    }
+
+    /// The chunks that are truly the ten nearest.
+    pub async fn exact(&self, tenant_id: TenantId, search: &Search) -> Result<Vec<i32>> {
+        let embedding = search.embedding.as_ref().ok_or("a search with a vector")?;
+        let none: Option<Vec<i32>> = None;
+        let limit = 10_i64;
+        let parameters: [(bailiwick::db::Parameter<'_>, Type); 5] = [
+            (&tenant_id, Type::UUID),
+            (&embedding.vector, Type::FLOAT4_ARRAY),
+            (&embedding.model_id, Type::INT2),
+            (&none, Type::INT4_ARRAY),
+            (&limit, Type::INT8),
+        ];
+        let rows = self.client.query_typed(NEAREST_EXACT, &parameters).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+}

@@ -1,0 +1,101 @@
+use std::path::PathBuf;
+
+use bailiwick::db::admin::{self, NewTenant};
+use bailiwick::embedded::{EmbeddedServer, Options, Progress};
+use bailiwick::identity::TenantId;
+use bailiwick::migrations::{Migrations, RunOptions, Runner};
+use tokio_postgres::{Client, Config};
+
+use super::Result;
+
+/// A fresh database of one bench run, on the embedded PostgreSQL.
+pub struct Database {
+    /// How the application connects.
+    pub app: Config,
+    /// How a superuser connects.
+    pub admin: Config,
+    _server: EmbeddedServer,
+}
+
+/// A document to load, with its vector as text or without one.
+pub struct Loaded {
+    /// Its title.
+    pub title: String,
+    /// Its text.
+    pub body: String,
+    /// Its vector.
+    pub vector: Option<Vec<f32>>,
+}
+
+impl Database {
+    /// Makes the database anew.
+    pub async fn create(name: &str, dimensions: u16) -> Result<Self> {
+        let data_dir = match std::env::var_os("BAILIWICK_BENCH_DATA_DIR") {
+            Some(dir) => dir.into(),
+            // As root, PostgreSQL runs as an unprivileged user, who may not reach this folder.
+            None if rustix::process::geteuid().is_root() => PathBuf::from("/var/tmp/bailiwick-bench"),
+            None => PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench"),
+        };
+        let mut options = Options::new(data_dir);
+        options.keeper = Some(env!("CARGO_BIN_EXE_bailiwick").into());
+        options.progress = Progress::stderr();
+        let server = EmbeddedServer::start(options).await.map_err(|error| bailiwick::embedded::explain(&error))?;
+        let postgres = admin::connect(&server.config("postgres", "postgres")).await?;
+        admin::drop_database(&postgres, name).await?;
+        admin::create_database(&postgres, name).await?;
+        let database =
+            Self { app: server.config("bailiwick_app", name), admin: server.config("postgres", name), _server: server };
+        let mut client = admin::connect(&database.admin).await?;
+        let options = RunOptions { embedding_dimensions: Some(dimensions), ..RunOptions::default() };
+        Runner::new(&Migrations::embedded()?, options).up(&mut client, None, |_| ()).await?;
+        Ok(database)
+    }
+
+    /// A superuser's connection.
+    pub async fn connect(&self) -> Result<Client> {
+        Ok(admin::connect(&self.admin).await?)
+    }
+
+    /// Makes a tenant.
+    pub async fn tenant(&self, slug: &str) -> Result<TenantId> {
+        let tenant = NewTenant {
+            slug: slug.to_owned(),
+            name: slug.to_owned(),
+            monthly_budget_usd: None,
+            max_documents: None,
+            max_storage_mb: None,
+        };
+        let made = admin::create_tenant(&self.connect().await?, &tenant).await?;
+        made.ok_or_else(|| format!("there is a tenant {slug} already").into())
+    }
+
+    /// Stores documents as somebody with psql would, `batch` a transaction: the triggers cut, count and index them.
+    pub async fn load(
+        &self,
+        tenant: TenantId,
+        model: &str,
+        documents: impl Iterator<Item = Loaded>,
+        batch: usize,
+    ) -> Result<()> {
+        let client = self.connect().await?;
+        client.batch_execute(&format!("SET app.current_tenant_id = '{tenant}'; SET synchronous_commit = off")).await?;
+        let insert = client
+            .prepare(
+                "INSERT INTO documents (tenant_id, title, content, embedding, embedding_status, embedding_model)
+                 SELECT current_tenant_id(), title, content, embedding::vector, 'embedded', $4
+                 FROM unnest($1::text[], $2::text[], $3::text[]) AS d (title, content, embedding)",
+            )
+            .await?;
+        let mut documents = documents.peekable();
+        while documents.peek().is_some() {
+            let (mut titles, mut bodies, mut vectors) = (Vec::new(), Vec::new(), Vec::new());
+            for document in documents.by_ref().take(batch) {
+                titles.push(document.title);
+                bodies.push(document.body);
+                vectors.push(document.vector.map(|vector| format!("{vector:?}")));
+            }
+            client.execute(&insert, &[&titles, &bodies, &vectors, &model]).await?;
+        }
+        Ok(())
+    }
+}
