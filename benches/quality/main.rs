@@ -18,7 +18,7 @@ use bailiwick::maintenance::{self, Scope};
 use bailiwick::search::bm25::Parameters;
 use bailiwick::search::filter::Filter;
 use bailiwick::search::fusion::Weights;
-use bailiwick::search::{QueryEmbedding, Search, fusion};
+use bailiwick::search::{Query, QueryEmbedding, Search, fusion};
 use clap::Parser;
 use collections::Collection;
 use metrics::Quality;
@@ -98,12 +98,12 @@ async fn measure(collection: Collection) -> Result<Vec<serde_json::Value>> {
             let embedding =
                 query.vector.clone().map(|vector| QueryEmbedding { vector, model_id: service.model_id });
             let search = Search {
-                query: query.text.clone(),
+                query: Query { words: query.text.clone(), ..Query::default() },
                 embedding,
                 limit: 100,
                 weights: Weights { bm25, vector },
                 filter: Filter::default(),
-                parameters,
+                parameters: Some(parameters),
                 explain: false,
             };
             runs.push((ask(&service, tenant, &search).await?, &query.judged));

@@ -34,17 +34,19 @@ impl Floor {
         let none: Option<Vec<i32>> = None;
         let none_text: Option<String> = None;
         let none_json: Option<serde_json::Value> = None;
-        let none_time: Option<jiff::Timestamp> = None;
+        let nothing: Vec<String> = Vec::new();
         let limit = 100_i64;
-        let vector: [(bailiwick::db::Parameter<'_>, Type); 5] = [
+        let vector: [(bailiwick::db::Parameter<'_>, Type); 7] = [
             (&tenant_id, Type::UUID),
             (&embedding.vector, Type::FLOAT4_ARRAY),
             (&embedding.model_id, Type::INT2),
             (&none, Type::INT4_ARRAY),
             (&limit, Type::INT8),
+            (&none, Type::INT4_ARRAY),
+            (&none, Type::INT4_ARRAY),
         ];
-        let words: [bailiwick::db::Parameter<'_>; 8] =
-            [&tenant_id, &search.query, &false, &none_text, &none_json, &none_time, &none_time, &none_text];
+        let words: [bailiwick::db::Parameter<'_>; 7] =
+            [&tenant_id, &search.query.words, &nothing, &nothing, &none_text, &none_text, &none_json];
         let (begun, rows, nearest) = tokio::join!(
             self.client.batch_execute("BEGIN"),
             self.client.query(&self.postings, &words),
@@ -52,8 +54,8 @@ impl Floor {
         );
         begun?;
         let rows = LexicalRows::new(rows?);
-        let side = rows.side(search)?;
-        let ranking = bm25::rank(side.statistics, search.parameters, &side.terms, &side.selection, 100)?;
+        let side = rows.side()?;
+        let ranking = bm25::rank(side.statistics, bm25::Parameters::default(), &side.terms, &side.selection, 200)?;
         let mut near = Vec::new();
         for (row, rank) in nearest?.iter().zip(1..) {
             let (chunk_no, ordinal): (i32, i32) = (row.get(0), row.get(1));
@@ -75,12 +77,14 @@ impl Floor {
         let embedding = search.embedding.as_ref().ok_or("a search with a vector")?;
         let none: Option<Vec<i32>> = None;
         let limit = 10_i64;
-        let parameters: [(bailiwick::db::Parameter<'_>, Type); 5] = [
+        let parameters: [(bailiwick::db::Parameter<'_>, Type); 7] = [
             (&tenant_id, Type::UUID),
             (&embedding.vector, Type::FLOAT4_ARRAY),
             (&embedding.model_id, Type::INT2),
             (&none, Type::INT4_ARRAY),
             (&limit, Type::INT8),
+            (&none, Type::INT4_ARRAY),
+            (&none, Type::INT4_ARRAY),
         ];
         let rows = self.client.query_typed(NEAREST_EXACT, &parameters).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())

@@ -3,10 +3,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bailiwick::search::bm25::Parameters;
 use bailiwick::search::filter::Filter;
 use bailiwick::search::fusion::Weights;
-use bailiwick::search::{self, QueryEmbedding, Search};
+use bailiwick::search::{self, Query, QueryEmbedding, Search};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
@@ -23,12 +22,12 @@ const WARM_UP: usize = 20;
 
 fn search(query: &str, vector: Option<Vec<f32>>, model_id: i16) -> Search {
     Search {
-        query: query.to_owned(),
+        query: Query::parse(query),
         embedding: vector.map(|vector| QueryEmbedding { vector, model_id }),
         limit: 10,
         weights: Weights::default(),
         filter: Filter::default(),
-        parameters: Parameters::default(),
+        parameters: None,
         explain: false,
     }
 }

@@ -5,6 +5,7 @@ DROP TRIGGER documents_10_count_new ON documents;
 SET LOCAL ROLE bailiwick_definer;
 DROP FUNCTION count_deleted_documents();
 DROP FUNCTION count_new_documents();
+DROP FUNCTION allocate_chunk_numbers(uuid, integer);
 DROP FUNCTION register_embedding_model(text);
 
 SET LOCAL ROLE bailiwick_owner;

@@ -152,6 +152,28 @@ COMMENT ON FUNCTION register_embedding_model(text) IS 'The id of an embedding mo
 GRANT EXECUTE ON FUNCTION register_embedding_model(text) TO bailiwick_app;
 ALTER FUNCTION register_embedding_model(text) OWNER TO bailiwick_definer;
 
+CREATE FUNCTION allocate_chunk_numbers(p_tenant_id uuid, p_count integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_first integer;
+BEGIN
+    UPDATE tenant_usage SET next_chunk_no = next_chunk_no + p_count
+    WHERE tenant_id = p_tenant_id
+    RETURNING next_chunk_no - p_count INTO v_first;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no such tenant in this transaction''s context'
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Set app.current_tenant_id to the tenant that the documents belong to.';
+    END IF;
+    RETURN v_first;
+END
+$$;
+COMMENT ON FUNCTION allocate_chunk_numbers(uuid, integer) IS 'Takes that many consecutive chunk numbers and returns the first.';
+
+GRANT EXECUTE ON FUNCTION allocate_chunk_numbers(uuid, integer) TO bailiwick_app;
+ALTER FUNCTION allocate_chunk_numbers(uuid, integer) OWNER TO bailiwick_definer;
+
 -- Quotas.
 CREATE FUNCTION count_new_documents() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp

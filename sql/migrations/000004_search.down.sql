@@ -10,11 +10,11 @@ DROP FUNCTION index_new_chunks();
 DROP FUNCTION follow_changed_documents();
 DROP FUNCTION complete_new_documents();
 DROP FUNCTION cut_default_chunks(uuid, uuid[]);
-DROP FUNCTION allocate_chunk_numbers(uuid, integer);
 
 SET LOCAL ROLE bailiwick_owner;
 DROP FUNCTION query_terms(uuid, text);
-DROP FUNCTION chunk_entry(text, text, text);
+DROP FUNCTION chunk_entry(text, text, text, text[]);
+DROP FUNCTION document_facets(text, text, jsonb);
 DROP FUNCTION chunk_terms(text, text, text);
 DROP FUNCTION text_terms(text, text);
 DROP FUNCTION text_search_configuration(text);

@@ -126,7 +126,7 @@ AS $$
     ), bm25_documents AS (
         SELECT first_chunk_no, score, row_number() OVER (ORDER BY score DESC, first_chunk_no) AS rank
         FROM (SELECT chunk_no - ordinal AS first_chunk_no, max(score) AS score FROM bm25_chunks GROUP BY 1) AS best
-        ORDER BY score DESC, first_chunk_no LIMIT 100
+        ORDER BY score DESC, first_chunk_no LIMIT 200
     ), vector_documents AS (
         SELECT first_chunk_no, score, row_number() OVER (ORDER BY score DESC, first_chunk_no) AS rank
         FROM (
@@ -153,5 +153,5 @@ AS $$
     LIMIT p_limit
 $$;
 COMMENT ON FUNCTION hybrid_search(uuid, text, vector, integer, double precision, double precision) IS
-    'BM25 and vector similarity fused by Reciprocal Rank Fusion, for the tenant of the transaction''s context. A side''s score is NULL where the document is not among its 100 best.';
+    'BM25 and vector similarity fused by Reciprocal Rank Fusion, for the tenant of the transaction''s context. A side''s score is NULL where the document is not among its best, 200 by words and 100 by vectors.';
 GRANT EXECUTE ON FUNCTION hybrid_search(uuid, text, vector, integer, double precision, double precision) TO bailiwick_app;

@@ -107,11 +107,14 @@ pub(super) async fn replace(transaction: &OwnerTransaction<'_>, old: &[&Key], ne
     let gone_chunk_nos: Vec<i32> = gone.iter().map(|key| key.1).collect();
     let lexemes: Vec<&str> = new.iter().map(|block| block.first_lexeme.as_str()).collect();
     let chunk_nos: Vec<i32> = new.iter().map(|block| block.first_chunk_no).collect();
-    let counts: Vec<i32> = new.iter().map(|block| i32::try_from(block.posting_count).unwrap_or(i32::MAX)).collect();
+    // A block of some thousand bytes holds no more than that of either.
+    let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let lexeme_counts: Vec<i32> = new.iter().map(|block| count(block.lexeme_count)).collect();
+    let counts: Vec<i32> = new.iter().map(|block| count(block.posting_count)).collect();
     let bytes: Vec<&[u8]> = new.iter().map(|block| block.bytes.as_slice()).collect();
     let tenant_id = transaction.tenant_id();
-    let parameters: [crate::db::Parameter<'_>; 7] =
-        [&tenant_id, &gone_lexemes, &gone_chunk_nos, &lexemes, &chunk_nos, &counts, &bytes];
+    let parameters: [crate::db::Parameter<'_>; 8] =
+        [&tenant_id, &gone_lexemes, &gone_chunk_nos, &lexemes, &chunk_nos, &lexeme_counts, &counts, &bytes];
     transaction.query(REPLACE_BLOCKS, &parameters).await?;
     Ok(())
 }

@@ -34,6 +34,19 @@ impl Default for Parameters {
     }
 }
 
+impl Parameters {
+    /// A tenant's own: `{"bm25": {"k1": 1.2, "b": 0.75}}` in its settings. What is absent or out of range (k1 from 0 to 10,
+    /// b from 0 to 1) is as by default.
+    #[must_use]
+    pub fn of_settings(settings: &serde_json::Value) -> Self {
+        let standard = Self::default();
+        let own = |name: &str, most: f64| {
+            settings.get("bm25")?.get(name)?.as_f64().filter(|value| (0.0..=most).contains(value))
+        };
+        Self { k1: own("k1", 10.0).unwrap_or(standard.k1), b: own("b", 1.0).unwrap_or(standard.b) }
+    }
+}
+
 /// The tenant's collection as a whole.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Statistics {
@@ -63,9 +76,46 @@ pub struct Selection {
     pub dead: ChunkSet,
     /// Chunks that may be found; `None` lets all be. The others count for df alone.
     pub passing: Option<ChunkSet>,
+    /// Documents that may be found, by the number of their first chunk; `None` lets all be.
+    pub documents: Option<ChunkSet>,
+    /// Documents that may not be found, by the number of their first chunk.
+    pub excluded: ChunkSet,
+}
+
+impl Selection {
+    /// Whether every chunk counts and may be found.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.dead.is_empty() && self.passing.is_none() && self.documents.is_none() && self.excluded.is_empty()
+    }
+
+    /// Whether a chunk may be found.
+    fn finds(&self, posting: &Posting) -> bool {
+        // An ordinal is never above its chunk's number.
+        let document = posting.chunk_no.wrapping_sub(posting.ordinal);
+        !self.dead.contains(posting.chunk_no)
+            && self.passing.as_ref().is_none_or(|passing| passing.contains(posting.chunk_no))
+            && self.documents.as_ref().is_none_or(|documents| documents.contains(document))
+            && !self.excluded.contains(document)
+    }
 }
 
 impl TermPostings<'_> {
+    /// Hands out every posting, those of dead chunks too.
+    ///
+    /// # Errors
+    /// [`Damaged`].
+    pub fn each(&self, mut each: impl FnMut(Posting)) -> Result<(), Damaged> {
+        self.fresh.iter().copied().for_each(&mut each);
+        for list in &self.merged {
+            let mut postings = list.postings();
+            while let Some(posting) = postings.next()? {
+                each(posting);
+            }
+        }
+        Ok(())
+    }
+
     /// The number of live chunks that hold the term.
     ///
     /// # Errors

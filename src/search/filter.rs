@@ -24,6 +24,28 @@ impl Filter {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether facets tell some documents that do not pass.
+    #[must_use]
+    pub fn has_facets(&self) -> bool {
+        self.source.is_some() || self.language.is_some() || self.metadata.is_some()
+    }
+
+    /// Whether a document with all facets of the filter passes, with no need to look at it: there is no date, and the
+    /// metadata has no array of objects (whose facets may come from different elements) and nothing empty.
+    #[must_use]
+    pub fn is_told_by_facets(&self) -> bool {
+        let dates = self.created_after.is_some() || self.created_before.is_some();
+        !dates && self.metadata.as_ref().is_none_or(|metadata| metadata.as_object().is_some_and(|top| top.values().all(is_plain)))
+    }
+}
+
+fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::Object(object) => !object.is_empty() && object.values().all(is_plain),
+        Value::Array(array) => !array.is_empty() && array.iter().all(|element| !element.is_object() && !element.is_array()),
+        _ => true,
+    }
 }
 
 /// Reads an instant: RFC 3339 with an offset, or a date, which means its first moment in UTC.

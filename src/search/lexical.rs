@@ -1,60 +1,65 @@
 //! The words' side: what the database knows of a query's terms, sorted out for the scorer.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use tokio_postgres::Row;
 
-use super::Search;
+use super::filter::Filter;
 use super::bm25::{Selection, Statistics, TermPostings};
 use super::postings::block::Block;
 use super::postings::{ChunkSet, Posting, TermVector};
-use crate::db::{DbError, TenantTransaction};
+use crate::db::{DbError, Parameter, TenantTransaction};
 use crate::identity::TenantId;
 
 const POSTINGS: &str = include_str!("../../sql/queries/search/postings.sql");
 
-/// What the word side reads, of one snapshot: the rows, which the lists borrow from.
+/// Part of a query that is a facet of its filter (`sql/queries/search/postings.sql`).
+const FACET: i64 = -2;
+/// The term of documents with too many facets to index.
+pub(super) const TOO_MANY_FACETS: &str = "\u{1}*";
+
+/// What to look up.
+#[derive(Debug, Clone, Default)]
+pub struct Terms<'a> {
+    /// Words to score by.
+    pub words: &'a str,
+    /// Words and phrases that must or must not occur.
+    pub conditions: Vec<&'a str>,
+    /// Terms as they are indexed.
+    pub lexemes: Vec<String>,
+    /// The filter, whose facets are looked up too.
+    pub filter: Filter,
+}
+
+/// What the database answers, of one snapshot: the rows, which the lists borrow from.
 pub struct LexicalRows(Vec<Row>);
 
-/// What the word side needs.
+/// The answer sorted out.
+#[derive(Debug)]
 pub struct LexicalSide<'a> {
     /// The collection.
     pub statistics: Statistics,
-    /// The query's terms, in order.
+    /// The terms of the words, in order, to score by.
     pub terms: Vec<TermPostings<'a>>,
-    /// Which chunks count and may be found.
+    /// For each condition, by language, the terms that a chunk must hold all of.
+    pub conditions: Vec<BTreeMap<String, BTreeSet<String>>>,
+    /// The facets that a document must have to pass the filter, as far as it can be told by facets.
+    pub facets: Vec<String>,
+    /// Postings of the terms that are not scored: those of conditions and lexemes.
+    others: BTreeMap<String, TermPostings<'a>>,
+    /// Which chunks count; all may be found.
     pub selection: Selection,
-    /// Whether words count at all.
-    pub has_words: bool,
 }
 
-/// Reads the postings of the query's terms and the chunks that pass the filter; `None` if words have no weight and there
-/// is no filter.
+/// Reads the postings of terms.
 pub(super) async fn read(
     transaction: &TenantTransaction,
     tenant_id: TenantId,
-    search: &Search,
-) -> Result<Option<LexicalRows>, DbError> {
-    let filter = &search.filter;
-    let has_words = search.weights.bm25 > 0.0;
-    if !has_words && filter.is_empty() {
-        return Ok(None);
-    }
-    let words = if has_words { search.query.as_str() } else { "" };
-    let rows = transaction
-        .query(
-            POSTINGS,
-            &[
-                &tenant_id,
-                &words,
-                &!filter.is_empty(),
-                &filter.source,
-                &filter.metadata,
-                &filter.created_after,
-                &filter.created_before,
-                &filter.language,
-            ],
-        )
-        .await?;
-    Ok(Some(LexicalRows(rows)))
+    terms: &Terms<'_>,
+) -> Result<LexicalRows, DbError> {
+    let Terms { words, conditions, lexemes, filter: Filter { source, language, metadata, .. } } = terms;
+    let parameters: [Parameter<'_>; 7] = [&tenant_id, words, conditions, lexemes, source, language, metadata];
+    Ok(LexicalRows(transaction.query(POSTINGS, &parameters).await?))
 }
 
 impl LexicalRows {
@@ -64,47 +69,36 @@ impl LexicalRows {
         Self(rows)
     }
 
-    /// The chunks that pass the filter.
-    pub(super) fn passing(&self) -> Result<Vec<i32>, DbError> {
-        for row in &self.0 {
-            if row.try_get::<_, &str>("kind")? == "passing" {
-                return Ok(row.try_get::<_, Option<Vec<i32>>>("numbers")?.unwrap_or_default());
-            }
-        }
-        Ok(Vec::new())
-    }
-
     /// Sorts the rows out by what they are.
     ///
     /// # Errors
     /// [`DbError`] for rows that are not as expected and for damaged blocks.
-    pub fn side(&self, search: &Search) -> Result<LexicalSide<'_>, DbError> {
-        let mut side = LexicalSide { statistics: Statistics::default(), terms: Vec::new(), selection: Selection::default(), has_words: true };
-        let mut blocks = Vec::new();
-        let mut fresh = Vec::new();
+    pub fn side(&self) -> Result<LexicalSide<'_>, DbError> {
+        let mut side = LexicalSide {
+            statistics: Statistics::default(),
+            terms: Vec::new(),
+            conditions: Vec::new(),
+            facets: Vec::new(),
+            others: BTreeMap::new(),
+            selection: Selection::default(),
+        };
+        let (mut blocks, mut fresh) = (Vec::new(), Vec::new());
         for row in &self.0 {
             match row.try_get::<_, &str>("kind")? {
                 "collection" => {
                     let (count, sum): (i64, i64) = (row.try_get("count")?, row.try_get("sum")?);
                     side.statistics = Statistics { chunk_count: count.unsigned_abs(), total_length: sum.unsigned_abs() };
                 }
-                "term" => side.terms.push(TermPostings {
-                    term: row.try_get("lexeme")?,
-                    query_weight: f64::from(row.try_get::<_, i32>("number")?),
-                    merged: Vec::new(),
-                    fresh: Vec::new(),
-                }),
+                "term" => side.add_term(row)?,
                 "block" => blocks.push(row),
                 "fresh" => fresh.push(row),
-                "dead" => side.selection.dead = numbers(row)?,
-                "passing" => side.selection.passing = Some(numbers(row)?),
+                "dead" => {
+                    let numbers: Option<Vec<i32>> = row.try_get("numbers")?;
+                    side.selection.dead = numbers.unwrap_or_default().into_iter().collect();
+                }
                 other => return Err(DbError::Other(format!("postings: a row of the kind {other:?}"))),
             }
         }
-        if search.filter.is_empty() {
-            side.selection.passing = None;
-        }
-        side.has_words = search.weights.bm25 > 0.0;
         side.terms.sort_unstable_by(|a, b| a.term.cmp(&b.term));
         side.add_blocks(blocks)?;
         side.add_fresh(&fresh)?;
@@ -113,6 +107,45 @@ impl LexicalRows {
 }
 
 impl<'a> LexicalSide<'a> {
+    fn add_term(&mut self, row: &Row) -> Result<(), DbError> {
+        let (term, part): (String, i64) = (row.try_get("lexeme")?, row.try_get("count")?);
+        let new = |term: String, query_weight| TermPostings { term, query_weight, merged: Vec::new(), fresh: Vec::new() };
+        match usize::try_from(part) {
+            Ok(0) => {
+                // Languages may count differently; the most counts.
+                let weight = f64::from(row.try_get::<_, i32>("number")?);
+                match self.terms.iter_mut().find(|known| known.term == term) {
+                    Some(known) => known.query_weight = known.query_weight.max(weight),
+                    None => self.terms.push(new(term, weight)),
+                }
+            }
+            Ok(part) => {
+                if self.conditions.len() < part {
+                    self.conditions.resize_with(part, BTreeMap::new);
+                }
+                self.conditions[part - 1].entry(row.try_get("language")?).or_default().insert(term.clone());
+                self.others.entry(term.clone()).or_insert_with(|| new(term, 0.0));
+            }
+            Err(_) => {
+                if part == FACET {
+                    self.facets.push(term.clone());
+                }
+                self.others.entry(term.clone()).or_insert_with(|| new(term, 0.0));
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a term to whoever wants it: one to score by, one of a condition, or both.
+    fn with_term(&mut self, lexeme: &str, mut change: impl FnMut(&mut TermPostings<'a>)) {
+        if let Ok(at) = self.terms.binary_search_by(|term| term.term.as_str().cmp(lexeme)) {
+            change(&mut self.terms[at]);
+        }
+        if let Some(term) = self.others.get_mut(lexeme) {
+            change(term);
+        }
+    }
+
     fn add_blocks(&mut self, blocks: Vec<&'a Row>) -> Result<(), DbError> {
         let keyed: Result<Vec<_>, DbError> = blocks
             .into_iter()
@@ -123,9 +156,8 @@ impl<'a> LexicalSide<'a> {
         keyed.sort_unstable_by_key(|(place, first_chunk_no, _)| (*place, *first_chunk_no));
         for (_, _, row) in keyed {
             let lexeme: &str = row.try_get("lexeme")?;
-            let Some(term) = self.terms.iter_mut().find(|term| term.term == lexeme) else { continue };
             if let Some(list) = Block::open(row.try_get("block")?)?.find(lexeme)? {
-                term.merged.push(list);
+                self.with_term(lexeme, |term| term.merged.push(list));
             }
         }
         Ok(())
@@ -135,50 +167,60 @@ impl<'a> LexicalSide<'a> {
         for row in rows {
             let chunk_no: i32 = row.try_get("number")?;
             let (ordinal, length): (i64, i64) = (row.try_get("count")?, row.try_get("sum")?);
-            let posting = |tf| Posting {
-                chunk_no,
-                // Both are integers in their table.
-                ordinal: i32::try_from(ordinal).unwrap_or_default(),
-                length: u32::try_from(length).unwrap_or_default(),
-                tf,
-            };
+            // Both are integers in their table.
+            let (ordinal, length) = (i32::try_from(ordinal).unwrap_or_default(), u32::try_from(length).unwrap_or_default());
             let terms: TermVector<'_> = row.try_get("terms")?;
             for (lexeme, tf) in terms.iter() {
-                if let Ok(at) = self.terms.binary_search_by(|term| term.term.as_str().cmp(lexeme)) {
-                    self.terms[at].fresh.push(posting(tf));
-                }
+                self.with_term(lexeme, |term| term.fresh.push(Posting { chunk_no, ordinal, tf, length }));
             }
         }
         Ok(())
     }
 
-    /// For each of these chunks the query's terms that it holds, with how often.
-    pub(super) fn held_terms(&self, chunk_nos: &[i32]) -> Result<Vec<Vec<(String, u32)>>, DbError> {
+    /// Takes the postings of a term that was looked up but not scored, to score by it too.
+    pub fn take_other(&mut self, lexeme: &str) -> Option<TermPostings<'a>> {
+        self.others.remove(lexeme)
+    }
+
+    /// The live postings of chunks that hold all of these terms, by chunk.
+    ///
+    /// # Errors
+    /// [`DbError`] for damaged blocks.
+    pub fn holding_all<'t>(&self, terms: impl IntoIterator<Item = &'t String>) -> Result<BTreeMap<i32, Posting>, DbError> {
+        let mut holding: Option<BTreeMap<i32, Posting>> = None;
+        for term in terms {
+            let mut these = BTreeMap::new();
+            if let Some(term) = self.others.get(term) {
+                term.each(|posting| {
+                    let is_wanted = holding.as_ref().is_none_or(|holding| holding.contains_key(&posting.chunk_no));
+                    if is_wanted && !self.selection.dead.contains(posting.chunk_no) {
+                        these.insert(posting.chunk_no, posting);
+                    }
+                })?;
+            }
+            holding = Some(these);
+        }
+        Ok(holding.unwrap_or_default())
+    }
+
+    /// For each of these chunks the words' terms that it holds, with how often.
+    ///
+    /// # Errors
+    /// [`DbError`] for damaged blocks.
+    pub fn held_terms(&self, chunk_nos: &[i32]) -> Result<Vec<Vec<(String, u32)>>, DbError> {
         let mut held = vec![Vec::new(); chunk_nos.len()];
         let wanted: ChunkSet = chunk_nos.iter().copied().collect();
         for term in &self.terms {
-            let mut note = |posting: &Posting| {
+            term.each(|posting| {
                 if wanted.contains(posting.chunk_no) {
                     for (at, _) in chunk_nos.iter().enumerate().filter(|(_, no)| **no == posting.chunk_no) {
                         held[at].push((term.term.clone(), posting.tf));
                     }
                 }
-            };
-            term.fresh.iter().for_each(&mut note);
-            for list in &term.merged {
-                let mut postings = list.postings();
-                while let Some(posting) = postings.next()? {
-                    note(&posting);
-                }
-            }
+            })?;
         }
         Ok(held)
     }
-}
-
-fn numbers(row: &Row) -> Result<ChunkSet, DbError> {
-    let numbers: Option<Vec<i32>> = row.try_get("numbers")?;
-    Ok(numbers.unwrap_or_default().into_iter().collect())
 }
 
 /// Whether a term is a pair of (or a lone) Hangul, Han or Kana character rather than a stemmed word.

@@ -9,6 +9,9 @@ pub mod lexical;
 mod mode;
 mod passages;
 pub mod postings;
+mod query;
+mod restriction;
+mod typo;
 mod vector;
 
 use std::collections::HashMap;
@@ -18,10 +21,13 @@ use crate::identity::TenantId;
 use bm25::{Parameters, RankedDocument, Ranking};
 use filter::Filter;
 use fusion::{FusedDocument, Weights};
-use lexical::LexicalRows;
+use lexical::Terms;
+use restriction::Restriction;
 
 pub use mode::{Mode, Ran};
 pub use passages::Passage;
+pub use query::Query;
+pub use typo::Correction;
 
 /// Documents that the vectors' side contributes at most. Twenty would cost .17 of recall@100.
 pub const DEPTH: usize = 100;
@@ -32,8 +38,8 @@ pub const WORDS_DEPTH: usize = 200;
 /// A checked search.
 #[derive(Debug, Clone)]
 pub struct Search {
-    /// Words to look for.
-    pub query: String,
+    /// What to look for.
+    pub query: Query,
     /// Unit vector to compare with, and the model it is of.
     pub embedding: Option<QueryEmbedding>,
     /// Most documents to return.
@@ -42,8 +48,8 @@ pub struct Search {
     pub weights: Weights,
     /// Which documents may be found.
     pub filter: Filter,
-    /// BM25's constants.
-    pub parameters: Parameters,
+    /// BM25's constants; the tenant's own if absent (`tenants.settings`, else the standard ones).
+    pub parameters: Option<Parameters>,
     /// Whether to say which terms matched.
     pub explain: bool,
 }
@@ -79,8 +85,27 @@ pub struct Outcome {
     pub mode: Mode,
     /// Distinct documents among the best [`WORDS_DEPTH`] by words and [`DEPTH`] by vectors.
     pub total_candidates: usize,
-    /// Documents that hold a term of the query and pass the filter.
+    /// Documents that hold a term of the query and may be found.
     pub bm25_matches: usize,
+    /// Words that no document holds and what they were read as.
+    pub corrections: Vec<Correction>,
+    /// What else a reader should know of how the search was done.
+    pub notes: Vec<String>,
+}
+
+impl Search {
+    fn has_words(&self) -> bool {
+        self.weights.bm25 > 0.0
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            words: if self.has_words() { &self.query.words } else { "" },
+            conditions: self.query.phrases.iter().chain(&self.query.excluded).map(String::as_str).collect(),
+            lexemes: Vec::new(),
+            filter: self.filter.clone(),
+        }
+    }
 }
 
 /// The words' side alone: the best documents by BM25.
@@ -88,9 +113,10 @@ pub struct Outcome {
 /// # Errors
 /// Any [`DbError`].
 pub async fn by_words(transaction: &TenantTransaction, tenant_id: TenantId, search: &Search) -> Result<Ranking, DbError> {
-    let Some(rows) = lexical::read(transaction, tenant_id, search).await? else { return Ok(Ranking::default()) };
-    let side = rows.side(search)?;
-    Ok(bm25::rank(side.statistics, search.parameters, &side.terms, &side.selection, WORDS_DEPTH)?)
+    let rows = lexical::read(transaction, tenant_id, &search.terms()).await?;
+    let side = rows.side()?;
+    let parameters = search.parameters.unwrap_or_default();
+    Ok(bm25::rank(side.statistics, parameters, &side.terms, &side.selection, WORDS_DEPTH)?)
 }
 
 /// The vectors' side alone, without a filter: the nearest documents.
@@ -102,7 +128,7 @@ pub async fn by_vector(
     tenant_id: TenantId,
     search: &Search,
 ) -> Result<Vec<RankedDocument>, DbError> {
-    Ok(vector::nearest(transaction, tenant_id, search, None).await?.unwrap_or_default())
+    Ok(vector::nearest(transaction, tenant_id, search, &Restriction::default()).await?.unwrap_or_default())
 }
 
 /// Runs a search in the tenant's transaction.
@@ -110,30 +136,43 @@ pub async fn by_vector(
 /// # Errors
 /// Any [`DbError`].
 pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &Search) -> Result<Outcome, DbError> {
-    // Without a filter both sides go out at once. With one, the words' side first says which chunks pass.
-    let (rows, nearest) = if search.filter.is_empty() {
-        tokio::try_join!(
-            lexical::read(transaction, tenant_id, search),
-            vector::nearest(transaction, tenant_id, search, None),
-        )?
-    } else {
-        let rows = lexical::read(transaction, tenant_id, search).await?;
-        let passing = rows.as_ref().map(LexicalRows::passing).transpose()?.unwrap_or_default();
-        (rows, vector::nearest(transaction, tenant_id, search, Some(&passing)).await?)
+    let terms = search.terms();
+    let is_restricted = !search.filter.is_empty() || search.query.has_conditions();
+    // Without a restriction both sides go out at once. With one, the words' side first says what may be found.
+    let unrestricted = Restriction::default();
+    let (rows, mut nearest) = tokio::try_join!(lexical::read(transaction, tenant_id, &terms), async {
+        match is_restricted {
+            true => Ok(None),
+            false => vector::nearest(transaction, tenant_id, search, &unrestricted).await,
+        }
+    })?;
+    let mut side = rows.side()?;
+    let mut notes = Vec::new();
+    if is_restricted {
+        notes = restriction::apply(transaction, tenant_id, &search.filter, &search.query, &mut side).await?;
+        nearest = vector::nearest(transaction, tenant_id, search, &Restriction::of(&side.selection)).await?;
+    }
+    let (corrections, readings) = typo::read(transaction, tenant_id, &side).await?;
+    let resembling;
+    if !readings.is_empty() {
+        let lexemes = readings.iter().map(|reading| reading.lexeme.clone()).collect();
+        resembling = lexical::read(transaction, tenant_id, &Terms { lexemes, ..Terms::default() }).await?;
+        typo::widen(&mut side, &mut resembling.side()?, &readings);
+    }
+    let parameters = match search.parameters {
+        Some(parameters) => parameters,
+        None => Parameters::of_settings(&transaction.tenant().await?.settings),
     };
-    let side = rows.as_ref().map(|rows| rows.side(search)).transpose()?;
-    let lexical = side.as_ref().filter(|side| side.has_words);
-    let ranking = match lexical {
-        Some(side) => bm25::rank(side.statistics, search.parameters, &side.terms, &side.selection, WORDS_DEPTH)?,
-        None => Ranking::default(),
+    let ranking = match search.has_words() {
+        true => bm25::rank(side.statistics, parameters, &side.terms, &side.selection, WORDS_DEPTH)?,
+        false => Ranking::default(),
     };
-    let mode = Mode::of(search, lexical.map(|side| side.terms.len()), nearest.as_ref().map(Vec::len));
+    let mode = Mode::of(search, search.has_words().then_some(side.terms.len()), nearest.as_ref().map(Vec::len));
     let nearest = nearest.unwrap_or_default();
     let fused = fusion::fuse(&ranking.documents, &nearest, search.weights);
     let winners = &fused.documents[..fused.documents.len().min(search.limit)];
 
-    let names: Vec<&str> =
-        lexical.into_iter().flat_map(|side| &side.terms).map(|term| term.term.as_str()).collect();
+    let names: Vec<&str> = side.terms.iter().map(|term| term.term.as_str()).collect();
     let bigrams: Vec<String> = names.iter().filter(|term| lexical::is_bigram(term)).map(|term| (*term).to_owned()).collect();
     let chunk_nos: Vec<i32> = winners.iter().map(|winner| winner.chunk_no).collect();
     let mut passages: HashMap<i32, Passage> = passages::fetch(transaction, tenant_id, &chunk_nos, &names)
@@ -141,9 +180,9 @@ pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &
         .into_iter()
         .map(|passage| (passage.chunk_no, passage))
         .collect();
-    let held = match lexical {
-        Some(side) if search.explain => side.held_terms(&chunk_nos)?,
-        _ => vec![Vec::new(); winners.len()],
+    let held = match search.explain {
+        true => side.held_terms(&chunk_nos)?,
+        false => vec![Vec::new(); winners.len()],
     };
     let found = winners.iter().zip(held).filter_map(|(place, terms)| {
         let passage = passages.remove(&place.chunk_no)?;
@@ -156,5 +195,7 @@ pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &
         mode,
         total_candidates: fused.total_candidates,
         bm25_matches: ranking.matching_documents,
+        corrections,
+        notes,
     })
 }

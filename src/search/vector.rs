@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::bm25::RankedDocument;
+use super::restriction::Restriction;
 use super::{DEPTH, Search};
 use crate::db::{DbError, TenantTransaction};
 use crate::identity::TenantId;
@@ -15,25 +16,25 @@ const NEAREST_EXACT: &str = include_str!("../../sql/queries/search/nearest_exact
 const MOST_CHUNKS: usize = 64 * DEPTH;
 
 /// The nearest documents, [`DEPTH`] or as many as there are; `None` if vectors have no weight or none was given.
-///
-/// `passing` are the chunks that may be found; `None` lets all be.
 pub(super) async fn nearest(
     transaction: &TenantTransaction,
     tenant_id: TenantId,
     search: &Search,
-    passing: Option<&[i32]>,
+    restriction: &Restriction,
 ) -> Result<Option<Vec<RankedDocument>>, DbError> {
     let Some(embedding) = search.embedding.as_ref().filter(|_| search.weights.vector > 0.0) else {
         return Ok(None);
     };
     let ask = async |sql: &'static str, limit: usize| {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let parameters: [(crate::db::Parameter<'_>, Type); 5] = [
+        let parameters: [(crate::db::Parameter<'_>, Type); 7] = [
             (&tenant_id, Type::UUID),
             (&embedding.vector, Type::FLOAT4_ARRAY),
             (&embedding.model_id, Type::INT2),
-            (&passing, Type::INT4_ARRAY),
+            (&restriction.passing, Type::INT4_ARRAY),
             (&limit, Type::INT8),
+            (&restriction.documents, Type::INT4_ARRAY),
+            (&restriction.excluded, Type::INT4_ARRAY),
         ];
         transaction.query_planned(sql, &parameters).await
     };

@@ -6,10 +6,9 @@ use super::EmbeddingSpace;
 use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::documents::language::Language;
 use crate::identity::Scope;
-use crate::search::bm25::Parameters;
 use crate::search::filter::{Filter, parse_instant};
 use crate::search::fusion::{RANK_CONSTANT, Weights};
-use crate::search::{self, Found, QueryEmbedding, Search};
+use crate::search::{self, Found, Query, QueryEmbedding, Search};
 
 const LONGEST_QUERY: usize = 2_000;
 const LARGEST_METADATA_BYTES: usize = 16_384;
@@ -28,7 +27,7 @@ pub struct HybridSearch {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// What to look for, in any language: a question or keywords. A document matches if it holds any of the words; more and rarer words rank higher.
+    /// What to look for, in any language: a question or keywords. A document matches if it holds any of the words; more and rarer words rank higher. "in quotes" must occur as it stands, -word must not occur.
     #[schemars(length(min = 1, max = 2000))]
     query: String,
     /// Vector of the query, for similarity of meaning. Give it only if you can embed with the same model as the stored documents; without it the search is by words.
@@ -74,10 +73,25 @@ pub struct Output {
     /// Why a side did not take part.
     #[serde(skip_serializing_if = "Option::is_none")]
     mode_reason: Option<String>,
-    /// Distinct documents among the best 100 of each side.
+    /// Words of the query that no document holds, and the words of your documents that they were read as.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    corrections: Vec<CorrectionRow>,
+    /// What else to know of how the search was done.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+    /// Distinct documents among the best 200 by words and the 100 nearest.
     total_candidates: usize,
     /// Time the search took, in milliseconds.
     duration_ms: f64,
+}
+
+/// A word that was read as others.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CorrectionRow {
+    /// The word, as it would be indexed.
+    term: String,
+    /// What it was read as, likeliest first.
+    read_as: Vec<String>,
 }
 
 /// One document that was found.
@@ -99,7 +113,7 @@ pub struct ResultRow {
     metadata: Option<Map<String, Value>>,
     /// Reciprocal Rank Fusion score; comparable within one answer only.
     combined_score: f64,
-    /// BM25 score of its best passage, if it is among the 100 best by words.
+    /// BM25 score of its best passage, if it is among the 200 best by words.
     #[serde(skip_serializing_if = "Option::is_none")]
     bm25_score: Option<f64>,
     /// Its rank by words, from 1.
@@ -177,12 +191,12 @@ The field mode says which sides took part. Only your own organisation's document
             input.query_embedding.map(|vector| QueryEmbedding { vector: unit(&vector), model_id: self.space.model_id });
         problems.or(Request {
             search: Search {
-                query: input.query,
+                query: Query::parse(&input.query),
                 embedding,
                 limit: usize::try_from(limit).unwrap_or_default(),
                 weights,
                 filter,
-                parameters: Parameters::default(),
+                parameters: None,
                 explain: input.explain.unwrap_or(false),
             },
         })
@@ -191,7 +205,7 @@ The field mode says which sides took part. Only your own organisation's document
     fn describe(&self, request: &Request) -> Map<String, Value> {
         let Search { query, embedding, limit, weights, filter, .. } = &request.search;
         Map::from_iter([
-            ("query_chars".to_owned(), query.chars().count().into()),
+            ("query_chars".to_owned(), query.words.chars().count().into()),
             ("limit".to_owned(), (*limit).into()),
             ("has_embedding".to_owned(), embedding.is_some().into()),
             ("has_filter".to_owned(), (!filter.is_empty()).into()),
@@ -216,6 +230,12 @@ The field mode says which sides took part. Only your own organisation's document
             results: outcome.found.into_iter().map(|found| row(found, passage_chars, weights)).collect(),
             mode: outcome.mode.ran.name().to_owned(),
             mode_reason: outcome.mode.reason,
+            corrections: outcome
+                .corrections
+                .into_iter()
+                .map(|correction| CorrectionRow { term: correction.term, read_as: correction.readings })
+                .collect(),
+            notes: outcome.notes,
             total_candidates: outcome.total_candidates,
             duration_ms: call.elapsed_ms(),
         };

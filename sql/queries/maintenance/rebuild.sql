@@ -10,7 +10,8 @@ WITH blocks AS (
     SELECT c.chunk_no, c.ordinal, entry.length, entry.terms
     FROM documents d
     JOIN document_chunks c ON c.tenant_id = $1 AND c.document_id = d.id
-    CROSS JOIN LATERAL chunk_entry(d.language, d.title, substr(d.content, c.char_start + 1, c.char_end - c.char_start)) AS entry
+    CROSS JOIN LATERAL chunk_entry(d.language, d.title, substr(d.content, c.char_start + 1, c.char_end - c.char_start),
+                                   document_facets(d.source, d.language, d.metadata)) AS entry
     WHERE d.tenant_id = $1
 ), fresh AS (
     INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, terms)

@@ -4,5 +4,7 @@ SELECT c.chunk_no, c.ordinal, 1 - (c.embedding <=> $2::real[]::halfvec) AS simil
 FROM document_chunks c
 WHERE c.tenant_id = $1::uuid AND c.embedding IS NOT NULL AND c.embedding_model_id = $3::smallint
   AND ($4::integer[] IS NULL OR c.chunk_no = ANY ($4))
+  AND ($6::integer[] IS NULL OR c.chunk_no - c.ordinal = ANY ($6))
+  AND ($7::integer[] IS NULL OR c.chunk_no - c.ordinal <> ALL ($7))
 ORDER BY (c.embedding <=> $2::real[]::halfvec) + 0, c.chunk_no
 LIMIT $5::bigint

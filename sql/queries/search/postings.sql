@@ -1,22 +1,41 @@
 -- search/postings
 -- One statement, so one snapshot: what maintenance merges meanwhile is seen either fresh or in a block, never twice.
-WITH terms AS MATERIALIZED (
-    SELECT lexeme, frequency FROM query_terms($1::uuid, $2::text)
+WITH parts AS (
+    -- The query's words, and each phrase or word that must or must not occur.
+    SELECT 0::bigint AS part, $2::text AS text
+    UNION ALL
+    SELECT place, condition FROM unnest($3::text[]) WITH ORDINALITY AS c (condition, place)
+), analysed AS MATERIALIZED (
+    -- In every language that the tenant's documents are in.
+    SELECT p.part, spoken.language, t.lexeme, t.frequency
+    FROM tenant_languages spoken CROSS JOIN parts p CROSS JOIN LATERAL text_terms(spoken.language, p.text) AS t
+    WHERE spoken.tenant_id = $1::uuid
+    UNION ALL
+    -- Terms that are given as they are indexed: lexemes that resemble a word of the query.
+    SELECT -1, '', lexeme, 1 FROM unnest($4::text[]) AS lexeme
+    UNION ALL
+    -- The filter's facets, and the mark of documents with too many.
+    SELECT -2, '', facet, 1 FROM unnest(document_facets($5::text, $6::text, $7::jsonb)) AS facet
+    WHERE $5 IS NOT NULL OR $6 IS NOT NULL OR $7 IS NOT NULL
+    UNION ALL
+    SELECT -3, '', chr(1) || '*', 1 WHERE $5 IS NOT NULL OR $6 IS NOT NULL OR $7 IS NOT NULL
+), terms AS MATERIALIZED (
+    SELECT DISTINCT lexeme FROM analysed
 ), wanted AS MATERIALIZED (
     -- As one OR query: inside its quotes a quote is doubled and a backslash escaped.
     SELECT string_agg('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery AS query FROM terms
 )
-SELECT 'collection' AS kind, NULL::text AS lexeme, NULL::integer AS number, u.chunk_count AS count, u.total_length AS sum,
-       NULL::bytea AS block, NULL::tsvector AS terms, NULL::integer[] AS numbers
+SELECT 'collection' AS kind, NULL::text AS lexeme, NULL::text AS language, NULL::integer AS number, u.chunk_count AS count,
+       u.total_length AS sum, NULL::bytea AS block, NULL::tsvector AS terms, NULL::integer[] AS numbers
 FROM tenant_usage u WHERE u.tenant_id = $1
 UNION ALL
-SELECT 'term', lexeme, frequency, NULL, NULL, NULL, NULL, NULL FROM terms
+SELECT 'term', lexeme, language, frequency, part, NULL, NULL, NULL, NULL FROM analysed
 UNION ALL
-SELECT 'block', t.lexeme, b.first_chunk_no, 1, NULL, b.postings, NULL, NULL
+SELECT 'block', t.lexeme, NULL, b.first_chunk_no, 1, NULL, b.postings, NULL, NULL
 FROM terms t JOIN posting_blocks b ON b.tenant_id = $1 AND b.first_lexeme = t.lexeme
 UNION ALL
 -- A lexeme may begin in the block before the first that begins with it.
-SELECT 'block', t.lexeme, b.first_chunk_no, 0, NULL, b.postings, NULL, NULL
+SELECT 'block', t.lexeme, NULL, b.first_chunk_no, 0, NULL, b.postings, NULL, NULL
 FROM terms t
 CROSS JOIN LATERAL (
     SELECT b.first_chunk_no, b.postings FROM posting_blocks b
@@ -24,19 +43,8 @@ CROSS JOIN LATERAL (
     ORDER BY b.first_lexeme DESC, b.first_chunk_no DESC LIMIT 1
 ) AS b
 UNION ALL
-SELECT 'fresh', NULL, f.chunk_no, f.ordinal, f.length, NULL, f.terms, NULL
+SELECT 'fresh', NULL, NULL, f.chunk_no, f.ordinal, f.length, NULL, f.terms, NULL
 FROM fresh_postings f CROSS JOIN wanted WHERE f.tenant_id = $1 AND f.terms @@ wanted.query
 UNION ALL
-SELECT 'dead', NULL, NULL, NULL, NULL, NULL, NULL, array_agg(d.chunk_no)
+SELECT 'dead', NULL, NULL, NULL, NULL, NULL, NULL, NULL, array_agg(d.chunk_no)
 FROM chunk_tombstones d WHERE d.tenant_id = $1
-UNION ALL
--- The chunks of documents that pass.
-SELECT 'passing', NULL, NULL, NULL, NULL, NULL, NULL, array_agg(c.chunk_no)
-FROM documents d
-JOIN document_chunks c ON c.tenant_id = $1 AND c.document_id = d.id
-WHERE $3::boolean AND d.tenant_id = $1
-  AND ($4::text IS NULL OR d.source = $4)
-  AND ($5::jsonb IS NULL OR d.metadata @> $5)
-  AND ($6::timestamptz IS NULL OR d.created_at >= $6)
-  AND ($7::timestamptz IS NULL OR d.created_at < $7)
-  AND ($8::text IS NULL OR d.language = $8)

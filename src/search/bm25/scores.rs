@@ -29,17 +29,14 @@ pub(super) fn score_each(
             cursors.push(Cursor::new(Source::fresh(term), weight)?);
         }
     }
-    let selects = !selection.dead.is_empty() || selection.passing.is_some();
+    let selects = !selection.is_everything();
     let mut window = Window::new();
     while let Some(first) = cursors.iter().filter_map(Cursor::chunk_no).min() {
         let end = i64::from(first) + WINDOW as i64;
         for cursor in &mut cursors {
             let weight = cursor.weight;
             cursor.take_below(end, |posting| {
-                if selects
-                    && (selection.dead.contains(posting.chunk_no)
-                        || selection.passing.as_ref().is_some_and(|passing| !passing.contains(posting.chunk_no)))
-                {
+                if selects && !selection.finds(&posting) {
                     return;
                 }
                 let tf = f64::from(posting.tf);

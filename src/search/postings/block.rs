@@ -30,6 +30,8 @@ pub struct Packed {
     pub first_lexeme: String,
     /// The first chunk of the first lexeme.
     pub first_chunk_no: i32,
+    /// Different lexemes.
+    pub lexeme_count: usize,
     /// Postings of all lexemes.
     pub posting_count: usize,
     /// The block.
@@ -138,7 +140,7 @@ pub fn pack(entries: &[(String, Vec<Posting>)]) -> Vec<Packed> {
     // Halving a block that has grown too large leaves room in both halves, as in a B-tree.
     let blocks = whole.div_ceil(LARGEST_BYTES - HEADER_BYTES).max(1);
     let target = if blocks == 1 { LARGEST_BYTES } else { (whole / blocks + HEADER_BYTES + UNDIVIDED_BYTES / 2).min(LARGEST_BYTES) };
-    let mut packer = Packer { target, packed: Vec::new(), bytes: vec![0; HEADER_BYTES], first: None, lexeme: "", count: 0 };
+    let mut packer = Packer { target, packed: Vec::new(), bytes: vec![0; HEADER_BYTES], first: None, lexeme: "", lexeme_count: 0, count: 0 };
     for (lexeme, postings) in entries {
         packer.add(lexeme, postings);
     }
@@ -174,6 +176,7 @@ struct Packer<'a> {
     first: Option<(&'a str, i32)>,
     /// The last lexeme of this block.
     lexeme: &'a str,
+    lexeme_count: usize,
     count: usize,
 }
 
@@ -222,6 +225,7 @@ impl<'a> Packer<'a> {
         varint::write(&mut self.bytes, count as u64);
         self.bytes.extend_from_slice(list);
         self.lexeme = lexeme;
+        self.lexeme_count += 1;
         self.count += count;
     }
 
@@ -231,8 +235,13 @@ impl<'a> Packer<'a> {
         let checksum = crc32fast::hash(&bytes[HEADER_BYTES..]);
         bytes[0] = VERSION;
         bytes[1..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
-        let posting_count = std::mem::take(&mut self.count);
-        self.packed.push(Packed { first_lexeme: first_lexeme.to_owned(), first_chunk_no, posting_count, bytes });
+        self.packed.push(Packed {
+            first_lexeme: first_lexeme.to_owned(),
+            first_chunk_no,
+            lexeme_count: std::mem::take(&mut self.lexeme_count),
+            posting_count: std::mem::take(&mut self.count),
+            bytes,
+        });
     }
 }
 

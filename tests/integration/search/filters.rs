@@ -119,3 +119,50 @@ async fn a_selective_filter_fills_the_limit() {
         assert_eq!(answer["total_candidates"], 30);
     }
 }
+
+#[tokio::test]
+async fn metadata_of_every_shape_is_told_by_facets_or_looked_at() {
+    let (database, session) = stocked().await;
+    let demo = database.tenant("demo").await;
+    let many: serde_json::Map<String, Value> = (0..250).map(|n| (format!("key{n}"), json!(n))).collect();
+    for (title, metadata) in [
+        ("e", json!({ "items": [{ "a": 1, "b": 2 }, { "a": 3, "b": 4 }], "none": null, "empty": {} })),
+        ("f", json!({ "items": [{ "a": 1, "b": 4 }], "deep": { "er": [[1, 2], [3]] }, "a.b": { "c": 1 } })),
+        ("g", json!(many)),
+        ("h", json!({ "number": 1.0, "long": "x".repeat(3_000), "tags": [] })),
+    ] {
+        session.ok("insert_document", json!({ "title": title, "content": "shared word", "metadata": metadata, "embedding": [1, 2, 3, 4] })).await;
+    }
+    for round in ["fresh", "merged", "changed"] {
+        let moved = round == "changed";
+        for (filter, titles) in [
+            (json!({ "items": [{ "a": 1, "b": 2 }] }), "e"),
+            (json!({ "items": [{ "a": 1 }, { "b": 4 }] }), "ef"),
+            (json!({ "none": null }), "e"),
+            (json!({ "empty": {} }), "e"),
+            (json!({ "deep": { "er": [[2]] } }), "f"),
+            (json!({ "a.b": { "c": 1 } }), "f"),
+            (json!({ "a": { "b": { "c": 1 } } }), ""),
+            (json!({ "key7": 7 }), "g"),
+            (json!({ "key7": 8 }), ""),
+            (json!({ "number": 1 }), "h"),
+            (json!({ "long": "x".repeat(3_000) }), "h"),
+            (json!({ "tags": [] }), "abh"),
+            (json!({ "department": "hr" }), if moved { "c" } else { "ac" }),
+            (json!({ "department": "legal" }), if moved { "a" } else { "" }),
+        ] {
+            assert_eq!(passing(&session, json!({ "metadata": filter })).await, titles, "{round}: {filter}");
+        }
+        let of_x = passing(&session, json!({ "source": "x.txt" })).await;
+        assert_eq!(of_x, if moved { "a" } else { "ab" }, "{round}");
+        if round == "fresh" {
+            let admin = database.connect_admin().await;
+            bailiwick::maintenance::run(&admin, None, bailiwick::maintenance::Scope::Everything, Some(demo.id)).await.unwrap();
+        } else {
+            let change = "UPDATE documents SET metadata = '{\"department\": \"legal\", \"tags\": []}' WHERE title = 'a'; UPDATE documents SET source = 'w.txt' WHERE title = 'b'";
+            database.execute(&format!("SET app.current_tenant_id = '{}'; {change}", demo.id)).await;
+        }
+    }
+    // A change of metadata leaves the document's vector where it was.
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM document_chunks WHERE embedding IS NULL").await, 0);
+}

@@ -5,3 +5,4 @@ mod filters;
 mod oracle;
 mod ranking;
 mod engine;
+mod queries;

@@ -70,7 +70,7 @@ pub async fn rank(
             near.push((index, cosine(halved(client, ours).await, halved(client, theirs).await)));
         }
     }
-    let (words, near) = (ranked(words), ranked(near));
+    let (words, near) = (ranked(words, 200), ranked(near, 100));
     let mut fused: Vec<Expected> = Vec::new();
     for (index, document) in documents.iter().enumerate() {
         let (bm25, vector) = (words.get(&index).copied(), near.get(&index).copied());
@@ -94,8 +94,8 @@ async fn halved(client: &Client, vector: [f32; 4]) -> [f32; 4] {
     kept.try_into().unwrap()
 }
 
-/// The hundred best with rank and score; ties in order of insertion.
-fn ranked(mut scored: Vec<(usize, f64)>) -> BTreeMap<usize, (u32, f64)> {
+/// The best with rank and score; ties in order of insertion.
+fn ranked(mut scored: Vec<(usize, f64)>, depth: usize) -> BTreeMap<usize, (u32, f64)> {
     scored.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    scored.into_iter().take(100).zip(1..).map(|((index, score), rank)| (index, (rank, score))).collect()
+    scored.into_iter().take(depth).zip(1..).map(|((index, score), rank)| (index, (rank, score))).collect()
 }
