@@ -490,6 +490,28 @@ COMMENT ON FUNCTION register_embedding_model(text) IS 'The id of an embedding mo
 GRANT EXECUTE ON FUNCTION register_embedding_model(text) TO bailiwick_app;
 ALTER FUNCTION register_embedding_model(text) OWNER TO bailiwick_definer;
 
+CREATE FUNCTION allocate_chunk_numbers(p_tenant_id uuid, p_count integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_first integer;
+BEGIN
+    UPDATE tenant_usage SET next_chunk_no = next_chunk_no + p_count
+    WHERE tenant_id = p_tenant_id
+    RETURNING next_chunk_no - p_count INTO v_first;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no such tenant in this transaction''s context'
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Set app.current_tenant_id to the tenant that the documents belong to.';
+    END IF;
+    RETURN v_first;
+END
+$$;
+COMMENT ON FUNCTION allocate_chunk_numbers(uuid, integer) IS 'Takes that many consecutive chunk numbers and returns the first.';
+
+GRANT EXECUTE ON FUNCTION allocate_chunk_numbers(uuid, integer) TO bailiwick_app;
+ALTER FUNCTION allocate_chunk_numbers(uuid, integer) OWNER TO bailiwick_definer;
+
 -- Quotas.
 CREATE FUNCTION count_new_documents() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -580,10 +602,11 @@ CREATE TABLE posting_blocks (
     tenant_id      uuid NOT NULL,
     first_lexeme   text COLLATE "C" NOT NULL,
     first_chunk_no integer NOT NULL,
+    lexeme_count   integer NOT NULL,
     posting_count  integer NOT NULL,
     postings       bytea NOT NULL,
     PRIMARY KEY (tenant_id, first_lexeme, first_chunk_no),
-    CONSTRAINT posting_blocks_not_empty CHECK (posting_count > 0)
+    CONSTRAINT posting_blocks_not_empty CHECK (lexeme_count > 0 AND posting_count >= lexeme_count)
     -- Two blocks fill a page; they are never compressed again nor moved out of it.
 ) WITH (toast_tuple_target = 8160);
 ALTER TABLE posting_blocks ALTER COLUMN postings SET STORAGE PLAIN;
@@ -681,15 +704,48 @@ AS $$
 $$;
 COMMENT ON FUNCTION chunk_terms(text, text, text) IS 'The terms that a chunk is indexed by: those of its passage, and its document''s title counted three times.';
 
-CREATE FUNCTION chunk_entry(p_language text, p_title text, p_passage text) RETURNS TABLE (length integer, terms tsvector)
+CREATE FUNCTION document_facets(p_source text, p_language text, p_metadata jsonb) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    WITH RECURSIVE node (path, value) AS (
+        SELECT '', p_metadata
+        UNION ALL
+        SELECT node.path || child.step, child.value
+        FROM node CROSS JOIN LATERAL (
+            SELECT '.' || to_json(field.key)::text AS step, field.value
+            FROM jsonb_each(CASE jsonb_typeof(node.value) WHEN 'object' THEN node.value ELSE '{}' END) AS field
+            UNION ALL
+            SELECT '[]', element.value
+            FROM jsonb_array_elements(CASE jsonb_typeof(node.value) WHEN 'array' THEN node.value ELSE '[]' END) AS element
+        ) AS child
+    ), facets (facet) AS (
+        SELECT 'source=' || p_source WHERE p_source IS NOT NULL
+        UNION ALL
+        SELECT 'language=' || p_language WHERE p_language IS NOT NULL
+        UNION
+        -- Equal numbers have one form: 1.0 is 1.
+        SELECT 'metadata' || path || '=' || CASE jsonb_typeof(value) WHEN 'number' THEN trim_scale(value::text::numeric)::text ELSE value::text END
+        FROM node WHERE jsonb_typeof(value) NOT IN ('object', 'array')
+    )
+    -- U+0001 tells them from words; a hash keeps long values short.
+    SELECT CASE WHEN count(*) > 200 THEN ARRAY[chr(1) || '*']
+                ELSE coalesce(array_agg(chr(1) || left(md5(facet), 16)), '{}') END
+    FROM facets
+$$;
+COMMENT ON FUNCTION document_facets(text, text, jsonb) IS
+    'What a document can be filtered by, as terms of the index: source, language and each scalar of its metadata under its path. A filter passes no document that lacks one of the filter''s own facets. A document with more than 200 has the one term U+0001 * instead, and must be looked at.';
+
+CREATE FUNCTION chunk_entry(p_language text, p_title text, p_passage text, p_facets text[]) RETURNS TABLE (length integer, terms tsvector)
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
     -- Written out as text: inside its quotes a quote is doubled and a backslash escaped.
     SELECT coalesce(sum(t.frequency), 0)::integer,
-           coalesce(string_agg('''' || replace(replace(t.lexeme, '\', '\\'), '''', '''''') || ''':' || least(t.frequency, 16383), ' '), '')::tsvector
+           (coalesce(string_agg('''' || replace(replace(t.lexeme, '\', '\\'), '''', '''''') || ''':' || least(t.frequency, 16383), ' '), '')
+            || coalesce((SELECT string_agg(' ''' || facet || ''':1', '') FROM unnest(p_facets) AS facet), ''))::tsvector
     FROM chunk_terms(p_language, p_title, p_passage) AS t
 $$;
-COMMENT ON FUNCTION chunk_entry(text, text, text) IS 'What fresh_postings keeps of a chunk: its length, and its terms with their frequencies in the place of positions.';
+COMMENT ON FUNCTION chunk_entry(text, text, text, text[]) IS
+    'What fresh_postings keeps of a chunk: its length, and its terms with their frequencies in the place of positions. Facets are terms that count for no length.';
 
 CREATE FUNCTION query_terms(p_tenant_id uuid, p_query text) RETURNS TABLE (lexeme text, frequency integer)
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -701,27 +757,8 @@ AS $$
     GROUP BY terms.lexeme
 $$;
 COMMENT ON FUNCTION query_terms(uuid, text) IS 'The terms of a query, analysed in every language that the tenant''s documents are in.';
-GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), query_terms(uuid, text) TO bailiwick_app;
-GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), chunk_terms(text, text, text), chunk_entry(text, text, text) TO bailiwick_definer;
-
-CREATE FUNCTION allocate_chunk_numbers(p_tenant_id uuid, p_count integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-AS $$
-DECLARE
-    v_first integer;
-BEGIN
-    UPDATE tenant_usage SET next_chunk_no = next_chunk_no + p_count
-    WHERE tenant_id = p_tenant_id
-    RETURNING next_chunk_no - p_count INTO v_first;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'no such tenant in this transaction''s context'
-            USING ERRCODE = 'insufficient_privilege',
-                  HINT = 'Set app.current_tenant_id to the tenant that the documents belong to.';
-    END IF;
-    RETURN v_first;
-END
-$$;
-COMMENT ON FUNCTION allocate_chunk_numbers(uuid, integer) IS 'Takes that many consecutive chunk numbers and returns the first.';
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), query_terms(uuid, text), document_facets(text, text, jsonb) TO bailiwick_app;
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), chunk_terms(text, text, text), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_definer;
 
 CREATE FUNCTION cut_default_chunks(p_tenant_id uuid, p_document_ids uuid[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -774,7 +811,9 @@ BEGIN
     FOR v_changed IN
         SELECT n.tenant_id,
                sum(octet_length(n.title) + octet_length(n.content) - octet_length(o.title) - octet_length(o.content)) AS bytes,
-               array_agg(n.id) FILTER (WHERE (n.title, n.content, n.language) IS DISTINCT FROM (o.title, o.content, o.language)) AS reindexed,
+               array_agg(n.id) FILTER (WHERE n.content IS DISTINCT FROM o.content) AS recut,
+               array_agg(n.id) FILTER (WHERE n.content = o.content AND (n.title, n.source, n.language, n.metadata)
+                                             IS DISTINCT FROM (o.title, o.source, o.language, o.metadata)) AS reindexed,
                array_agg(n.id) FILTER (WHERE n.embedding IS DISTINCT FROM o.embedding) AS embedded
         FROM changed_to n JOIN changed_from o ON o.tenant_id = n.tenant_id AND o.id = n.id
         GROUP BY n.tenant_id
@@ -790,8 +829,23 @@ BEGIN
         END IF;
 
         DELETE FROM document_chunks c
-        WHERE c.tenant_id = v_changed.tenant_id AND c.document_id = ANY (v_changed.reindexed);
-        PERFORM cut_default_chunks(v_changed.tenant_id, v_changed.reindexed) WHERE v_changed.reindexed IS NOT NULL;
+        WHERE c.tenant_id = v_changed.tenant_id AND c.document_id = ANY (v_changed.recut);
+        PERFORM cut_default_chunks(v_changed.tenant_id, v_changed.recut) WHERE v_changed.recut IS NOT NULL;
+
+        -- The same chunks with their vectors under new numbers, for postings of a number never change.
+        WITH moved AS (
+            DELETE FROM document_chunks c
+            WHERE c.tenant_id = v_changed.tenant_id AND c.document_id = ANY (v_changed.reindexed)
+            RETURNING c.*
+        ), numbers AS MATERIALIZED (
+            SELECT allocate_chunk_numbers(v_changed.tenant_id, (SELECT count(*) FROM moved)::integer) AS first
+            WHERE EXISTS (SELECT FROM moved)
+        )
+        INSERT INTO document_chunks (tenant_id, chunk_no, document_id, ordinal, char_start, char_end, token_count, embedding, embedding_model_id)
+        SELECT tenant_id, numbers.first + (row_number() OVER (ORDER BY chunk_no) - 1)::integer, document_id, ordinal,
+               char_start, char_end, token_count, embedding, embedding_model_id
+        FROM moved CROSS JOIN numbers
+        ORDER BY chunk_no;
 
         -- A vector for the whole document also stands for its only chunk; where a document has several, theirs are the embedder's.
         UPDATE document_chunks c
@@ -823,7 +877,8 @@ BEGIN
         SELECT i.tenant_id, i.document_id, max(i.char_end) AS length, max(i.char_end - i.char_start) AS longest
         FROM inserted i GROUP BY i.tenant_id, i.document_id
     ), blocks AS MATERIALIZED (
-        SELECT t.tenant_id, t.document_id, d.language, d.title, b.no, substr(d.content, b.no * 16384 + 1, 16384 + t.longest) AS body
+        SELECT t.tenant_id, t.document_id, d.language, d.title, document_facets(d.source, d.language, d.metadata) AS facets,
+               b.no, substr(d.content, b.no * 16384 + 1, 16384 + t.longest) AS body
         FROM touched t
         JOIN documents d ON d.tenant_id = t.tenant_id AND d.id = t.document_id
         CROSS JOIN LATERAL generate_series(0, t.length / 16384) AS b (no)
@@ -832,7 +887,7 @@ BEGIN
         SELECT i.tenant_id, i.chunk_no, i.ordinal, entry.length, entry.terms
         FROM inserted i
         JOIN blocks b ON b.tenant_id = i.tenant_id AND b.document_id = i.document_id AND b.no = i.char_start / 16384
-        CROSS JOIN LATERAL chunk_entry(b.language, b.title, substr(b.body, i.char_start - b.no * 16384 + 1, i.char_end - i.char_start)) AS entry
+        CROSS JOIN LATERAL chunk_entry(b.language, b.title, substr(b.body, i.char_start - b.no * 16384 + 1, i.char_end - i.char_start), b.facets) AS entry
         RETURNING tenant_id, length
     )
     UPDATE tenant_usage u
@@ -900,14 +955,12 @@ CREATE TRIGGER document_chunks_20_forget_deleted AFTER DELETE ON document_chunks
     REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION forget_deleted_chunks();
 
 -- Last, for whoever makes a trigger must be allowed to execute its function.
-GRANT EXECUTE ON FUNCTION allocate_chunk_numbers(uuid, integer) TO bailiwick_app;
 DO $own$
 DECLARE
     v_function text;
 BEGIN
     FOREACH v_function IN ARRAY ARRAY[
-        'allocate_chunk_numbers(uuid, integer)', 'cut_default_chunks(uuid, uuid[])',
-        'complete_new_documents()', 'follow_changed_documents()',
+        'cut_default_chunks(uuid, uuid[])', 'complete_new_documents()', 'follow_changed_documents()',
         'index_new_chunks()', 'forget_deleted_chunks()'
     ] LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO bailiwick_definer', v_function);
@@ -1337,17 +1390,17 @@ BEGIN
                     EXIT WHEN v_byte < 128;
                     v_shift := v_shift + 7;
                 END LOOP;
-                -- A posting: distance from the chunk before; length with two flags; ordinal and frequency where flagged.
+                -- A posting: distance from the chunk before, with two flags; length; ordinal and frequency where flagged.
                 IF v_next = 0 THEN
-                    v_chunk_no := v_chunk_no + v_number;
+                    v_chunk_no := v_chunk_no + (v_number >> 2);
+                    v_numbers[4] := v_number & 3;
                     v_next := 1;
                 ELSIF v_next = 1 THEN
-                    chunk_no := v_chunk_no; ordinal := 0; frequency := 1; length := v_number >> 2;
-                    v_next := CASE WHEN v_number & 2 > 0 THEN 2 WHEN v_number & 1 > 0 THEN 3 ELSE 0 END;
-                    v_numbers[4] := v_number & 1;
+                    chunk_no := v_chunk_no; ordinal := 0; frequency := 1; length := v_number;
+                    v_next := CASE WHEN v_numbers[4] & 2 > 0 THEN 2 WHEN v_numbers[4] & 1 > 0 THEN 3 ELSE 0 END;
                 ELSIF v_next = 2 THEN
                     ordinal := v_number;
-                    v_next := CASE WHEN v_numbers[4] > 0 THEN 3 ELSE 0 END;
+                    v_next := CASE WHEN v_numbers[4] & 1 > 0 THEN 3 ELSE 0 END;
                 ELSE
                     frequency := v_number;
                     v_next := 0;
@@ -1415,7 +1468,7 @@ AS $$
     ), bm25_documents AS (
         SELECT first_chunk_no, score, row_number() OVER (ORDER BY score DESC, first_chunk_no) AS rank
         FROM (SELECT chunk_no - ordinal AS first_chunk_no, max(score) AS score FROM bm25_chunks GROUP BY 1) AS best
-        ORDER BY score DESC, first_chunk_no LIMIT 100
+        ORDER BY score DESC, first_chunk_no LIMIT 200
     ), vector_documents AS (
         SELECT first_chunk_no, score, row_number() OVER (ORDER BY score DESC, first_chunk_no) AS rank
         FROM (
@@ -1442,7 +1495,7 @@ AS $$
     LIMIT p_limit
 $$;
 COMMENT ON FUNCTION hybrid_search(uuid, text, vector, integer, double precision, double precision) IS
-    'BM25 and vector similarity fused by Reciprocal Rank Fusion, for the tenant of the transaction''s context. A side''s score is NULL where the document is not among its 100 best.';
+    'BM25 and vector similarity fused by Reciprocal Rank Fusion, for the tenant of the transaction''s context. A side''s score is NULL where the document is not among its best, 200 by words and 100 by vectors.';
 GRANT EXECUTE ON FUNCTION hybrid_search(uuid, text, vector, integer, double precision, double precision) TO bailiwick_app;
 
 -- ==== 000009_demo_tenants.up.sql ====
@@ -1470,12 +1523,12 @@ DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', 'ca9ad859cd8737d1d1809a39a5cf2b36c19b82dc463688fc36c579f07f8c3cff'),
     (2, 'tenants', 'aa6e1c5fb8954a2d012b2c6022585826978a9ccb5831f10bee8511423fa6d71f'),
-    (3, 'documents', '7756af988bfa3b587c18ff079787aea15d4f47861c8b3197e5165d9c89edd698'),
-    (4, 'search', 'c0f7effece2eafa72fd3061e2f889d4ac014debbf3c202ab349e4289f1949e08'),
+    (3, 'documents', '7850405aa54cdc98874527be1e54f83a2591767abf81474b820d525809041fc3'),
+    (4, 'search', 'ad7e05ad028dffd0c5f7e445721ca87b9f22d4c1e3d5cc55e1c02b2485d5041c'),
     (5, 'audit', '1973a74faa2dc74d742e5273aa24e189bad35730ad0e6f2d1ee0bfb606da11dc'),
     (6, 'costs', '2afd0c45d644f5f2901a73c7f85aac9aa72d51625a46fcf1d5107eaddfe2ca4a'),
     (7, 'statistics', '07b2a452037c03e2944019656b32aa9e1d85a2495035f1a0a3965bf9d42d3eb8'),
-    (8, 'hybrid_search', 'fb35eb2626969ed59980e86e8e7372d85a3e18050f29844393f1e9c49b1cfc29'),
+    (8, 'hybrid_search', '247031632aca81b5d335eb485e24797d85bd238dc0f46edf57fac07d474943ce'),
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292');
 INSERT INTO public.schema_migrations (version, dirty) VALUES (9, false);
 

@@ -5,6 +5,7 @@
 //! the next. Nothing here keeps a search or an insert waiting.
 
 mod background;
+mod check;
 mod lock;
 mod merge;
 mod pass;
@@ -14,5 +15,6 @@ mod refill;
 mod vectors;
 
 pub use background::spawn;
+pub use check::{IndexReport, check};
 pub use pass::{Report, Scope, TenantReport, merge_step, run};
 pub use vectors::PROMOTE_AT_VECTORS;

@@ -22,7 +22,7 @@ pub struct Floor {
 
 impl Floor {
     pub async fn prepare(client: Client) -> Result<Self> {
-        client.batch_execute("SET hnsw.ef_search = 100; SET hnsw.iterative_scan = 'relaxed_order'").await?;
+        client.batch_execute("SET hnsw.ef_search = 160; SET hnsw.iterative_scan = 'relaxed_order'").await?;
         let (postings, passages) = (client.prepare(POSTINGS).await?, client.prepare(PASSAGES).await?);
         Ok(Self { client, postings, passages })
     }
@@ -47,12 +47,14 @@ impl Floor {
         ];
         let words: [bailiwick::db::Parameter<'_>; 7] =
             [&tenant_id, &search.query.words, &nothing, &nothing, &none_text, &none_text, &none_json];
-        let (begun, rows, nearest) = tokio::join!(
+        let (begun, nearest, generic, rows) = tokio::join!(
             self.client.batch_execute("BEGIN"),
-            self.client.query(&self.postings, &words),
             self.client.query_typed(NEAREST, &vector),
+            self.client.batch_execute("SET LOCAL plan_cache_mode = force_generic_plan"),
+            self.client.query(&self.postings, &words),
         );
         begun?;
+        generic?;
         let rows = LexicalRows::new(rows?);
         let side = rows.side()?;
         let ranking = bm25::rank(side.statistics, bm25::Parameters::default(), &side.terms, &side.selection, 200)?;
@@ -64,8 +66,9 @@ impl Floor {
         let fused = fusion::fuse(&ranking.documents, &near, search.weights);
         let chunk_nos: Vec<i32> = fused.documents.iter().take(search.limit).map(|place| place.chunk_no).collect();
         let names: Vec<&str> = side.terms.iter().map(|term| term.term.as_str()).collect();
+        let winners: [bailiwick::db::Parameter<'_>; 3] = [&tenant_id, &chunk_nos, &names];
         let (passages, committed) = tokio::join!(
-            self.client.query(&self.passages, &[&tenant_id, &chunk_nos, &names]),
+            self.client.query(&self.passages, &winners),
             self.client.batch_execute("COMMIT"),
         );
         committed?;

@@ -60,7 +60,7 @@ pub async fn tenant(
             arguments["query_embedding"] = json!(embedding.vector);
         }
         let is_counted = number >= WARM_UP;
-        let mut note = |latency: &mut Latency, started| {
+        let note = |latency: &mut Latency, started| {
             if is_counted {
                 latency.add(started);
             }

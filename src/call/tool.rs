@@ -18,6 +18,7 @@ pub enum Action {
     Insert,
     Report,
     Record,
+    Read,
 }
 
 impl Action {
@@ -29,6 +30,7 @@ impl Action {
             Self::Insert => "insert",
             Self::Report => "report",
             Self::Record => "record",
+            Self::Read => "read",
         }
     }
 }

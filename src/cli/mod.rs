@@ -1,5 +1,6 @@
 //! The command line.
 
+mod doctor;
 mod logging;
 mod maintain;
 mod manifest;
@@ -72,6 +73,9 @@ enum Command {
         after_help = "Examples:\n  bailiwick maintain\n  bailiwick maintain --tenant acme --json\n  bailiwick maintain --rebuild"
     )]
     Maintain(maintain::MaintainArguments),
+    /// Compare the search indexes with the documents; exit code 1 if something is wrong
+    #[command(after_help = "Examples:\n  bailiwick doctor\n  bailiwick doctor --tenant acme --json")]
+    Doctor(doctor::DoctorArguments),
     /// Print mcp-manifest.json: the MCPB manifest of this program
     #[command(after_help = "Example:\n  bailiwick manifest > mcp-manifest.json")]
     Manifest,
@@ -105,6 +109,10 @@ pub async fn run() -> ExitCode {
         Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,
         Some(Command::Tenant(command)) => tenant::run(&cli.database, &command).await,
         Some(Command::Maintain(arguments)) => maintain::run(&cli.database, &arguments).await,
+        Some(Command::Doctor(arguments)) => match doctor::run(&cli.database, &arguments).await {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Some(Command::Manifest) => manifest::run(),
         Some(Command::EmbeddedKeeper { data_dir, grace_ms }) => {
             embedded::run_keeper(&data_dir, Duration::from_millis(grace_ms)).await.map_err(Into::into)

@@ -120,9 +120,22 @@ impl TenantTransaction {
     ) -> Result<Vec<Row>, DbError> {
         let result = async {
             let connection = self.connection()?;
-            let (tenant, rows) = tokio::join!(self.tenant(), connection.query_typed(sql, parameters));
+            let (own, generic) = tokio::try_join!(
+                connection.prepare_cached("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"),
+                connection.prepare_cached("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)"),
+            )?;
+            // All in one flush, in this order.
+            let (tenant, before, rows, after) = tokio::join!(
+                self.tenant(),
+                connection.query(&own, &[]),
+                connection.query_typed(sql, parameters),
+                connection.query(&generic, &[]),
+            );
             tenant?;
-            Ok(rows?)
+            before?;
+            let rows = rows?;
+            after?;
+            Ok(rows)
         };
         result.await.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
     }

@@ -43,6 +43,15 @@ impl<'a> OwnerTransaction<'a> {
         Ok(self.client.query(sql, parameters).await?)
     }
 
+    /// Makes all statements of the transaction, of which none may have run yet, see the same moment.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    #[expect(clippy::disallowed_methods, reason = "maintenance's own transaction")]
+    pub async fn read_one_snapshot(&self) -> Result<(), DbError> {
+        Ok(self.client.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+    }
+
     /// Remembers this point of the transaction.
     ///
     /// # Errors

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tokio_postgres::Client;
 
 use crate::db::DbError;
@@ -9,9 +11,12 @@ pub(super) async fn try_take(client: &Client, tenant_id: TenantId) -> Result<boo
     Ok(row.try_get(0)?)
 }
 
-/// Waits for it.
+/// Waits for it. Not within the database: a session that waits there holds a snapshot, for whose end a build of an index
+/// (CREATE INDEX CONCURRENTLY, by the one who has the lock) would wait in turn.
 pub(super) async fn take(client: &Client, tenant_id: TenantId) -> Result<(), DbError> {
-    client.execute("SELECT pg_advisory_lock($1)", &[&key(tenant_id)]).await?;
+    while !try_take(client, tenant_id).await? {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     Ok(())
 }
 

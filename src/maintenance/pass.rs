@@ -13,7 +13,7 @@ const FEWEST_FRESH: i64 = 256;
 /// However large the tenant, more than this many are merged.
 const MOST_FRESH: i64 = 1_024;
 /// Chunks merged in one transaction, unless the tenant's index is so large that rewriting it for so few would not pay.
-const STEP: i64 = 2_048;
+const STEP: i64 = 8_192;
 const LARGEST_STEP: i64 = 32_768;
 
 /// What to do.
@@ -186,6 +186,8 @@ async fn work(
             if i64::try_from(merged.chunks).unwrap_or(i64::MAX) < limit {
                 break;
             }
+            // So that the next step's blocks take the room of those that this one replaced.
+            admin::vacuum_index(client).await?;
         }
     }
     if all || candidate.dead_chunks >= candidate.purges_at() {

@@ -20,7 +20,10 @@ const UNIONS: [&str; 3] = ["anyOf", "oneOf", "allOf"];
 
 /// The schema of what a tool accepts as `T`.
 pub fn input_schema<T: JsonSchema>() -> Map<String, Value> {
-    flatten(inlined::<T>(SchemaSettings::draft2020_12().for_deserialize()))
+    let mut schema = flatten(inlined::<T>(SchemaSettings::draft2020_12().for_deserialize()));
+    // Some clients want to see that a tool without arguments has none.
+    schema.entry("properties").or_insert_with(|| Value::Object(Map::new()));
+    schema
 }
 
 /// The schema of what a tool answers as `T`.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::schema;
 use crate::call::{Calls, Client, Failure, Tool};
 use crate::identity::{Caller, Scope, Scopes};
-use crate::tools::{CostReport, EmbeddingSpace, HybridSearch, InsertDocument, RecordUsage};
+use crate::tools::{CostReport, EmbeddingSpace, HybridSearch, InsertDocument, RecordUsage, TenantStatus};
 
 /// The tools on offer, in the order in which they are listed.
 pub struct Toolbox {
@@ -24,6 +24,7 @@ impl Toolbox {
                 registered(InsertDocument { space: space.clone() }),
                 registered(CostReport),
                 registered(RecordUsage),
+                registered(TenantStatus),
             ],
         }
     }

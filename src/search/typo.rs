@@ -1,6 +1,6 @@
 //! Widens a term that no document holds to the tenant's lexemes that it may be a misspelling of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::bm25::TermPostings;
 use super::lexical::{LexicalSide, is_bigram};
@@ -47,9 +47,14 @@ pub(super) async fn read(
 ) -> Result<(Vec<Correction>, Vec<Reading>), DbError> {
     let (mut corrections, mut readings) = (Vec::new(), Vec::new());
     let unknown = side.terms.iter().filter(|term| term.merged.is_empty() && term.fresh.is_empty() && may_be_misspelt(&term.term));
-    for term in unknown.take(MOST_TERMS) {
-        let vocabulary = vocabulary(transaction, tenant_id, &term.term).await?;
-        let nearest = nearest(&term.term, vocabulary);
+    let unknown: Vec<&TermPostings<'_>> = unknown.take(MOST_TERMS).collect();
+    if unknown.is_empty() {
+        return Ok((corrections, readings));
+    }
+    let initials: BTreeSet<char> = unknown.iter().filter_map(|term| term.term.chars().next()).collect();
+    let vocabulary = vocabulary(transaction, tenant_id, &initials).await?;
+    for term in unknown {
+        let nearest = nearest(&term.term, &vocabulary);
         if nearest.is_empty() {
             continue;
         }
@@ -80,17 +85,18 @@ fn may_be_misspelt(term: &str) -> bool {
     term.chars().count() >= SHORTEST && term.chars().all(char::is_alphabetic) && !is_bigram(term)
 }
 
-/// The tenant's lexemes that begin with the term's first letter, with the number of chunks that hold them: a first letter
-/// is hardly ever wrong, and without it the whole vocabulary would have to be read.
+/// The tenant's lexemes that begin with one of these letters, with the number of chunks that hold them: a word's first
+/// letter is hardly ever wrong, and without it the whole vocabulary would have to be read.
 async fn vocabulary(
     transaction: &TenantTransaction,
     tenant_id: TenantId,
-    term: &str,
+    initials: &BTreeSet<char>,
 ) -> Result<BTreeMap<String, usize>, DbError> {
-    let Some(first) = term.chars().next() else { return Ok(BTreeMap::new()) };
-    let from = first.to_string();
-    // Code points and their UTF-8 bytes are in the same order. No letter is the last of all code points.
-    let to = char::from_u32(first as u32 + 1).unwrap_or(char::MAX).to_string();
+    let from: Vec<String> = initials.iter().map(char::to_string).collect();
+    // Code points and their UTF-8 bytes are in the same order. No letter is the last of all code points, nor the last
+    // before the surrogates.
+    let next = |initial: &char| char::from_u32(*initial as u32 + 1).unwrap_or(char::MAX).to_string();
+    let to: Vec<String> = initials.iter().map(next).collect();
     let mut lexemes: BTreeMap<String, usize> = BTreeMap::new();
     for row in transaction.query(VOCABULARY, &[&tenant_id, &from, &to, &MOST_BLOCKS]).await? {
         match row.try_get::<_, Option<&[u8]>>("block")? {
@@ -99,8 +105,9 @@ async fn vocabulary(
                 *lexemes.entry(row.try_get("lexeme")?).or_default() += df;
             }
             Some(block) => {
+                let low: &str = row.try_get("low")?;
                 for (lexeme, df) in Block::open(block)?.lexemes()? {
-                    if lexeme.starts_with(first) {
+                    if lexeme.starts_with(low) {
                         *lexemes.entry(lexeme).or_default() += df;
                     }
                 }
@@ -113,17 +120,18 @@ async fn vocabulary(
 /// The lexemes within the slips that a term of this length may have, nearest first, of equals the more frequent.
 ///
 /// Slips by optimal string alignment: a letter too many, missing, wrong, or two that changed places.
-fn nearest(term: &str, vocabulary: BTreeMap<String, usize>) -> Vec<(String, usize)> {
+fn nearest(term: &str, vocabulary: &BTreeMap<String, usize>) -> Vec<(String, usize)> {
     let most = if term.chars().count() >= LONG { 2 } else { 1 };
-    let mut near: Vec<(usize, usize, String)> = vocabulary
-        .into_iter()
-        .filter(|(lexeme, _)| lexeme.len().abs_diff(term.len()) <= 4 * most)
-        .map(|(lexeme, df)| (strsim::osa_distance(term, &lexeme), df, lexeme))
+    let initial = term.chars().next();
+    let mut near: Vec<(usize, usize, &String)> = vocabulary
+        .iter()
+        .filter(|(lexeme, _)| lexeme.chars().next() == initial && lexeme.len().abs_diff(term.len()) <= 4 * most)
+        .map(|(lexeme, df)| (strsim::osa_distance(term, lexeme), *df, lexeme))
         .filter(|(slips, _, _)| (1..=most).contains(slips))
         .collect();
-    near.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then_with(|| a.2.cmp(&b.2)));
+    near.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then_with(|| a.2.cmp(b.2)));
     near.truncate(MOST_READINGS);
-    near.into_iter().map(|(slips, _, lexeme)| (lexeme, slips)).collect()
+    near.into_iter().map(|(slips, _, lexeme)| (lexeme.clone(), slips)).collect()
 }
 
 #[cfg(test)]
@@ -132,12 +140,14 @@ mod tests {
 
     #[test]
     fn the_nearest_and_then_the_most_frequent_come_first() {
-        let vocabulary = |words: &[(&str, usize)]| words.iter().map(|(word, df)| ((*word).to_owned(), *df)).collect();
+        let vocabulary = |words: &[(&str, usize)]| -> BTreeMap<String, usize> {
+            words.iter().map(|(word, df)| ((*word).to_owned(), *df)).collect()
+        };
         let known = vocabulary(&[("polici", 9), ("polic", 3), ("polish", 50), ("print", 7), ("pocket", 1)]);
-        assert_eq!(nearest("polci", known), [("polici".to_owned(), 1), ("polic".to_owned(), 1)]);
+        assert_eq!(nearest("polci", &known), [("polici".to_owned(), 1), ("polic".to_owned(), 1)]);
         let known = vocabulary(&[("restaurant", 2), ("restor", 40)]);
-        assert_eq!(nearest("restuarnat", known), [("restaurant".to_owned(), 2)]);
-        assert_eq!(nearest("bank", vocabulary(&[("bench", 2), ("bark", 1)])), [("bark".to_owned(), 1)]);
+        assert_eq!(nearest("restuarnat", &known), [("restaurant".to_owned(), 2)]);
+        assert_eq!(nearest("bank", &vocabulary(&[("bench", 2), ("bark", 1)])), [("bark".to_owned(), 1)]);
     }
 
     #[test]

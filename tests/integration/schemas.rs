@@ -56,6 +56,8 @@ async fn every_answer_satisfies_its_own_schema() {
         ("insert_document", pending),
         ("hybrid_search", search),
         ("cost_report", json!({})),
+        ("tenant_status", json!({})),
+        ("hybrid_search", json!({ "query": "wrod \"of the\"" })),
         ("record_usage", usage),
         ("cost_report", json!({ "group_by": ["day", "model"] })),
     ];

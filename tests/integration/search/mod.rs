@@ -6,3 +6,4 @@ mod oracle;
 mod ranking;
 mod engine;
 mod queries;
+mod interference;

@@ -1,0 +1,69 @@
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{CommandError, Style};
+use crate::configuration::{DatabaseArguments, DatabaseSettings};
+use crate::db::admin;
+use crate::maintenance;
+use crate::startup::Deployment;
+
+/// What to check.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArguments {
+    /// Only this tenant (slug)
+    #[arg(long, value_name = "SLUG")]
+    tenant: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Compares every tenant's index with its documents; fails if something is wrong.
+#[expect(clippy::print_stdout, reason = "the command's output")]
+pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArguments) -> Result<ExitCode, CommandError> {
+    let settings = DatabaseSettings::resolve(database)?;
+    let deployment = Deployment::open(&settings).await?;
+    let client = admin::connect(deployment.admin()?).await?;
+    let mut tenants = admin::list_tenants(&client).await?;
+    if let Some(slug) = &arguments.tenant {
+        tenants.retain(|tenant| tenant.slug == *slug);
+        if tenants.is_empty() {
+            return Err(format!("there is no tenant {slug:?}; `bailiwick tenant list` shows them").into());
+        }
+    }
+    let mut reports = Vec::new();
+    for tenant in tenants {
+        reports.push((tenant.slug, maintenance::check(&client, tenant.id).await?));
+    }
+    let is_sound = reports.iter().all(|(_, report)| report.fault_count == 0);
+    if arguments.json {
+        let tenants: Vec<_> = reports.iter().map(|(slug, report)| json!({ "slug": slug, "index": report })).collect();
+        println!("{}", serde_json::to_string_pretty(&json!({ "sound": is_sound, "tenants": tenants }))?);
+    } else {
+        let mut table =
+            Style::of_stdout().table(&["tenant", "chunks", "fresh", "deleted", "blocks", "postings", "faults"]);
+        for (slug, report) in &reports {
+            table.add_row([
+                slug.clone(),
+                report.chunks.to_string(),
+                report.fresh_chunks.to_string(),
+                report.dead_chunks.to_string(),
+                report.blocks.to_string(),
+                report.postings.to_string(),
+                report.fault_count.to_string(),
+            ]);
+        }
+        println!("{table}");
+        for (slug, report) in &reports {
+            for fault in &report.faults {
+                println!("{slug}: {fault}");
+            }
+        }
+        if !is_sound {
+            println!("`bailiwick maintain --rebuild --tenant SLUG` makes an index anew from the documents");
+        }
+    }
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
