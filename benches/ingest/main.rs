@@ -1,6 +1,11 @@
 //! How fast documents come in, and what their fresh postings and merges cost: `cargo bench --bench ingest`.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
-#![allow(dead_code, clippy::allow_attributes, reason = "benches share modules and do not use all of each")]
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    clippy::disallowed_methods,
+    reason = "benches share modules, do not use all of each, and go past the doors to arrange and to compare"
+)]
 
 #[path = "../world/mod.rs"]
 mod world;
@@ -16,12 +21,12 @@ use bailiwick::search::{self, Query, Search};
 use clap::Parser;
 use futures_util::SinkExt;
 use serde_json::{Value, json};
+use world::Result;
 use world::client::{MODEL, Service};
 use world::database::{Database, Loaded};
 use world::debian::{self, Text};
 use world::latency::Latency;
 use world::vectors::Space;
-use world::Result;
 
 const DIMENSIONS: u16 = 384;
 
@@ -133,7 +138,9 @@ async fn batches(database: &Database, space: &Space, texts: &[Text], count: usiz
 /// The floor: the same rows by COPY into a bare table, without chunks, index, quota or tenant.
 async fn copy(database: &Database, space: &Space, texts: &[Text], count: usize) -> Result<Value> {
     let client = database.connect().await?;
-    client.batch_execute(&format!("CREATE TABLE bare (title text, content text, embedding vector({DIMENSIONS}))")).await?;
+    client
+        .batch_execute(&format!("CREATE TABLE bare (title text, content text, embedding vector({DIMENSIONS}))"))
+        .await?;
     let escape = |text: &str| text.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t").replace('\r', "\\r");
     let lines: Vec<String> = texts
         .iter()
@@ -159,7 +166,8 @@ async fn fresh(database: &Database, texts: &[Text]) -> Result<Value> {
     let tenant = database.tenant("fresh").await?;
     let client = database.connect().await?;
     let load = async |range: std::ops::Range<usize>| {
-        let documents = texts[range].iter().map(|text| Loaded { title: text.title.clone(), body: text.body.clone(), vector: None });
+        let documents =
+            texts[range].iter().map(|text| Loaded { title: text.title.clone(), body: text.body.clone(), vector: None });
         database.load(tenant, MODEL, documents, 500).await
     };
     load(0..10_000).await?;

@@ -62,9 +62,7 @@ pub fn cranfield(data: &Path) -> Result<Collection, String> {
     let lines: Vec<Line> = json_lines(&folder.join("docs.jsonl"))?;
     let embedded = vectors(&folder.join("minilm-docs.f32"), lines.len())?;
     let pairs = lines.into_iter().zip(embedded);
-    let documents = pairs
-        .map(|(line, vector)| document(line.id, &line.title, &line.text, Some(vector)))
-        .collect();
+    let documents = pairs.map(|(line, vector)| document(line.id, &line.title, &line.text, Some(vector))).collect();
     let lines: Vec<Line> = json_lines(&folder.join("queries.jsonl"))?;
     let embedded = vectors(&folder.join("minilm-queries.f32"), lines.len())?;
     let pairs = lines.into_iter().zip(embedded);
@@ -74,11 +72,7 @@ pub fn cranfield(data: &Path) -> Result<Collection, String> {
         vector: Some(vector),
         judged: HashMap::new(),
     };
-    let mut collection = Collection {
-        name: "Cranfield",
-        documents,
-        queries: pairs.map(asked).collect(),
-    };
+    let mut collection = Collection { name: "Cranfield", documents, queries: pairs.map(asked).collect() };
     check_ids(&collection)?;
     judge(&mut collection, &folder.join("qrels.tsv"))?;
     Ok(collection)
@@ -91,61 +85,30 @@ pub(super) fn document(id: String, title: &str, text: &str, vector: Option<Vec<f
         ("", false) => first_words.join(" "),
         (title, _) => title.to_string(),
     };
-    let text = if first_words.is_empty() {
-        title.clone()
-    } else {
-        text.to_string()
-    };
-    Document {
-        id,
-        title,
-        text,
-        vector,
-    }
+    let text = if first_words.is_empty() { title.clone() } else { text.to_string() };
+    Document { id, title, text, vector }
 }
 
 fn judge(collection: &mut Collection, path: &Path) -> Result<(), String> {
-    let known: HashSet<&str> = collection
-        .documents
-        .iter()
-        .map(|document| document.id.as_str())
-        .collect();
-    let places = collection
-        .queries
-        .iter()
-        .enumerate()
-        .map(|(place, query)| (query.id.clone(), place));
+    let known: HashSet<&str> = collection.documents.iter().map(|document| document.id.as_str()).collect();
+    let places = collection.queries.iter().enumerate().map(|(place, query)| (query.id.clone(), place));
     let places: HashMap<String, usize> = places.collect();
     let file = read(path)?;
     if file.lines().next().map(str::trim) != Some(HEADER) {
         return Err(format!("{} does not start with the line {HEADER:?}", path.display()));
     }
-    for (row, line) in file
-        .lines()
-        .enumerate()
-        .skip(1)
-        .filter(|(_, line)| !line.trim().is_empty())
-    {
+    for (row, line) in file.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
         let bad = |what: &str| format!("{} line {}: {what}: {line:?}", path.display(), row + 1);
         let fields: Vec<&str> = line.split('\t').map(str::trim).collect();
         let [query, document, score] = fields[..] else {
             return Err(bad("not three fields"));
         };
-        let grade = score
-            .parse::<f64>()
-            .ok()
-            .filter(|grade| grade.is_finite())
-            .ok_or_else(|| bad("not a score"))?;
+        let grade = score.parse::<f64>().ok().filter(|grade| grade.is_finite()).ok_or_else(|| bad("not a score"))?;
         let place = *places.get(query).ok_or_else(|| bad("unknown query"))?;
         if !known.contains(document) {
             return Err(bad("unknown document"));
         }
-        if grade > 0.0
-            && collection.queries[place]
-                .judged
-                .insert(document.to_string(), grade)
-                .is_some()
-        {
+        if grade > 0.0 && collection.queries[place].judged.insert(document.to_string(), grade).is_some() {
             return Err(bad("judged twice"));
         }
     }
@@ -154,11 +117,7 @@ fn judge(collection: &mut Collection, path: &Path) -> Result<(), String> {
 
 pub(super) fn check_ids(collection: &Collection) -> Result<(), String> {
     let (mut documents, mut queries) = (HashSet::new(), HashSet::new());
-    if let Some(twice) = collection
-        .documents
-        .iter()
-        .find(|document| !documents.insert(&document.id))
-    {
+    if let Some(twice) = collection.documents.iter().find(|document| !documents.insert(&document.id)) {
         return Err(format!("{}: two documents have the id {:?}", collection.name, twice.id));
     }
     if let Some(twice) = collection.queries.iter().find(|query| !queries.insert(&query.id)) {

@@ -12,11 +12,7 @@ pub(super) fn vectors(path: &Path, count: usize) -> Result<Vec<Vec<f32>>, String
     let (numbers, rest) = bytes.as_chunks::<4>();
     if !rest.is_empty() || numbers.len() != count * DIMENSIONS {
         let wanted = count * DIMENSIONS * 4;
-        return Err(format!(
-            "{} has {} bytes, not {wanted} for {count} vectors",
-            path.display(),
-            bytes.len()
-        ));
+        return Err(format!("{} has {} bytes, not {wanted} for {count} vectors", path.display(), bytes.len()));
     }
     let vector = |numbers: &[[u8; 4]]| numbers.iter().map(|number| f32::from_le_bytes(*number)).collect();
     Ok(numbers.chunks(DIMENSIONS).map(vector).collect())
@@ -25,9 +21,7 @@ pub(super) fn vectors(path: &Path, count: usize) -> Result<Vec<Vec<f32>>, String
 pub(super) fn json_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, String> {
     let file = read(path)?;
     let lines = file.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(row, line)| parse(line, &format!("{} line {}", path.display(), row + 1)))
-        .collect()
+    lines.map(|(row, line)| parse(line, &format!("{} line {}", path.display(), row + 1))).collect()
 }
 
 pub(super) fn parse<T: DeserializeOwned>(text: &str, place: &str) -> Result<T, String> {

@@ -51,11 +51,7 @@ pub fn korquad(data: &Path) -> Result<Collection, String> {
             }));
         }
     }
-    let collection = Collection {
-        name: "KorQuAD",
-        documents,
-        queries,
-    };
+    let collection = Collection { name: "KorQuAD", documents, queries };
     check_ids(&collection)?;
     Ok(collection)
 }

@@ -2,7 +2,12 @@
 //!
 //! The same settings for all collections; what is varied is told in the table.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
-#![allow(dead_code, clippy::allow_attributes, reason = "benches share modules and do not use all of each")]
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    clippy::disallowed_methods,
+    reason = "benches share modules, do not use all of each, and go past the doors to arrange and to compare"
+)]
 
 mod collections;
 mod files;
@@ -79,7 +84,9 @@ async fn measure(collection: Collection) -> Result<Vec<serde_json::Value>> {
     let mut rows = Vec::new();
     let standard = Parameters::default();
     let mut settings = vec![("bm25_only", (1.0, 0.0), standard)];
-    for (name, k1, b) in [("bm25_only, k1 0.9 b 0.4", 0.9, 0.4), ("bm25_only, k1 1.6", 1.6, 0.75), ("bm25_only, k1 2", 2.0, 0.75)] {
+    for (name, k1, b) in
+        [("bm25_only, k1 0.9 b 0.4", 0.9, 0.4), ("bm25_only, k1 1.6", 1.6, 0.75), ("bm25_only, k1 2", 2.0, 0.75)]
+    {
         settings.push((name, (1.0, 0.0), Parameters { k1, b }));
     }
     if has_vectors {
@@ -95,8 +102,7 @@ async fn measure(collection: Collection) -> Result<Vec<serde_json::Value>> {
     for (name, (bm25, vector), parameters) in settings {
         let mut runs = Vec::new();
         for query in &collection.queries {
-            let embedding =
-                query.vector.clone().map(|vector| QueryEmbedding { vector, model_id: service.model_id });
+            let embedding = query.vector.clone().map(|vector| QueryEmbedding { vector, model_id: service.model_id });
             let search = Search {
                 query: Query { words: query.text.clone(), ..Query::default() },
                 embedding,

@@ -40,48 +40,31 @@ pub fn ndcg_at(found: &[String], judged: &HashMap<String, f64>, k: usize) -> f64
     let mut ideal: Vec<f64> = judged.values().copied().filter(|grade| *grade > 0.0).collect();
     ideal.sort_by(|a, b| b.total_cmp(a));
     let best = discounted(ideal.into_iter().take(k));
-    if best > 0.0 {
-        discounted(gains(found, judged, k)) / best
-    } else {
-        0.0
-    }
+    if best > 0.0 { discounted(gains(found, judged, k)) / best } else { 0.0 }
 }
 
 /// Share of all relevant documents that are among the first `k`; 0 if none is relevant.
 pub fn recall_at(found: &[String], judged: &HashMap<String, f64>, k: usize) -> f64 {
     let relevant = judged.values().filter(|grade| **grade > 0.0).count();
     let hits = gains(found, judged, k).filter(|gain| *gain > 0.0).count();
-    if relevant > 0 {
-        hits as f64 / relevant as f64
-    } else {
-        0.0
-    }
+    if relevant > 0 { hits as f64 / relevant as f64 } else { 0.0 }
 }
 
 /// One over the rank of the first relevant document among the first `k`; 0 if there is none.
 pub fn reciprocal_rank_at(found: &[String], judged: &HashMap<String, f64>, k: usize) -> f64 {
-    gains(found, judged, k)
-        .position(|gain| gain > 0.0)
-        .map_or(0.0, |place| 1.0 / (place + 1) as f64)
+    gains(found, judged, k).position(|gain| gain > 0.0).map_or(0.0, |place| 1.0 / (place + 1) as f64)
 }
 
 fn gains<'a>(found: &'a [String], judged: &'a HashMap<String, f64>, k: usize) -> impl Iterator<Item = f64> + 'a {
     let mut seen = HashSet::new();
     found.iter().take(k).map(move |id| {
         let first = seen.insert(id.as_str());
-        judged
-            .get(id)
-            .copied()
-            .filter(|grade| first && *grade > 0.0)
-            .unwrap_or(0.0)
+        judged.get(id).copied().filter(|grade| first && *grade > 0.0).unwrap_or(0.0)
     })
 }
 
 fn discounted(gains: impl Iterator<Item = f64>) -> f64 {
-    gains
-        .enumerate()
-        .map(|(place, gain)| gain / (place as f64 + 2.0).log2())
-        .sum()
+    gains.enumerate().map(|(place, gain)| gain / (place as f64 + 2.0).log2()).sum()
 }
 
 #[cfg(test)]
@@ -140,11 +123,7 @@ mod tests {
     #[test]
     fn nothing_found_or_judged_scores_zero() {
         let (one, none) = (judged(&[("a", 1.0)]), judged(&[("a", 0.0)]));
-        for (list, judged) in [
-            (found(&[]), &one),
-            (found(&["a"]), &none),
-            (found(&["a"]), &HashMap::new()),
-        ] {
+        for (list, judged) in [(found(&[]), &one), (found(&["a"]), &none), (found(&["a"]), &HashMap::new())] {
             assert_eq!(ndcg_at(&list, judged, 10), 0.0);
             assert_eq!(recall_at(&list, judged, 10), 0.0);
             assert_eq!(reciprocal_rank_at(&list, judged, 10), 0.0);
@@ -154,11 +133,7 @@ mod tests {
 
     #[test]
     fn averages_only_queries_with_a_relevant_document() {
-        let (one, two, none) = (
-            judged(&[("a", 1.0)]),
-            judged(&[("b", 2.0), ("c", 2.0)]),
-            judged(&[("a", 0.0)]),
-        );
+        let (one, two, none) = (judged(&[("a", 1.0)]), judged(&[("b", 2.0), ("c", 2.0)]), judged(&[("a", 0.0)]));
         let (first, second) = (found(&["a"]), found(&["x", "b"]));
         let runs = [(&first[..], &one), (&second[..], &two), (&first[..], &none)];
         let quality = Quality::average(runs).expect("two queries count");

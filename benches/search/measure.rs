@@ -11,12 +11,12 @@ use tokio_postgres::Client;
 
 use crate::Sized;
 use crate::floor::Floor;
+use crate::world::Result;
 use crate::world::client::Service;
 use crate::world::database::Database;
 use crate::world::debian::{self, Text};
 use crate::world::latency::Latency;
 use crate::world::vectors::Space;
-use crate::world::Result;
 
 const WARM_UP: usize = 20;
 
@@ -126,7 +126,9 @@ pub async fn throughput(
                 .enumerate()
                 .map(|(number, query)| match words_only {
                     true => json!({ "query": query }),
-                    false => json!({ "query": query, "query_embedding": space.query_like(tenant.number, 10_000 + number) }),
+                    false => {
+                        json!({ "query": query, "query_embedding": space.query_like(tenant.number, 10_000 + number) })
+                    }
                 })
                 .collect(),
         );
@@ -174,7 +176,11 @@ pub async fn common_term(service: &Service, texts: &[Text], tenant: &Sized) -> R
         transaction.abandon().await;
     }
     let share = matching as f64 / rare.len() as f64 / tenant.chunks as f64;
-    println!("\nwords with {common:?} in them, {} chunks, {share:.2} of them matching: {} ms", tenant.chunks, latency.cell());
+    println!(
+        "\nwords with {common:?} in them, {} chunks, {share:.2} of them matching: {} ms",
+        tenant.chunks,
+        latency.cell()
+    );
     Ok(json!({ "word": common, "share_matching": share, "words": latency.json() }))
 }
 
@@ -194,5 +200,7 @@ pub async fn sizes(client: &Client) -> Result<Value> {
         payload as f64 / postings as f64,
         vectors as f64 / 1e6
     );
-    Ok(json!({ "word_index_bytes": words, "postings": postings, "bytes_per_posting": per_posting, "vector_index_bytes": vectors }))
+    Ok(
+        json!({ "word_index_bytes": words, "postings": postings, "bytes_per_posting": per_posting, "vector_index_bytes": vectors }),
+    )
 }

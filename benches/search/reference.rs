@@ -37,6 +37,10 @@ pub async fn measure(
         client.query_one(sql, &[&tenant.id.to_string(), &query, &vector]).await?;
         latency.add(started);
     }
-    println!("\nreference function, {} chunks: {} ms (its table and indexes were made in {build_s:.0} s)", tenant.chunks, latency.cell());
+    println!(
+        "\nreference function, {} chunks: {} ms (its table and indexes were made in {build_s:.0} s)",
+        tenant.chunks,
+        latency.cell()
+    );
     Ok(json!({ "chunks": tenant.chunks, "call": latency.json(), "build_s": build_s }))
 }

@@ -12,6 +12,7 @@ use crate::identity::TenantId;
 const CREATE_TENANT: &str = include_str!("../../sql/queries/administration/create_tenant.sql");
 const LIST_TENANTS: &str = include_str!("../../sql/queries/administration/list_tenants.sql");
 const MAINTAIN_PARTITIONS: &str = include_str!("../../sql/queries/administration/maintain_partitions.sql");
+const REFRESH_STATISTICS: &str = include_str!("../../sql/queries/administration/refresh_statistics.sql");
 
 /// Opens one connection as an administrator.
 ///
@@ -66,6 +67,14 @@ pub async fn drop_database(client: &Client, name: &str) -> Result<(), DbError> {
 pub async fn maintain_partitions(client: &Client) -> Result<i32, DbError> {
     let rows = as_owner(client, MAINTAIN_PARTITIONS, &[]).await?;
     rows.first().map_or(Ok(0), |row| Ok(row.try_get("created")?))
+}
+
+/// Counts the operator's overview of all tenants anew.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn refresh_statistics(client: &Client) -> Result<(), DbError> {
+    as_owner(client, REFRESH_STATISTICS, &[]).await.map(drop)
 }
 
 /// A tenant to make; what is `None` is unlimited.
@@ -139,14 +148,22 @@ pub async fn list_tenants(client: &Client) -> Result<Vec<TenantRow>, DbError> {
 #[expect(clippy::disallowed_methods, reason = "VACUUM runs in no transaction and takes no parameters")]
 pub async fn vacuum_index(client: &Client) -> Result<(), DbError> {
     client.batch_execute("SET ROLE bailiwick_owner").await?;
-    let done = client.batch_execute("VACUUM (ANALYZE) fresh_postings, posting_blocks, chunk_tombstones, chunk_segments").await;
+    let done = client
+        .batch_execute(
+            "VACUUM (ANALYZE, INDEX_CLEANUP ON) fresh_postings, posting_blocks, chunk_tombstones, chunk_segments",
+        )
+        .await;
     client.batch_execute("RESET ROLE").await?;
     Ok(done?)
 }
 
 /// Runs one statement as the schema's owner with the administrator's setting, both for its transaction alone.
 #[expect(clippy::disallowed_methods, reason = "the administrator's own transaction")]
-pub(crate) async fn as_owner(client: &Client, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, DbError> {
+pub(crate) async fn as_owner(
+    client: &Client,
+    sql: &'static str,
+    parameters: &[Parameter<'_>],
+) -> Result<Vec<Row>, DbError> {
     client.batch_execute("BEGIN; SET LOCAL ROLE bailiwick_owner; SET LOCAL app.current_user_role = 'admin'").await?;
     let rows = client.query(sql, parameters).await;
     client.batch_execute(if rows.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;

@@ -38,7 +38,6 @@ impl<'a> OwnerTransaction<'a> {
     ///
     /// # Errors
     /// Any [`DbError`].
-    #[expect(clippy::disallowed_methods, reason = "maintenance's own transaction")]
     pub async fn query(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, DbError> {
         Ok(self.client.query(sql, parameters).await?)
     }

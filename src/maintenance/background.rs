@@ -8,8 +8,8 @@ use crate::db::{DbError, admin};
 
 /// Between two looks at what is due.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Monthly partitions are looked after this often.
-const PARTITIONS_EVERY: u32 = 1_800;
+/// Monthly partitions and the operator's overview are looked after this often: hourly.
+const HOURLY: u32 = 1_800;
 /// After a failure, up to this long.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
@@ -32,8 +32,9 @@ async fn look_after(config: &Config, pause: &mut Duration) -> Result<(), DbError
     let client = admin::connect(config).await?;
     let observer = admin::connect(config).await?;
     for round in 0_u32.. {
-        if round.is_multiple_of(PARTITIONS_EVERY) {
+        if round.is_multiple_of(HOURLY) {
             admin::maintain_partitions(&client).await?;
+            admin::refresh_statistics(&client).await?;
         }
         let report = run(&client, Some(&observer), Scope::Due, None).await?;
         *pause = INTERVAL;

@@ -90,7 +90,8 @@ async fn compare(transaction: &OwnerTransaction<'_>) -> Result<IndexReport, DbEr
     report.fresh_chunks = figures.try_get("fresh_chunks")?;
     report.dead_chunks = figures.try_get("dead_chunks")?;
     report.blocks = figures.try_get("blocks")?;
-    let (total_length, dead_by_count): (i64, i64) = (figures.try_get("total_length")?, figures.try_get("dead_by_count")?);
+    let (total_length, dead_by_count): (i64, i64) =
+        (figures.try_get("total_length")?, figures.try_get("dead_by_count")?);
     if dead_by_count != report.dead_chunks {
         let dead = report.dead_chunks;
         report.fault(|| format!("{dead} tombstones stand, {dead_by_count} are counted"));
@@ -112,7 +113,12 @@ async fn compare(transaction: &OwnerTransaction<'_>) -> Result<IndexReport, DbEr
             }
             let found = std::mem::take(at(&mut indexed, chunk_no));
             if found != wanted {
-                report.fault(|| format!("chunk {chunk_no} has {} postings, or others than the {} it should have", found.postings, wanted.postings));
+                report.fault(|| {
+                    format!(
+                        "chunk {chunk_no} has {} postings, or others than the {} it should have",
+                        found.postings, wanted.postings
+                    )
+                });
             }
             (after, chunks, length) = (chunk_no, chunks + 1, length + i64::from(chunk_length));
         }
@@ -125,7 +131,8 @@ async fn compare(transaction: &OwnerTransaction<'_>) -> Result<IndexReport, DbEr
     }
     if (chunks, length) != (report.chunks, total_length) {
         let counted = report.chunks;
-        report.fault(|| format!("{chunks} chunks of {length} terms are there, {counted} of {total_length} are counted"));
+        report
+            .fault(|| format!("{chunks} chunks of {length} terms are there, {counted} of {total_length} are counted"));
     }
     Ok(report)
 }
@@ -158,7 +165,9 @@ async fn add_blocks(
             report.postings += postings as u64;
             let counts: (i32, i32) = (row.try_get("lexeme_count")?, row.try_get("posting_count")?);
             if (usize::try_from(counts.0), usize::try_from(counts.1)) != (Ok(entries.len()), Ok(postings)) {
-                report.fault(|| format!("block {key:?} holds {} lexemes and {postings} postings, not {counts:?}", entries.len()));
+                report.fault(|| {
+                    format!("block {key:?} holds {} lexemes and {postings} postings, not {counts:?}", entries.len())
+                });
             }
             let first = entries.first().and_then(|(lexeme, list)| Some((lexeme.clone(), list.first()?.chunk_no)));
             if first.as_ref() != Some(&key) || last.as_ref().is_some_and(|last| *last >= key) {

@@ -87,6 +87,7 @@ pub async fn run(
     let mut report = Report::default();
     if scope != Scope::Due {
         report.partitions = admin::maintain_partitions(client).await?;
+        admin::refresh_statistics(client).await?;
     }
     let mut rows_moved = 0;
     for candidate in candidates(client).await? {

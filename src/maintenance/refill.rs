@@ -19,7 +19,10 @@ pub(super) fn route(keys: &[Key], new: BTreeMap<String, Vec<Posting>>) -> Vec<(u
     let mut at = 0;
     for (lexeme, postings) in new {
         for posting in postings {
-            while keys.get(at + 1).is_some_and(|(first, chunk_no)| (first.as_str(), *chunk_no) <= (&lexeme, posting.chunk_no)) {
+            while keys
+                .get(at + 1)
+                .is_some_and(|(first, chunk_no)| (first.as_str(), *chunk_no) <= (&lexeme, posting.chunk_no))
+            {
                 at += 1;
             }
             if routed.last().is_none_or(|(block, _)| *block != at) {

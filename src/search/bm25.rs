@@ -109,7 +109,7 @@ impl TermPostings<'_> {
         self.fresh.iter().copied().for_each(&mut each);
         for list in &self.merged {
             let mut postings = list.postings();
-            while let Some(posting) = postings.next()? {
+            while let Some(posting) = postings.read()? {
                 each(posting);
             }
         }
@@ -125,7 +125,7 @@ impl TermPostings<'_> {
         if !dead.is_empty() {
             for list in &self.merged {
                 let mut postings = list.postings();
-                while let Some(posting) = postings.next()? {
+                while let Some(posting) = postings.read()? {
                     df -= usize::from(dead.contains(posting.chunk_no));
                 }
             }

@@ -36,14 +36,20 @@ impl Filter {
     #[must_use]
     pub fn is_told_by_facets(&self) -> bool {
         let dates = self.created_after.is_some() || self.created_before.is_some();
-        !dates && self.metadata.as_ref().is_none_or(|metadata| metadata.as_object().is_some_and(|top| top.values().all(is_plain)))
+        !dates
+            && self
+                .metadata
+                .as_ref()
+                .is_none_or(|metadata| metadata.as_object().is_some_and(|top| top.values().all(is_plain)))
     }
 }
 
 fn is_plain(value: &Value) -> bool {
     match value {
         Value::Object(object) => !object.is_empty() && object.values().all(is_plain),
-        Value::Array(array) => !array.is_empty() && array.iter().all(|element| !element.is_object() && !element.is_array()),
+        Value::Array(array) => {
+            !array.is_empty() && array.iter().all(|element| !element.is_object() && !element.is_array())
+        }
         _ => true,
     }
 }

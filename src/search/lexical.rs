@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::Row;
 
-use super::filter::Filter;
 use super::bm25::{Selection, Statistics, TermPostings};
+use super::filter::Filter;
 use super::postings::block::Block;
 use super::postings::{ChunkSet, Posting, TermVector};
 use crate::db::{DbError, Parameter, TenantTransaction};
@@ -87,7 +87,8 @@ impl LexicalRows {
             match row.try_get::<_, &str>("kind")? {
                 "collection" => {
                     let (count, sum): (i64, i64) = (row.try_get("count")?, row.try_get("sum")?);
-                    side.statistics = Statistics { chunk_count: count.unsigned_abs(), total_length: sum.unsigned_abs() };
+                    side.statistics =
+                        Statistics { chunk_count: count.unsigned_abs(), total_length: sum.unsigned_abs() };
                 }
                 "term" => side.add_term(row)?,
                 "block" => blocks.push(row),
@@ -109,7 +110,8 @@ impl LexicalRows {
 impl<'a> LexicalSide<'a> {
     fn add_term(&mut self, row: &Row) -> Result<(), DbError> {
         let (term, part): (String, i64) = (row.try_get("lexeme")?, row.try_get("count")?);
-        let new = |term: String, query_weight| TermPostings { term, query_weight, merged: Vec::new(), fresh: Vec::new() };
+        let new =
+            |term: String, query_weight| TermPostings { term, query_weight, merged: Vec::new(), fresh: Vec::new() };
         match usize::try_from(part) {
             Ok(0) => {
                 // Languages may count differently; the most counts.
@@ -168,7 +170,8 @@ impl<'a> LexicalSide<'a> {
             let chunk_no: i32 = row.try_get("number")?;
             let (ordinal, length): (i64, i64) = (row.try_get("count")?, row.try_get("sum")?);
             // Both are integers in their table.
-            let (ordinal, length) = (i32::try_from(ordinal).unwrap_or_default(), u32::try_from(length).unwrap_or_default());
+            let (ordinal, length) =
+                (i32::try_from(ordinal).unwrap_or_default(), u32::try_from(length).unwrap_or_default());
             let terms: TermVector<'_> = row.try_get("terms")?;
             for (lexeme, tf) in terms.iter() {
                 self.with_term(lexeme, |term| term.fresh.push(Posting { chunk_no, ordinal, tf, length }));
@@ -186,7 +189,10 @@ impl<'a> LexicalSide<'a> {
     ///
     /// # Errors
     /// [`DbError`] for damaged blocks.
-    pub fn holding_all<'t>(&self, terms: impl IntoIterator<Item = &'t String>) -> Result<BTreeMap<i32, Posting>, DbError> {
+    pub fn holding_all<'t>(
+        &self,
+        terms: impl IntoIterator<Item = &'t String>,
+    ) -> Result<BTreeMap<i32, Posting>, DbError> {
         let mut holding: Option<BTreeMap<i32, Posting>> = None;
         for term in terms {
             let mut these = BTreeMap::new();

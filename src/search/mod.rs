@@ -112,7 +112,11 @@ impl Search {
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn by_words(transaction: &TenantTransaction, tenant_id: TenantId, search: &Search) -> Result<Ranking, DbError> {
+pub async fn by_words(
+    transaction: &TenantTransaction,
+    tenant_id: TenantId,
+    search: &Search,
+) -> Result<Ranking, DbError> {
     let rows = lexical::read(transaction, tenant_id, &search.terms()).await?;
     let side = rows.side()?;
     let parameters = search.parameters.unwrap_or_default();
@@ -173,7 +177,8 @@ pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &
     let winners = &fused.documents[..fused.documents.len().min(search.limit)];
 
     let names: Vec<&str> = side.terms.iter().map(|term| term.term.as_str()).collect();
-    let bigrams: Vec<String> = names.iter().filter(|term| lexical::is_bigram(term)).map(|term| (*term).to_owned()).collect();
+    let bigrams: Vec<String> =
+        names.iter().filter(|term| lexical::is_bigram(term)).map(|term| (*term).to_owned()).collect();
     let chunk_nos: Vec<i32> = winners.iter().map(|winner| winner.chunk_no).collect();
     let mut passages: HashMap<i32, Passage> = passages::fetch(transaction, tenant_id, &chunk_nos, &names)
         .await?

@@ -65,12 +65,16 @@ pub(super) async fn apply(
         }
         match is_required {
             true => {
-                let both = side.selection.documents.as_ref().map(|known| {
-                    known.to_vec().into_iter().filter(|document| holding.contains(*document)).collect()
-                });
+                let both =
+                    side.selection.documents.as_ref().map(|known| {
+                        known.to_vec().into_iter().filter(|document| holding.contains(*document)).collect()
+                    });
                 side.selection.documents = Some(both.unwrap_or(holding));
             }
-            false => side.selection.excluded = side.selection.excluded.to_vec().into_iter().chain(holding.to_vec()).collect(),
+            false => {
+                side.selection.excluded =
+                    side.selection.excluded.to_vec().into_iter().chain(holding.to_vec()).collect();
+            }
         }
     }
     Ok(notes)

@@ -46,7 +46,8 @@ pub(super) async fn read(
     side: &LexicalSide<'_>,
 ) -> Result<(Vec<Correction>, Vec<Reading>), DbError> {
     let (mut corrections, mut readings) = (Vec::new(), Vec::new());
-    let unknown = side.terms.iter().filter(|term| term.merged.is_empty() && term.fresh.is_empty() && may_be_misspelt(&term.term));
+    let unknown =
+        side.terms.iter().filter(|term| term.merged.is_empty() && term.fresh.is_empty() && may_be_misspelt(&term.term));
     let unknown: Vec<&TermPostings<'_>> = unknown.take(MOST_TERMS).collect();
     if unknown.is_empty() {
         return Ok((corrections, readings));

@@ -1,5 +1,11 @@
 //! Retrieval quality does not fall: the measures of `benches/quality`, on Cranfield, through the tool. Skipped, loudly, where the
 //! collection is not at hand.
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::allow_attributes,
+    reason = "the bench uses more of its modules than this test"
+)]
 
 #[path = "../../benches/quality/collections.rs"]
 mod collections;
@@ -42,8 +48,12 @@ async fn words_alone_find_what_they_found() {
     for query in &collection.queries {
         assert!(query.vector.is_some() && !query.id.is_empty());
         let answer = session.ok("hybrid_search", json!({ "query": query.text })).await;
-        let found: Vec<String> =
-            answer["results"].as_array().unwrap().iter().map(|row| row["source"].as_str().unwrap().to_owned()).collect();
+        let found: Vec<String> = answer["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["source"].as_str().unwrap().to_owned())
+            .collect();
         runs.push((found, &query.judged));
     }
     let quality = metrics::Quality::average(runs.iter().map(|(found, judged)| (found.as_slice(), *judged))).unwrap();

@@ -32,7 +32,12 @@ UNION ALL
 SELECT 'term', lexeme, language, frequency, part, NULL, NULL, NULL, NULL FROM analysed
 UNION ALL
 SELECT 'block', t.lexeme, NULL, b.first_chunk_no, 1, NULL, b.postings, NULL, NULL
-FROM terms t JOIN posting_blocks b ON b.tenant_id = $1 AND b.first_lexeme = t.lexeme
+FROM terms t
+CROSS JOIN LATERAL (
+    SELECT b.first_chunk_no, b.postings FROM posting_blocks b
+    WHERE b.tenant_id = $1 AND b.first_lexeme = t.lexeme
+    OFFSET 0 -- a look-up for each term, never a walk over all blocks
+) AS b
 UNION ALL
 -- A lexeme may begin in the block before the first that begins with it.
 SELECT 'block', t.lexeme, NULL, b.first_chunk_no, 0, NULL, b.postings, NULL, NULL

@@ -102,7 +102,7 @@ impl<'a> Source<'a> {
             Self::Fresh(postings) => Ok(postings.next()),
             Self::Merged { postings, lists } => loop {
                 if let Some(postings) = postings
-                    && let Some(posting) = postings.next()?
+                    && let Some(posting) = postings.read()?
                 {
                     return Ok(Some(posting));
                 }

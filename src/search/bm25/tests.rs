@@ -61,7 +61,11 @@ fn what_may_not_be_found_counts_for_df_alone_and_the_dead_for_nothing() {
     let filtered = found(&Selection { passing: Some([2, 3].into_iter().collect()), ..Selection::default() });
     assert_eq!(filtered, all[1..3]);
     let without_dead = found(&Selection { dead: [1, 77].into_iter().collect(), ..Selection::default() });
-    let afresh = score(statistics, Parameters::default(), &[term(vec![posting(2, 0, 1, 10), posting(3, 1, 1, 10), posting(4, 0, 1, 10)])]);
+    let afresh = score(
+        statistics,
+        Parameters::default(),
+        &[term(vec![posting(2, 0, 1, 10), posting(3, 1, 1, 10), posting(4, 0, 1, 10)])],
+    );
     assert_eq!(without_dead, afresh);
     assert!(without_dead[0].score > all[1].score, "a rarer term weighs more");
 }
@@ -139,8 +143,11 @@ fn naive(documents: &[Vec<Vec<u8>>], query: &[u8], keep: impl Fn(usize) -> bool)
     best
 }
 
+/// A word, how often the query says it, its blocks and its fresh postings.
+type Indexed = (u8, u32, Vec<Packed>, Vec<Posting>);
+
 /// The postings of each word of the query, the first `merged` chunks' in blocks and the others' fresh.
-fn index(documents: &[Vec<Vec<u8>>], query: &[u8], merged: usize) -> (Statistics, Vec<(u8, u32, Vec<Packed>, Vec<Posting>)>) {
+fn index(documents: &[Vec<Vec<u8>>], query: &[u8], merged: usize) -> (Statistics, Vec<Indexed>) {
     let mut query_counts = BTreeMap::new();
     for word in query {
         *query_counts.entry(*word).or_insert(0) += 1;
@@ -168,7 +175,8 @@ fn index(documents: &[Vec<Vec<u8>>], query: &[u8], merged: usize) -> (Statistics
                     length: words.len() as u32,
                 })
                 .collect();
-            let (merged, fresh): (Vec<_>, Vec<_>) = postings.into_iter().partition(|p| p.chunk_no < numbered(0, merged));
+            let (merged, fresh): (Vec<_>, Vec<_>) =
+                postings.into_iter().partition(|p| p.chunk_no < numbered(0, merged));
             let blocks = if merged.is_empty() { Vec::new() } else { pack(&[(word.to_string(), merged)]) };
             (word, query_count, blocks, fresh.into_iter().rev().collect())
         })

@@ -44,7 +44,8 @@ impl<'a> Block<'a> {
     /// # Errors
     /// [`Damaged`] for another version or a wrong checksum.
     pub fn open(bytes: &'a [u8]) -> Result<Self, Damaged> {
-        let (header, entries) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(Damaged("a block ends in its header"))?;
+        let (header, entries) =
+            bytes.split_first_chunk::<HEADER_BYTES>().ok_or(Damaged("a block ends in its header"))?;
         let [version, checksum @ ..] = header;
         if *version != VERSION {
             return Err(Damaged("a block has an unknown version"));
@@ -139,8 +140,20 @@ pub fn pack(entries: &[(String, Vec<Posting>)]) -> Vec<Packed> {
     let whole = packed_bytes(entries);
     // Halving a block that has grown too large leaves room in both halves, as in a B-tree.
     let blocks = whole.div_ceil(LARGEST_BYTES - HEADER_BYTES).max(1);
-    let target = if blocks == 1 { LARGEST_BYTES } else { (whole / blocks + HEADER_BYTES + UNDIVIDED_BYTES / 2).min(LARGEST_BYTES) };
-    let mut packer = Packer { target, packed: Vec::new(), bytes: vec![0; HEADER_BYTES], first: None, lexeme: "", lexeme_count: 0, count: 0 };
+    let target = if blocks == 1 {
+        LARGEST_BYTES
+    } else {
+        (whole / blocks + HEADER_BYTES + UNDIVIDED_BYTES / 2).min(LARGEST_BYTES)
+    };
+    let mut packer = Packer {
+        target,
+        packed: Vec::new(),
+        bytes: vec![0; HEADER_BYTES],
+        first: None,
+        lexeme: "",
+        lexeme_count: 0,
+        count: 0,
+    };
     for (lexeme, postings) in entries {
         packer.add(lexeme, postings);
     }

@@ -51,7 +51,7 @@ impl<'a> List<'a> {
         // Every posting takes two bytes at least, so a false count reserves no memory to speak of.
         let mut all = Vec::with_capacity(self.count.min(self.bytes.len() / 2));
         let mut postings = self.postings();
-        while let Some(posting) = postings.next()? {
+        while let Some(posting) = postings.read()? {
             all.push(posting);
         }
         Ok(all)
@@ -72,9 +72,13 @@ impl Postings<'_> {
     /// # Errors
     /// [`Damaged`] if the bytes are no list of that many postings in order.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<Posting>, Damaged> {
+    pub fn read(&mut self) -> Result<Option<Posting>, Damaged> {
         if self.left == 0 {
-            return if self.reader.is_empty() { Ok(None) } else { Err(Damaged("a list has bytes after its last posting")) };
+            return if self.reader.is_empty() {
+                Ok(None)
+            } else {
+                Err(Damaged("a list has bytes after its last posting"))
+            };
         }
         self.left -= 1;
         let word = self.reader.number()?;

@@ -16,7 +16,10 @@ async fn run(mut client: Command, name: &str) -> Value {
     assert!(output.status.success(), "{stdout}\n{stderr}");
     let saw: Value = serde_json::from_str(stdout.trim()).unwrap_or_else(|_| panic!("{stdout}\n{stderr}"));
 
-    assert_eq!(saw["tools"], serde_json::json!(["hybrid_search", "insert_document", "cost_report", "record_usage", "tenant_status"]));
+    assert_eq!(
+        saw["tools"],
+        serde_json::json!(["hybrid_search", "insert_document", "cost_report", "record_usage", "tenant_status"])
+    );
     assert_eq!(saw["found"], "Staplers");
     assert_eq!(saw["cost_usd"], "0.0000045");
     assert!(saw["invalid"].as_str().unwrap().starts_with("invalid_input: `limit` is 99"), "{saw}");

@@ -29,7 +29,10 @@ async fn maintain_and_doctor_say_what_they_did_and_found() {
     load(&database, 40).await;
     let (code, out, _) = bailiwick(&database, &["maintain", "--tenant", "demo", "--json"]).await;
     let report: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, &report["tenants"][0]["slug"], &report["tenants"][0]["merged_chunks"]), (Some(0), &json!("demo"), &json!(40)));
+    assert_eq!(
+        (code, &report["tenants"][0]["slug"], &report["tenants"][0]["merged_chunks"]),
+        (Some(0), &json!("demo"), &json!(40))
+    );
     let (code, out, _) = bailiwick(&database, &["maintain"]).await;
     assert_eq!((code, out.as_str()), (Some(0), "nothing was left to do\n"));
     let (code, out, _) = bailiwick(&database, &["doctor", "--json"]).await;

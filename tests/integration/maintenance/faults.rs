@@ -15,7 +15,9 @@ async fn stocked() -> (TestDatabase, Tenant) {
         let document = json!({ "title": format!("n{number}"), "content": format!("word number{number} common text"), "metadata": { "n": number } });
         session.ok("insert_document", document).await;
     }
-    database.execute(&format!("SET app.current_tenant_id = '{}'; DELETE FROM documents WHERE title = 'n5'", tenant.id)).await;
+    database
+        .execute(&format!("SET app.current_tenant_id = '{}'; DELETE FROM documents WHERE title = 'n5'", tenant.id))
+        .await;
     (database, tenant)
 }
 
@@ -38,13 +40,23 @@ async fn the_check_finds_each_planted_fault_and_a_rebuild_mends_it() {
         let (database, tenant) = stocked().await;
         let admin = database.connect_admin().await;
         let sound = maintenance::check(&admin, tenant.id).await.unwrap();
-        assert_eq!((sound.fault_count, sound.chunks, sound.fresh_chunks, sound.dead_chunks), (0, 29, 10, 1), "{:?}", sound.faults);
+        assert_eq!(
+            (sound.fault_count, sound.chunks, sound.fresh_chunks, sound.dead_chunks),
+            (0, 29, 10, 1),
+            "{:?}",
+            sound.faults
+        );
         database.execute(fault).await;
         let found = maintenance::check(&admin, tenant.id).await.unwrap();
         assert!(found.fault_count > 0 && !found.faults.is_empty(), "not found: {fault}");
         maintenance::run(&admin, None, Scope::Rebuild, Some(tenant.id)).await.unwrap();
         let mended = maintenance::check(&admin, tenant.id).await.unwrap();
-        assert_eq!((mended.fault_count, mended.fresh_chunks, mended.dead_chunks), (0, 0, 0), "{fault}: {:?}", mended.faults);
+        assert_eq!(
+            (mended.fault_count, mended.fresh_chunks, mended.dead_chunks),
+            (0, 0, 0),
+            "{fault}: {:?}",
+            mended.faults
+        );
     }
 }
 
@@ -54,7 +66,8 @@ async fn a_chunk_number_is_not_used_again() {
     maintenance::run(&database.connect_admin().await, None, Scope::Everything, Some(tenant.id)).await.unwrap();
     let client = database.connect_admin().await;
     client.batch_execute(&format!("SET app.current_tenant_id = '{}'", tenant.id)).await.unwrap();
-    let reuse = "INSERT INTO document_chunks (tenant_id, chunk_no, document_id, ordinal, char_start, char_end, token_count)
+    let reuse =
+        "INSERT INTO document_chunks (tenant_id, chunk_no, document_id, ordinal, char_start, char_end, token_count)
                  SELECT tenant_id, 6, id, 3, 0, 4, 1 FROM documents WHERE title = 'n9'";
     let error = client.execute(reuse, &[]).await.unwrap_err();
     assert!(error.as_db_error().unwrap().message().contains("given out before"), "{error:?}");

@@ -37,8 +37,14 @@ async fn a_tenant_that_grows_gets_an_index_and_one_that_shrinks_loses_it() {
     assert_eq!(makers.map(|tenant| tenant.slug.as_str()).collect::<Vec<_>>(), ["demo"]);
     let name = format!("hnsw_{}", demo.id.as_uuid().simple());
     assert_eq!(index(&database).await, format!("{name} true"));
-    assert_eq!(Session::open(&database, &demo).await.ok("tenant_status", json!({})).await["index"]["vectors"], "indexed");
-    assert_eq!(Session::open(&database, &other).await.ok("tenant_status", json!({})).await["index"]["vectors"], "exact");
+    assert_eq!(
+        Session::open(&database, &demo).await.ok("tenant_status", json!({})).await["index"]["vectors"],
+        "indexed"
+    );
+    assert_eq!(
+        Session::open(&database, &other).await.ok("tenant_status", json!({})).await["index"]["vectors"],
+        "exact"
+    );
 
     // A build that broke off leaves an index that is not valid; the next pass makes it anew.
     database.execute(&format!("UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{name}'::regclass")).await;
@@ -59,8 +65,12 @@ async fn the_plan_is_the_tenants_own() {
     maintenance::run(&database.connect_admin().await, None, Scope::Everything, None).await.unwrap();
     let app = database.connect_app().await;
     let nearest = include_str!("../../../sql/queries/search/nearest.sql")
-        .replace("$2", "'{1,2,3,4}'").replace("$3", "(SELECT max(id) FROM embedding_models)").replace("$5", "100")
-        .replace("$4", "NULL").replace("$6", "NULL").replace("$7", "NULL");
+        .replace("$2", "'{1,2,3,4}'")
+        .replace("$3", "(SELECT max(id) FROM embedding_models)")
+        .replace("$5", "100")
+        .replace("$4", "NULL")
+        .replace("$6", "NULL")
+        .replace("$7", "NULL");
     let mut plans = Vec::new();
     for tenant in [&demo, &other] {
         let id = tenant.id;

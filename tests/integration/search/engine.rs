@@ -8,7 +8,8 @@ use super::oracle::{Document, rank};
 use super::ranking::{Dice, agree, corpus, store, two_tenants};
 use crate::harness::{Session, Tenant, TestDatabase};
 
-const QUERIES: [&str; 4] = ["holiday leave", "running rivers bank running", "fire alarm parking bicycle visitor", "budget"];
+const QUERIES: [&str; 4] =
+    ["holiday leave", "running rivers bank running", "fire alarm parking bicycle visitor", "budget"];
 
 /// Statements of a superuser within a tenant's context, as an administrator with psql gives them.
 async fn psql(database: &TestDatabase, tenant: &Tenant, sql: &str) {
@@ -49,7 +50,12 @@ async fn any_order_of_changes_and_merges_ranks_as_the_oracle() {
                     documents.extend(new);
                 }
                 3 if documents.len() > 3 => {
-                    psql(&database, &demo, &format!("DELETE FROM documents WHERE tenant_id = current_tenant_id() AND title = '{title}'")).await;
+                    psql(
+                        &database,
+                        &demo,
+                        &format!("DELETE FROM documents WHERE tenant_id = current_tenant_id() AND title = '{title}'"),
+                    )
+                    .await;
                     documents.remove(pick);
                 }
                 4 => {
@@ -70,7 +76,13 @@ async fn any_order_of_changes_and_merges_ranks_as_the_oracle() {
                 }
             }
             if round % 3 == 0 {
-                ranks_as_the_oracle(&database, &session, &documents, &format!("seed {seed}, round {round}, action {action}")).await;
+                ranks_as_the_oracle(
+                    &database,
+                    &session,
+                    &documents,
+                    &format!("seed {seed}, round {round}, action {action}"),
+                )
+                .await;
             }
         }
         ranks_as_the_oracle(&database, &session, &documents, &format!("seed {seed}, at the end")).await;
@@ -89,7 +101,8 @@ async fn the_sql_function_reads_blocks_fresh_rows_and_tombstones() {
     app.batch_execute(&format!("SET app.current_tenant_id = '{}'", demo.id)).await.unwrap();
     assert!(database.value::<i64>("SELECT count(*) FROM chunk_tombstones").await > 3);
     for query in QUERIES {
-        let answer = session.ok("hybrid_search", json!({ "query": query, "query_embedding": [1, 2, 3, 4], "limit": 50 })).await;
+        let answer =
+            session.ok("hybrid_search", json!({ "query": query, "query_embedding": [1, 2, 3, 4], "limit": 50 })).await;
         let sql = "SELECT id::text, combined_score, bm25_score FROM hybrid_search($1::text::uuid, $2, '[1,2,3,4]', 50)";
         let rows = app.query(sql, &[&demo.id.to_string(), &query]).await.unwrap();
         let found = answer["results"].as_array().unwrap();
@@ -204,7 +217,8 @@ async fn a_damaged_block_is_an_error_and_a_rebuild_mends_it() {
     let admin = database.connect_admin().await;
     maintenance::run(&admin, None, Scope::Everything, Some(demo.id)).await.unwrap();
     ranks_as_the_oracle(&database, &session, &documents, "merged").await;
-    psql(&database, &demo, "UPDATE posting_blocks SET postings = set_byte(postings, 40, get_byte(postings, 40) # 1)").await;
+    psql(&database, &demo, "UPDATE posting_blocks SET postings = set_byte(postings, 40, get_byte(postings, 40) # 1)")
+        .await;
     let text = session.refused("hybrid_search", json!({ "query": "holiday" })).await;
     assert!(text.starts_with("internal"), "{text}");
     maintenance::run(&admin, None, Scope::Rebuild, Some(demo.id)).await.unwrap();

@@ -131,7 +131,12 @@ async fn metadata_of_every_shape_is_told_by_facets_or_looked_at() {
         ("g", json!(many)),
         ("h", json!({ "number": 1.0, "long": "x".repeat(3_000), "tags": [] })),
     ] {
-        session.ok("insert_document", json!({ "title": title, "content": "shared word", "metadata": metadata, "embedding": [1, 2, 3, 4] })).await;
+        session
+            .ok(
+                "insert_document",
+                json!({ "title": title, "content": "shared word", "metadata": metadata, "embedding": [1, 2, 3, 4] }),
+            )
+            .await;
     }
     for round in ["fresh", "merged", "changed"] {
         let moved = round == "changed";
@@ -157,7 +162,9 @@ async fn metadata_of_every_shape_is_told_by_facets_or_looked_at() {
         assert_eq!(of_x, if moved { "a" } else { "ab" }, "{round}");
         if round == "fresh" {
             let admin = database.connect_admin().await;
-            bailiwick::maintenance::run(&admin, None, bailiwick::maintenance::Scope::Everything, Some(demo.id)).await.unwrap();
+            bailiwick::maintenance::run(&admin, None, bailiwick::maintenance::Scope::Everything, Some(demo.id))
+                .await
+                .unwrap();
         } else {
             let change = "UPDATE documents SET metadata = '{\"department\": \"legal\", \"tags\": []}' WHERE title = 'a'; UPDATE documents SET source = 'w.txt' WHERE title = 'b'";
             database.execute(&format!("SET app.current_tenant_id = '{}'; {change}", demo.id)).await;

@@ -11,7 +11,10 @@ async fn act(dice: &mut Dice, number: usize, database: &TestDatabase, tenant: &T
     let psql = async |sql: String| {
         database.execute(&format!("SET app.current_tenant_id = '{}'; {sql}", tenant.id)).await;
     };
-    let pick = format!("id = (SELECT id FROM documents WHERE tenant_id = current_tenant_id() ORDER BY title OFFSET {} LIMIT 1)", dice.roll(6));
+    let pick = format!(
+        "id = (SELECT id FROM documents WHERE tenant_id = current_tenant_id() ORDER BY title OFFSET {} LIMIT 1)",
+        dice.roll(6)
+    );
     match dice.roll(7) {
         0..=2 => store(session, &corpus(1_000 + number as u64, 2)).await,
         3 => psql(format!("DELETE FROM documents WHERE tenant_id = current_tenant_id() AND {pick}")).await,

@@ -1,9 +1,9 @@
 //! What searches return, held against an independent oracle.
 
 mod behaviour;
-mod filters;
-mod oracle;
-mod ranking;
 mod engine;
-mod queries;
+mod filters;
 mod interference;
+mod oracle;
+mod queries;
+mod ranking;

@@ -74,7 +74,8 @@ async fn a_word_that_nobody_wrote_is_read_as_the_nearest_that_somebody_did() {
             ("xyzzy", "", Value::Null),
         ] {
             let answer = session.ok("hybrid_search", json!({ "query": query, "explain": true })).await;
-            let found: String = answer["results"].as_array().unwrap().iter().map(|row| row["title"].as_str().unwrap()).collect();
+            let found: String =
+                answer["results"].as_array().unwrap().iter().map(|row| row["title"].as_str().unwrap()).collect();
             assert_eq!((found.as_str(), &answer["corrections"]), (titles, &corrections), "{round}: {query}");
         }
         let answer = session.ok("hybrid_search", json!({ "query": "polcy", "explain": true })).await;
@@ -87,7 +88,9 @@ async fn a_word_that_nobody_wrote_is_read_as_the_nearest_that_somebody_did() {
 #[tokio::test]
 async fn a_tenant_sets_its_own_constants() {
     let (database, tenant, session) = stocked().await;
-    let score = async || session.ok("hybrid_search", json!({ "query": "policy" })).await["results"][0]["bm25_score"].as_f64().unwrap();
+    let score = async || {
+        session.ok("hybrid_search", json!({ "query": "policy" })).await["results"][0]["bm25_score"].as_f64().unwrap()
+    };
     let standard = score().await;
     for (settings, changes) in [
         (r#"{"bm25": {"k1": 2.0}}"#, true),

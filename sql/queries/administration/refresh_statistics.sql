@@ -1,0 +1,2 @@
+-- administration/refresh_statistics
+SELECT refresh_tenant_statistics()
