@@ -672,17 +672,27 @@ AS $$
 $$;
 COMMENT ON FUNCTION text_search_configuration(text) IS 'The text search configuration (stemmer, stop words) for an ISO 639 language code.';
 
+CREATE FUNCTION east_asian_runs() RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    -- Hangul, Kana and Han: characters that form words without spaces or with endings glued on.
+    SELECT U&'[\1100-\11FF\3005-\3007\3040-\30FF\3130-\318F\31F0-\31FF\3400-\4DBF\4E00-\9FFF\A960-\A97F\AC00-\D7FF\F900-\FAFF\+020000-\+0323AF]+'
+$$;
+COMMENT ON FUNCTION east_asian_runs() IS 'A regular expression for runs of Hangul, Kana and Han.';
+
+CREATE FUNCTION spaced_words(p_text text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$ SELECT regexp_replace(normalize(p_text, NFKC), east_asian_runs(), ' ', 'g') $$;
+COMMENT ON FUNCTION spaced_words(text) IS 'The words of a text that have spaces between them, in NFKC: what is left without Hangul, Kana and Han.';
+
 CREATE FUNCTION text_terms(p_language text, p_text text) RETURNS TABLE (lexeme text, frequency integer)
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
-    -- Hangul, Kana and Han: characters that form words without spaces or with endings glued on.
-    WITH input AS (
-        SELECT normalize(p_text, NFKC) AS body, U&'[\1100-\11FF\3040-\30FF\3130-\318F\31F0-\31FF\3400-\4DBF\4E00-\9FFF\A960-\A97F\AC00-\D7FF\F900-\FAFF]+' AS pattern
-    ), runs AS (
-        SELECT match[1] AS run FROM input, regexp_matches(body, '(' || pattern || ')', 'g') AS match
+    WITH runs AS (
+        SELECT match[1] AS run FROM regexp_matches(normalize(p_text, NFKC), '(' || east_asian_runs() || ')', 'g') AS match
     )
     SELECT word.lexeme, cardinality(word.positions)
-    FROM input, unnest(to_tsvector(text_search_configuration(p_language), regexp_replace(body, pattern, ' ', 'g'))) AS word
+    FROM unnest(to_tsvector(text_search_configuration(p_language), spaced_words(p_text))) AS word
     UNION ALL
     SELECT substr(run, start, 2), count(*)::integer
     FROM runs, generate_series(1, greatest(length(run) - 1, 1)) AS start
@@ -757,8 +767,8 @@ AS $$
     GROUP BY terms.lexeme
 $$;
 COMMENT ON FUNCTION query_terms(uuid, text) IS 'The terms of a query, analysed in every language that the tenant''s documents are in.';
-GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), query_terms(uuid, text), document_facets(text, text, jsonb) TO bailiwick_app;
-GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), chunk_terms(text, text, text), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_definer;
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), east_asian_runs(), spaced_words(text), text_terms(text, text), query_terms(uuid, text), document_facets(text, text, jsonb) TO bailiwick_app;
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), east_asian_runs(), spaced_words(text), text_terms(text, text), chunk_terms(text, text, text), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_definer;
 
 CREATE FUNCTION cut_default_chunks(p_tenant_id uuid, p_document_ids uuid[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -916,6 +926,8 @@ BEGIN
     FOR v_tenant IN
         SELECT d.tenant_id, array_agg(d.chunk_no) AS chunk_nos FROM deleted d GROUP BY d.tenant_id ORDER BY d.tenant_id
     LOOP
+        -- First the row that every writer takes: a rebuild holds it, and what is deleted meanwhile must see what it made.
+        PERFORM FROM tenant_usage u WHERE u.tenant_id = v_tenant.tenant_id FOR UPDATE;
         WITH gone AS (
             DELETE FROM fresh_postings f
             WHERE f.tenant_id = v_tenant.tenant_id AND f.chunk_no = ANY (v_tenant.chunk_nos)
@@ -1475,8 +1487,8 @@ AS $$
             SELECT c.chunk_no - c.ordinal AS first_chunk_no, max(1 - (c.embedding <=> l2_normalize(p_query_embedding)::halfvec)) AS score
             FROM document_chunks c
             WHERE c.tenant_id = p_tenant_id AND c.embedding IS NOT NULL AND p_query_embedding IS NOT NULL AND p_vector_weight > 0
-              -- Vectors of different models are never compared: p_query_embedding is of the newest.
-              AND c.embedding_model_id = (SELECT max(m.id) FROM embedding_models m)
+              -- Vectors of different models are never compared: p_query_embedding is of the tenant's newest.
+              AND c.embedding_model_id = (SELECT max(own.embedding_model_id) FROM document_chunks own WHERE own.tenant_id = p_tenant_id)
             GROUP BY 1
         ) AS best
         ORDER BY score DESC, first_chunk_no LIMIT 100
@@ -1524,11 +1536,11 @@ INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', 'ca9ad859cd8737d1d1809a39a5cf2b36c19b82dc463688fc36c579f07f8c3cff'),
     (2, 'tenants', 'aa6e1c5fb8954a2d012b2c6022585826978a9ccb5831f10bee8511423fa6d71f'),
     (3, 'documents', '7850405aa54cdc98874527be1e54f83a2591767abf81474b820d525809041fc3'),
-    (4, 'search', 'ad7e05ad028dffd0c5f7e445721ca87b9f22d4c1e3d5cc55e1c02b2485d5041c'),
+    (4, 'search', 'cdd8b2e0c1c2cc2bf2144ac5fffd415c313b30f744ea5d9ddc6e5c45b3f59a08'),
     (5, 'audit', '1973a74faa2dc74d742e5273aa24e189bad35730ad0e6f2d1ee0bfb606da11dc'),
     (6, 'costs', '2afd0c45d644f5f2901a73c7f85aac9aa72d51625a46fcf1d5107eaddfe2ca4a'),
     (7, 'statistics', '07b2a452037c03e2944019656b32aa9e1d85a2495035f1a0a3965bf9d42d3eb8'),
-    (8, 'hybrid_search', '247031632aca81b5d335eb485e24797d85bd238dc0f46edf57fac07d474943ce'),
+    (8, 'hybrid_search', 'bb1ddc5bc6f82965f991486f479a69d56c20ff559ab642302979a196c9a99b94'),
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292');
 INSERT INTO public.schema_migrations (version, dirty) VALUES (9, false);
 

@@ -16,5 +16,5 @@ mod vectors;
 
 pub use background::spawn;
 pub use check::{IndexReport, check};
-pub use pass::{Report, Scope, TenantReport, merge_step, run};
+pub use pass::{Report, Scope, TenantReport, merge_step, run, settle_vectors};
 pub use vectors::PROMOTE_AT_VECTORS;

@@ -17,6 +17,8 @@ DROP FUNCTION chunk_entry(text, text, text, text[]);
 DROP FUNCTION document_facets(text, text, jsonb);
 DROP FUNCTION chunk_terms(text, text, text);
 DROP FUNCTION text_terms(text, text);
+DROP FUNCTION spaced_words(text);
+DROP FUNCTION east_asian_runs();
 DROP FUNCTION text_search_configuration(text);
 DROP TABLE index_state;
 DROP TABLE chunk_tombstones;

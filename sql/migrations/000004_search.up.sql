@@ -88,17 +88,27 @@ AS $$
 $$;
 COMMENT ON FUNCTION text_search_configuration(text) IS 'The text search configuration (stemmer, stop words) for an ISO 639 language code.';
 
+CREATE FUNCTION east_asian_runs() RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    -- Hangul, Kana and Han: characters that form words without spaces or with endings glued on.
+    SELECT U&'[\1100-\11FF\3005-\3007\3040-\30FF\3130-\318F\31F0-\31FF\3400-\4DBF\4E00-\9FFF\A960-\A97F\AC00-\D7FF\F900-\FAFF\+020000-\+0323AF]+'
+$$;
+COMMENT ON FUNCTION east_asian_runs() IS 'A regular expression for runs of Hangul, Kana and Han.';
+
+CREATE FUNCTION spaced_words(p_text text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$ SELECT regexp_replace(normalize(p_text, NFKC), east_asian_runs(), ' ', 'g') $$;
+COMMENT ON FUNCTION spaced_words(text) IS 'The words of a text that have spaces between them, in NFKC: what is left without Hangul, Kana and Han.';
+
 CREATE FUNCTION text_terms(p_language text, p_text text) RETURNS TABLE (lexeme text, frequency integer)
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
-    -- Hangul, Kana and Han: characters that form words without spaces or with endings glued on.
-    WITH input AS (
-        SELECT normalize(p_text, NFKC) AS body, U&'[\1100-\11FF\3040-\30FF\3130-\318F\31F0-\31FF\3400-\4DBF\4E00-\9FFF\A960-\A97F\AC00-\D7FF\F900-\FAFF]+' AS pattern
-    ), runs AS (
-        SELECT match[1] AS run FROM input, regexp_matches(body, '(' || pattern || ')', 'g') AS match
+    WITH runs AS (
+        SELECT match[1] AS run FROM regexp_matches(normalize(p_text, NFKC), '(' || east_asian_runs() || ')', 'g') AS match
     )
     SELECT word.lexeme, cardinality(word.positions)
-    FROM input, unnest(to_tsvector(text_search_configuration(p_language), regexp_replace(body, pattern, ' ', 'g'))) AS word
+    FROM unnest(to_tsvector(text_search_configuration(p_language), spaced_words(p_text))) AS word
     UNION ALL
     SELECT substr(run, start, 2), count(*)::integer
     FROM runs, generate_series(1, greatest(length(run) - 1, 1)) AS start
@@ -173,8 +183,8 @@ AS $$
     GROUP BY terms.lexeme
 $$;
 COMMENT ON FUNCTION query_terms(uuid, text) IS 'The terms of a query, analysed in every language that the tenant''s documents are in.';
-GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), query_terms(uuid, text), document_facets(text, text, jsonb) TO bailiwick_app;
-GRANT EXECUTE ON FUNCTION text_search_configuration(text), text_terms(text, text), chunk_terms(text, text, text), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_definer;
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), east_asian_runs(), spaced_words(text), text_terms(text, text), query_terms(uuid, text), document_facets(text, text, jsonb) TO bailiwick_app;
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), east_asian_runs(), spaced_words(text), text_terms(text, text), chunk_terms(text, text, text), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_definer;
 
 CREATE FUNCTION cut_default_chunks(p_tenant_id uuid, p_document_ids uuid[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -332,6 +342,8 @@ BEGIN
     FOR v_tenant IN
         SELECT d.tenant_id, array_agg(d.chunk_no) AS chunk_nos FROM deleted d GROUP BY d.tenant_id ORDER BY d.tenant_id
     LOOP
+        -- First the row that every writer takes: a rebuild holds it, and what is deleted meanwhile must see what it made.
+        PERFORM FROM tenant_usage u WHERE u.tenant_id = v_tenant.tenant_id FOR UPDATE;
         WITH gone AS (
             DELETE FROM fresh_postings f
             WHERE f.tenant_id = v_tenant.tenant_id AND f.chunk_no = ANY (v_tenant.chunk_nos)

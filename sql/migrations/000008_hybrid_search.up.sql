@@ -133,8 +133,8 @@ AS $$
             SELECT c.chunk_no - c.ordinal AS first_chunk_no, max(1 - (c.embedding <=> l2_normalize(p_query_embedding)::halfvec)) AS score
             FROM document_chunks c
             WHERE c.tenant_id = p_tenant_id AND c.embedding IS NOT NULL AND p_query_embedding IS NOT NULL AND p_vector_weight > 0
-              -- Vectors of different models are never compared: p_query_embedding is of the newest.
-              AND c.embedding_model_id = (SELECT max(m.id) FROM embedding_models m)
+              -- Vectors of different models are never compared: p_query_embedding is of the tenant's newest.
+              AND c.embedding_model_id = (SELECT max(own.embedding_model_id) FROM document_chunks own WHERE own.tenant_id = p_tenant_id)
             GROUP BY 1
         ) AS best
         ORDER BY score DESC, first_chunk_no LIMIT 100

@@ -1,3 +1,5 @@
+use std::process::ExitCode;
+
 use clap::Args;
 
 use super::{CommandError, Style};
@@ -22,7 +24,7 @@ pub(super) struct MaintainArguments {
 
 /// Does all the maintenance that there is to do.
 #[expect(clippy::print_stdout, reason = "the command's output")]
-pub(super) async fn run(database: &DatabaseArguments, arguments: &MaintainArguments) -> Result<(), CommandError> {
+pub(super) async fn run(database: &DatabaseArguments, arguments: &MaintainArguments) -> Result<ExitCode, CommandError> {
     let settings = DatabaseSettings::resolve(database)?;
     let deployment = Deployment::open(&settings).await?;
     let client = admin::connect(deployment.admin()?).await?;
@@ -37,15 +39,21 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &MaintainArgume
     };
     let scope = if arguments.rebuild { Scope::Rebuild } else { Scope::Everything };
     let report = maintenance::run(&client, Some(&observer), scope, only).await?;
+    let code = if report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
-        return Ok(());
+        return Ok(code);
     }
     if report.tenants.is_empty() {
         println!("nothing was left to do");
-        return Ok(());
+        return Ok(code);
     }
     let mut table = Style::of_stdout().table(&["tenant", "rebuilt", "merged", "blocks", "purged", "vector index"]);
+    let errors: Vec<String> = report
+        .tenants
+        .iter()
+        .filter_map(|tenant| Some(format!("{}: {}", tenant.slug, tenant.error.as_ref()?)))
+        .collect();
     for tenant in report.tenants {
         table.add_row([
             tenant.slug,
@@ -57,5 +65,8 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &MaintainArgume
         ]);
     }
     println!("{table}");
-    Ok(())
+    for error in errors {
+        println!("{error}");
+    }
+    Ok(code)
 }

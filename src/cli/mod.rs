@@ -108,7 +108,10 @@ pub async fn run() -> ExitCode {
         Some(Command::Demo(arguments)) => crate::demo::run(&cli.database, &arguments).await,
         Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,
         Some(Command::Tenant(command)) => tenant::run(&cli.database, &command).await,
-        Some(Command::Maintain(arguments)) => maintain::run(&cli.database, &arguments).await,
+        Some(Command::Maintain(arguments)) => match maintain::run(&cli.database, &arguments).await {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Some(Command::Doctor(arguments)) => match doctor::run(&cli.database, &arguments).await {
             Ok(code) => return code,
             Err(error) => Err(error),

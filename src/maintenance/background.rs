@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::Config;
 
-use super::pass::{Scope, run};
+use super::pass::{Report, Scope, run, settle_vectors};
 use crate::db::{DbError, admin};
 
 /// Between two looks at what is due.
@@ -13,38 +13,57 @@ const HOURLY: u32 = 1_800;
 /// After a failure, up to this long.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
+/// Between two looks at the vector indexes.
+const VECTORS_EVERY: Duration = Duration::from_secs(60);
+
 /// Looks after the indexes until the handle is aborted, on connections of its own. A failure is logged and tried again.
 #[must_use]
 pub fn spawn(config: Config) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let mut pause = INTERVAL;
-        loop {
-            if let Err(error) = look_after(&config, &mut pause).await {
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                tracing::warn!(%error, retry_s = pause.as_secs(), "maintenance failed");
-            }
-            tokio::time::sleep(pause).await;
-        }
+        // Side by side, for a build may take minutes and nobody's postings shall wait for it.
+        tokio::join!(again_and_again(|| postings(config.clone())), again_and_again(|| vectors(config.clone())),);
     })
 }
 
-async fn look_after(config: &Config, pause: &mut Duration) -> Result<(), DbError> {
-    let client = admin::connect(config).await?;
-    let observer = admin::connect(config).await?;
+async fn again_and_again<W: Future<Output = Result<(), DbError>>>(work: impl Fn() -> W) {
+    let mut pause = INTERVAL;
+    loop {
+        let started = std::time::Instant::now();
+        if let Err(error) = work().await {
+            // What went well for a while begins anew.
+            pause = if started.elapsed() > LONGEST_PAUSE { INTERVAL } else { (pause * 2).min(LONGEST_PAUSE) };
+            tracing::warn!(%error, retry_s = pause.as_secs(), "maintenance failed");
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn postings(config: Config) -> Result<(), DbError> {
+    let client = admin::connect(&config).await?;
     for round in 0_u32.. {
         if round.is_multiple_of(HOURLY) {
             admin::maintain_partitions(&client).await?;
             admin::refresh_statistics(&client).await?;
         }
-        let report = run(&client, Some(&observer), Scope::Due, None).await?;
-        *pause = INTERVAL;
-        for tenant in report.tenants.iter().filter(|tenant| !tenant.busy) {
-            tracing::info!(
-                tenant = %tenant.slug, merged = tenant.merged_chunks, purged = tenant.purged_chunks,
-                vector_index = tenant.vector_index.unwrap_or("as it was"), "index looked after"
-            );
-        }
+        tell(&run(&client, None, Scope::Due, None).await?);
         tokio::time::sleep(INTERVAL).await;
     }
     Ok(())
+}
+
+async fn vectors(config: Config) -> Result<(), DbError> {
+    let (client, observer) = (admin::connect(&config).await?, admin::connect(&config).await?);
+    loop {
+        tokio::time::sleep(VECTORS_EVERY).await;
+        tell(&settle_vectors(&client, Some(&observer)).await?);
+    }
+}
+
+fn tell(report: &Report) {
+    for tenant in report.tenants.iter().filter(|tenant| !tenant.busy && tenant.error.is_none()) {
+        tracing::info!(
+            tenant = %tenant.slug, merged = tenant.merged_chunks, purged = tenant.purged_chunks,
+            vector_index = tenant.vector_index.unwrap_or("as it was"), "index looked after"
+        );
+    }
 }

@@ -69,14 +69,14 @@ impl Sum {
 /// # Errors
 /// Any [`DbError`]; a damaged block is a fault in the report and no error.
 pub async fn check(client: &Client, tenant_id: TenantId) -> Result<IndexReport, DbError> {
-    lock::take(client, tenant_id).await?;
+    lock::take(client, lock::of(tenant_id)).await?;
     let checked = async {
         let transaction = OwnerTransaction::begin(client, tenant_id).await?;
         let work = compare(&transaction).await;
         transaction.end(work).await
     };
     let checked = checked.await;
-    lock::release(client, tenant_id).await?;
+    lock::release(client, lock::of(tenant_id)).await?;
     checked
 }
 

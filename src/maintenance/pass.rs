@@ -19,7 +19,7 @@ const LARGEST_STEP: i64 = 32_768;
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// What has become worth doing: the background's choice.
+    /// The merges and purges that have become worth doing: the background's choice.
     Due,
     /// Everything that can be done: fresh postings down to the last, every tombstone.
     Everything,
@@ -45,6 +45,9 @@ pub struct TenantReport {
     /// `made`, `dropped` or absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vector_index: Option<&'static str>,
+    /// What went wrong, if something did. The other tenants were looked after all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// What a pass did.
@@ -69,6 +72,10 @@ impl Candidate {
         (self.chunk_count / 128).clamp(FEWEST_FRESH, MOST_FRESH)
     }
 
+    fn is_due(&self) -> bool {
+        self.unmerged_chunks >= self.merges_at() || self.dead_chunks >= self.purges_at()
+    }
+
     fn purges_at(&self) -> i64 {
         (self.chunk_count / 32).clamp(FEWEST_FRESH, 8 * MOST_FRESH)
     }
@@ -89,23 +96,116 @@ pub async fn run(
         report.partitions = admin::maintain_partitions(client).await?;
         admin::refresh_statistics(client).await?;
     }
+    let mut candidates = candidates(client).await?;
+    candidates.retain(|candidate| only.is_none_or(|only| only == candidate.tenant_id));
     let mut rows_moved = 0;
-    for candidate in candidates(client).await? {
-        if only.is_some_and(|only| only != candidate.tenant_id) {
-            continue;
-        }
-        let done = tenant(client, observer, scope, &candidate).await?;
+    for candidate in &candidates {
+        let mut done = TenantReport::new(&candidate.slug);
+        let worked = tenant(client, scope, candidate, &mut done).await;
         rows_moved += done.merged_chunks + done.purged_chunks;
-        let is_work = done.busy || done.merged_chunks + done.purged_chunks > 0 || done.vector_index.is_some();
-        if is_work || done.rebuilt_chunks > 0 {
-            report.tenants.push(done);
-        }
+        report.add(client, done, worked)?;
     }
     // Without it the planner takes the tables for empty, and dead rows pile up between two visits of autovacuum.
     if rows_moved > 0 && (scope != Scope::Due || rows_moved >= 1_000) {
         admin::vacuum_index(client).await?;
     }
+    // Builds may take minutes, so they come when everybody's postings are merged.
+    if scope != Scope::Due {
+        lock::take(client, lock::VECTORS).await?;
+        let settled = settle(client, observer, &candidates, &mut report).await;
+        lock::release(client, lock::VECTORS).await?;
+        settled?;
+    }
     Ok(report)
+}
+
+/// Makes and drops vector indexes as the tenants' sizes demand; nothing if somebody else is at it.
+///
+/// # Errors
+/// Any [`DbError`] that concerns more than one tenant.
+pub async fn settle_vectors(client: &Client, observer: Option<&Client>) -> Result<Report, DbError> {
+    let mut report = Report::default();
+    if lock::try_take(client, lock::VECTORS).await? {
+        let candidates = candidates(client).await?;
+        let settled = settle(client, observer, &candidates, &mut report).await;
+        lock::release(client, lock::VECTORS).await?;
+        settled?;
+    }
+    Ok(report)
+}
+
+async fn settle(
+    client: &Client,
+    observer: Option<&Client>,
+    candidates: &[Candidate],
+    report: &mut Report,
+) -> Result<(), DbError> {
+    for candidate in candidates {
+        let mut done = TenantReport::new(&candidate.slug);
+        let settled = vectors::settle(client, observer, candidate.tenant_id, candidate.chunk_count).await;
+        let settled = settled.map(|change| {
+            done.vector_index = match change {
+                Change::None => None,
+                Change::Made => Some("made"),
+                Change::Dropped => Some("dropped"),
+            };
+        });
+        report.add(client, done, settled)?;
+    }
+    Ok(())
+}
+
+impl TenantReport {
+    fn new(slug: &str) -> Self {
+        Self {
+            slug: slug.to_owned(),
+            busy: false,
+            rebuilt_chunks: 0,
+            merged_chunks: 0,
+            blocks_written: 0,
+            purged_chunks: 0,
+            vector_index: None,
+            error: None,
+        }
+    }
+
+    fn says_something(&self) -> bool {
+        self.busy
+            || self.error.is_some()
+            || self.vector_index.is_some()
+            || self.rebuilt_chunks > 0
+            || self.merged_chunks + self.purged_chunks > 0
+    }
+}
+
+impl Report {
+    /// Whether something went wrong with a tenant.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.tenants.iter().any(|tenant| tenant.error.is_some())
+    }
+
+    /// Notes what was done for a tenant. One tenant's trouble is no other's, but without a connection there is no going on.
+    fn add(&mut self, client: &Client, mut done: TenantReport, worked: Result<(), DbError>) -> Result<(), DbError> {
+        if let Err(error) = worked {
+            if client.is_closed() {
+                return Err(error);
+            }
+            tracing::warn!(tenant = %done.slug, %error, "maintenance of a tenant failed");
+            done.error = Some(error.to_string());
+        }
+        if !done.says_something() {
+            return Ok(());
+        }
+        match self.tenants.iter_mut().find(|known| known.slug == done.slug) {
+            Some(known) => {
+                known.vector_index = known.vector_index.or(done.vector_index);
+                known.error = known.error.take().or(done.error);
+            }
+            None => self.tenants.push(done),
+        }
+        Ok(())
+    }
 }
 
 /// One merge of at most `limit` chunks, for whoever paces the work by itself; returns how many there were.
@@ -113,9 +213,9 @@ pub async fn run(
 /// # Errors
 /// Any [`DbError`].
 pub async fn merge_step(client: &Client, tenant_id: TenantId, limit: i64) -> Result<usize, DbError> {
-    lock::take(client, tenant_id).await?;
+    lock::take(client, lock::of(tenant_id)).await?;
     let merged = merge::step(client, tenant_id, limit).await;
-    lock::release(client, tenant_id).await?;
+    lock::release(client, lock::of(tenant_id)).await?;
     Ok(merged?.chunks)
 }
 
@@ -136,43 +236,28 @@ async fn candidates(client: &Client) -> Result<Vec<Candidate>, DbError> {
 
 async fn tenant(
     client: &Client,
-    observer: Option<&Client>,
-    scope: Scope,
-    candidate: &Candidate,
-) -> Result<TenantReport, DbError> {
-    let mut report = TenantReport {
-        slug: candidate.slug.clone(),
-        busy: false,
-        rebuilt_chunks: 0,
-        merged_chunks: 0,
-        blocks_written: 0,
-        purged_chunks: 0,
-        vector_index: None,
-    };
-    let tenant_id = candidate.tenant_id;
-    if scope == Scope::Rebuild {
-        report.rebuilt_chunks = rebuild::run(client, tenant_id).await?;
-    }
-    if scope == Scope::Due {
-        if !lock::try_take(client, tenant_id).await? {
-            report.busy = true;
-            return Ok(report);
-        }
-    } else {
-        lock::take(client, tenant_id).await?;
-    }
-    let worked = work(client, observer, scope, candidate, &mut report).await;
-    lock::release(client, tenant_id).await?;
-    worked.map(|()| report)
-}
-
-async fn work(
-    client: &Client,
-    observer: Option<&Client>,
     scope: Scope,
     candidate: &Candidate,
     report: &mut TenantReport,
 ) -> Result<(), DbError> {
+    let tenant_id = candidate.tenant_id;
+    if scope == Scope::Rebuild {
+        report.rebuilt_chunks = rebuild::run(client, tenant_id).await?;
+    }
+    if scope != Scope::Due {
+        lock::take(client, lock::of(tenant_id)).await?;
+    } else if !candidate.is_due() {
+        return Ok(());
+    } else if !lock::try_take(client, lock::of(tenant_id)).await? {
+        report.busy = true;
+        return Ok(());
+    }
+    let worked = work(client, scope, candidate, report).await;
+    lock::release(client, lock::of(tenant_id)).await?;
+    worked
+}
+
+async fn work(client: &Client, scope: Scope, candidate: &Candidate, report: &mut TenantReport) -> Result<(), DbError> {
     let all = scope != Scope::Due;
     let tenant_id = candidate.tenant_id;
     if all || candidate.unmerged_chunks >= candidate.merges_at() {
@@ -194,10 +279,5 @@ async fn work(
     if all || candidate.dead_chunks >= candidate.purges_at() {
         report.purged_chunks = purge::run(client, tenant_id).await?;
     }
-    report.vector_index = match vectors::settle(client, observer, tenant_id, candidate.chunk_count).await? {
-        Change::None => None,
-        Change::Made => Some("made"),
-        Change::Dropped => Some("dropped"),
-    };
     Ok(())
 }

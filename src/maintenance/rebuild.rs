@@ -13,14 +13,14 @@ const REBUILD: &str = include_str!("../../sql/queries/maintenance/rebuild.sql");
 /// Throws away the tenant's postings and indexes its documents' text again, all of it fresh, in one transaction: searches
 /// see the old index or the new one, and writers wait. Returns the number of chunks.
 pub(super) async fn run(client: &Client, tenant_id: TenantId) -> Result<i64, DbError> {
-    lock::take(client, tenant_id).await?;
+    lock::take(client, lock::of(tenant_id)).await?;
     let rebuilt = async {
         let transaction = OwnerTransaction::begin(client, tenant_id).await?;
         let work = work(&transaction).await;
         transaction.end(work).await
     };
     let rebuilt = rebuilt.await;
-    lock::release(client, tenant_id).await?;
+    lock::release(client, lock::of(tenant_id)).await?;
     rebuilt
 }
 

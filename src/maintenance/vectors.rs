@@ -37,7 +37,8 @@ pub(super) enum Change {
     Dropped,
 }
 
-/// Makes or drops the tenant's index as its size demands. The caller holds the tenant's lock. `observer` is a second
+/// Makes or drops the tenant's index as its size demands. The caller holds [`lock::VECTORS`](super::lock::VECTORS), for
+/// two builds on one partition would wait for each other. `observer` is a second
 /// connection, which tells how far a build has come.
 pub(super) async fn settle(
     client: &Client,
@@ -56,7 +57,7 @@ pub(super) async fn settle(
         return Ok(Change::None);
     }
     let transaction = OwnerTransaction::begin(client, tenant_id).await?;
-    let counted = transaction.query(VECTORS, &[&tenant_id]).await;
+    let counted = transaction.query(VECTORS, &[&tenant_id, &PROMOTE_AT_VECTORS]).await;
     let vectors: i64 = match transaction.end(counted).await?.first() {
         Some(row) => row.try_get("vectors")?,
         None => 0,

@@ -156,7 +156,7 @@ pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &
         notes = restriction::apply(transaction, tenant_id, &search.filter, &search.query, &mut side).await?;
         nearest = vector::nearest(transaction, tenant_id, search, &Restriction::of(&side.selection)).await?;
     }
-    let (corrections, readings) = typo::read(transaction, tenant_id, &side).await?;
+    let (corrections, readings) = typo::read(transaction, tenant_id, terms.words, &side).await?;
     let resembling;
     if !readings.is_empty() {
         let lexemes = readings.iter().map(|reading| reading.lexeme.clone()).collect();

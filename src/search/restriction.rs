@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio_postgres::types::Type;
+
 use super::bm25::{self, Selection};
 use super::filter::Filter;
-use super::lexical::{LexicalSide, TOO_MANY_FACETS};
+use super::lexical::{LexicalSide, TOO_MANY_FACETS, is_bigram};
 use super::postings::{ChunkSet, Posting};
 use super::query::Query;
 use crate::db::{DbError, TenantTransaction};
@@ -15,7 +17,7 @@ const PASSING: &str = include_str!("../../sql/queries/search/passing.sql");
 const HOLDING: &str = include_str!("../../sql/queries/search/holding.sql");
 
 /// Chunks that hold all words of a phrase and are looked at for the phrase itself, the best by words first.
-const MOST_LOOKED_AT: usize = 1_000;
+const MOST_LOOKED_AT: usize = 300;
 
 /// What the vectors' side needs to know of a selection.
 #[derive(Debug, Default)]
@@ -97,9 +99,17 @@ async fn passing(
         candidates = Some(sure.into_keys().chain(unsure.into_keys()).collect::<Vec<i32>>());
     }
     let Filter { source, metadata, created_after, created_before, language } = filter;
-    let parameters: [crate::db::Parameter<'_>; 7] =
-        [&tenant_id, &candidates, source, metadata, created_after, created_before, language];
-    let rows = transaction.query(PASSING, &parameters).await?;
+    let parameters: [(crate::db::Parameter<'_>, Type); 7] = [
+        (&tenant_id, Type::UUID),
+        (&candidates, Type::INT4_ARRAY),
+        (source, Type::TEXT),
+        (metadata, Type::JSONB),
+        (created_after, Type::TIMESTAMPTZ),
+        (created_before, Type::TIMESTAMPTZ),
+        (language, Type::TEXT),
+    ];
+    // Which index is right hangs on what is given.
+    let rows = transaction.query_planned(PASSING, &parameters).await?;
     rows.iter().map(|row| Ok(row.try_get("chunk_no")?)).collect()
 }
 
@@ -114,8 +124,15 @@ async fn holding(
     let first_chunk_no = |posting: &Posting| posting.chunk_no - posting.ordinal;
     let mut documents: Vec<i32> = Vec::new();
     let mut candidates: BTreeMap<i32, Posting> = BTreeMap::new();
+    let by_characters = text.chars().any(|c| EastAsian::of(c).is_some());
     for terms in alternatives.values().filter(|terms| !terms.is_empty()) {
-        let found = side.holding_all(terms)?;
+        // A lone character is a term of its own only where it stands alone, so beside others it tells nothing.
+        let is_lone = |term: &&String| is_bigram(term) && term.chars().count() == 1;
+        let telling: Vec<&String> = terms.iter().filter(|term| !is_lone(term)).collect();
+        let found = match telling.is_empty() {
+            true => side.holding_all(terms)?,
+            false => side.holding_all(telling)?,
+        };
         // One word is found by its term alone; of several the order must be looked at.
         match terms.len() {
             1 => documents.extend(found.values().map(first_chunk_no)),
@@ -135,7 +152,6 @@ async fn holding(
     }
     if !candidates.is_empty() {
         let chunk_nos: Vec<i32> = candidates.keys().copied().collect();
-        let by_characters = text.chars().any(|c| EastAsian::of(c).is_some());
         let parameters: [crate::db::Parameter<'_>; 4] = [&tenant_id, &chunk_nos, &text, &by_characters];
         for row in transaction.query(HOLDING, &parameters).await? {
             documents.extend(candidates.get(&row.try_get("chunk_no")?).map(first_chunk_no));

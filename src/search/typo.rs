@@ -1,4 +1,4 @@
-//! Widens a term that no document holds to the tenant's lexemes that it may be a misspelling of.
+//! Widens a word that no document holds to the tenant's lexemes that it may be a misspelling of.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +9,7 @@ use crate::db::{DbError, TenantTransaction};
 use crate::identity::TenantId;
 
 const VOCABULARY: &str = include_str!("../../sql/queries/search/vocabulary.sql");
+const WORD_TERMS: &str = include_str!("../../sql/queries/search/word_terms.sql");
 
 /// Shorter terms have too many neighbours.
 const SHORTEST: usize = 4;
@@ -39,22 +40,29 @@ pub(super) struct Reading {
     pub weight: f64,
 }
 
-/// Finds readings for the terms of the query that no document holds.
+/// Finds readings for the words of the query that no document holds.
 pub(super) async fn read(
     transaction: &TenantTransaction,
     tenant_id: TenantId,
+    words: &str,
     side: &LexicalSide<'_>,
 ) -> Result<(Vec<Correction>, Vec<Reading>), DbError> {
     let (mut corrections, mut readings) = (Vec::new(), Vec::new());
-    let unknown =
-        side.terms.iter().filter(|term| term.merged.is_empty() && term.fresh.is_empty() && may_be_misspelt(&term.term));
-    let unknown: Vec<&TermPostings<'_>> = unknown.take(MOST_TERMS).collect();
+    let mut unknown = BTreeMap::new();
+    for term in &side.terms {
+        if may_be_misspelt(&term.term) && term.df(&side.selection.dead)? == 0 {
+            unknown.insert(term.term.as_str(), term);
+        }
+    }
     if unknown.is_empty() {
         return Ok((corrections, readings));
     }
-    let initials: BTreeSet<char> = unknown.iter().filter_map(|term| term.term.chars().next()).collect();
-    let vocabulary = vocabulary(transaction, tenant_id, &initials).await?;
-    for term in unknown {
+    let initials: BTreeSet<char> = unknown.keys().filter_map(|term| term.chars().next()).collect();
+    let (vocabulary, misspelt) = tokio::try_join!(
+        vocabulary(transaction, tenant_id, &initials),
+        misspelt(transaction, tenant_id, words, &unknown),
+    )?;
+    for term in misspelt.iter().filter_map(|term| unknown.get(term.as_str())).take(MOST_TERMS) {
         let nearest = nearest(&term.term, &vocabulary);
         if nearest.is_empty() {
             continue;
@@ -69,6 +77,31 @@ pub(super) async fn read(
         }));
     }
     Ok((corrections, readings))
+}
+
+/// The terms of words that no document holds in any of the tenant's languages and that are no stop word in one: a query is
+/// analysed in each language, and what one makes of a word may well be unknown where what another makes of it is not.
+async fn misspelt(
+    transaction: &TenantTransaction,
+    tenant_id: TenantId,
+    words: &str,
+    unknown: &BTreeMap<&str, &TermPostings<'_>>,
+) -> Result<BTreeSet<String>, DbError> {
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let mut terms: BTreeMap<i64, Option<BTreeSet<String>>> = BTreeMap::new();
+    for row in transaction.query(WORD_TERMS, &[&tenant_id, &words]).await? {
+        let word = terms.entry(row.try_get("no")?).or_insert_with(|| Some(BTreeSet::new()));
+        match row.try_get::<_, Option<String>>("lexeme")? {
+            Some(lexeme) if unknown.contains_key(lexeme.as_str()) => {
+                if let Some(word) = word {
+                    word.insert(lexeme);
+                }
+            }
+            // Known, or a stop word.
+            _ => *word = None,
+        }
+    }
+    Ok(terms.into_values().flatten().flatten().collect())
 }
 
 /// Adds the readings to the terms to score by.

@@ -1,2 +1,4 @@
 -- maintenance/vectors
-SELECT count(*) AS vectors FROM document_chunks WHERE tenant_id = $1::uuid AND embedding IS NOT NULL
+-- How many vectors a tenant has, counted no further than it matters.
+SELECT count(*) AS vectors
+FROM (SELECT FROM document_chunks WHERE tenant_id = $1::uuid AND embedding IS NOT NULL LIMIT $2::bigint) AS counted

@@ -10,6 +10,6 @@ WHERE EXISTS (
     WHERE CASE WHEN $4::boolean
                THEN position(regexp_replace(lower(normalize($3::text, NFKC)), '\s+', '', 'g')
                              IN regexp_replace(lower(normalize(place.text, NFKC)), '\s+', '', 'g')) > 0
-               ELSE to_tsvector(text_search_configuration(d.language), place.text)
-                    @@ phraseto_tsquery(text_search_configuration(d.language), $3) END
+               ELSE to_tsvector(text_search_configuration(d.language), spaced_words(place.text))
+                    @@ phraseto_tsquery(text_search_configuration(d.language), normalize($3, NFKC)) END
 )

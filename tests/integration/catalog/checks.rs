@@ -137,7 +137,7 @@ pub const CHECKS: &[(&str, &str)] = &[
            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
            AND p.proname NOT IN (
                'current_tenant_id', 'cosine_similarity', 'euclidean_distance', 'resolve_tenant', 'authenticate_api_key',
-               'register_embedding_model', 'text_search_configuration', 'text_terms', 'query_terms', 'document_facets',
+               'register_embedding_model', 'text_search_configuration', 'text_terms', 'query_terms', 'document_facets', 'east_asian_runs', 'spaced_words',
                'allocate_chunk_numbers', 'complete_call', 'current_tenant_statistics', 'hybrid_search', 'block_postings')",
     ),
     (

@@ -48,11 +48,11 @@ async fn a_tenant_that_grows_gets_an_index_and_one_that_shrinks_loses_it() {
 
     // A build that broke off leaves an index that is not valid; the next pass makes it anew.
     database.execute(&format!("UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{name}'::regclass")).await;
-    maintenance::run(&admin, None, Scope::Due, None).await.unwrap();
+    maintenance::run(&admin, None, Scope::Everything, None).await.unwrap();
     assert_eq!(index(&database).await, format!("{name} true"));
 
     database.execute(&format!("SET app.current_tenant_id = '{}'; DELETE FROM documents WHERE title < 'n8' AND tenant_id = current_tenant_id()", demo.id)).await;
-    maintenance::run(&admin, None, Scope::Due, None).await.unwrap();
+    maintenance::run(&admin, None, Scope::Everything, None).await.unwrap();
     assert_eq!(index(&database).await, "");
 }
 

@@ -86,6 +86,52 @@ async fn a_word_that_nobody_wrote_is_read_as_the_nearest_that_somebody_did() {
 }
 
 #[tokio::test]
+async fn words_of_one_language_are_no_typos_of_another() {
+    let (_database, _tenant, session) = stocked().await;
+    session
+        .ok(
+            "insert_document",
+            json!({ "title": "g", "content": "Die Verträge liegen beim Weizen, contrast.", "language": "de" }),
+        )
+        .await;
+    session
+        .ok("insert_document", json!({ "title": "h", "content": "contracts are kept in the hall", "language": "en" }))
+        .await;
+    for query in ["contracts", "what is the leave policy", "policies"] {
+        let answer = session.ok("hybrid_search", json!({ "query": query })).await;
+        assert_eq!(answer["corrections"], Value::Null, "{query}: {answer}");
+    }
+    let answer = session.ok("hybrid_search", json!({ "query": "what is the leave polcy" })).await;
+    assert_eq!(answer["corrections"].as_array().map(Vec::len), Some(1), "{answer}");
+    // A word that stood in a deleted document alone is unknown again.
+    let answer = session.ok("hybrid_search", json!({ "query": "contracts of the restaurants" })).await;
+    assert_eq!(answer["corrections"], Value::Null, "{answer}");
+}
+
+#[tokio::test]
+async fn phrases_cross_scripts_and_hold_lone_characters() {
+    let (_database, _tenant, session) = stocked().await;
+    for (title, content) in [
+        ("k", "제3조의 규정에 따라 GDPR compliance를 준수합니다."),
+        ("l", "佐々木さんは会議室にいます。"),
+        ("m", "ＦＵＬＬ width compliance"),
+    ] {
+        session.ok("insert_document", json!({ "title": title, "content": content })).await;
+    }
+    for (query, titles) in [
+        ("\"제3조\"", "k"),
+        ("\"GDPR compliance\"", "k"),
+        ("compliance -\"GDPR compliance\"", "m"),
+        ("\"佐々木\"", "l"),
+        ("\"full width\"", "m"),
+    ] {
+        let mut found = session.titles(json!({ "query": query })).await;
+        found.sort();
+        assert_eq!(found.concat(), titles, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_tenant_sets_its_own_constants() {
     let (database, tenant, session) = stocked().await;
     let score = async || {
