@@ -173,3 +173,32 @@ async fn metadata_of_every_shape_is_told_by_facets_or_looked_at() {
     // A change of metadata leaves the document's vector where it was.
     assert_eq!(database.value::<i64>("SELECT count(*) FROM document_chunks WHERE embedding IS NULL").await, 0);
 }
+
+#[tokio::test]
+async fn facets_decide_nothing_that_they_cannot_tell() {
+    let (database, session) = stocked().await;
+    // No document here has so many facets that all are looked at anyway.
+    let items = json!({ "items": [{ "a": 1, "b": 2 }, { "a": 3, "b": 4 }], "nested": [[1], [2]] });
+    session
+        .ok(
+            "insert_document",
+            json!({ "title": "e", "content": "shared word", "metadata": items, "embedding": [1, 2, 3, 4] }),
+        )
+        .await;
+    for (metadata, titles) in [
+        (json!({ "items": [{ "a": 1, "b": 2 }] }), "e"),
+        // Both are there, in different elements.
+        (json!({ "items": [{ "a": 1, "b": 4 }] }), ""),
+        (json!({ "nested": [[1, 2]] }), ""),
+        (json!({ "nested": [[1], [2]] }), "e"),
+        (json!({ "owner": {} }), "c"),
+        (json!({ "department": "hr", "owner": {} }), "c"),
+    ] {
+        assert_eq!(passing(&session, json!({ "metadata": metadata })).await, titles, "{metadata}");
+    }
+    let demo = database.tenant("demo").await;
+    let set = "UPDATE documents SET created_at = '2020-01-01' WHERE title = 'a'";
+    database.execute(&format!("SET app.current_tenant_id = '{}'; {set}", demo.id)).await;
+    assert_eq!(passing(&session, json!({ "source": "x.txt", "created_after": "2021-01-01" })).await, "b");
+    assert_eq!(passing(&session, json!({ "language": "en", "created_before": "2021-01-01" })).await, "a");
+}
