@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, QueueMode, RecyclingMethod, Runtime};
 use tokio_postgres::NoTls;
 
 use super::DbError;
@@ -44,6 +44,9 @@ impl Pool {
         let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         deadpool_postgres::Pool::builder(manager)
             .max_size(options.size)
+            // The connection that was used last has its plans, catalog and index pages at hand in the processor's cache;
+            // taking turns would keep all of them cold.
+            .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(options.wait))
             .create_timeout(Some(options.create))
             .recycle_timeout(Some(options.recycle))
