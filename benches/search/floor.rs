@@ -2,9 +2,9 @@
 
 use bailiwick::identity::TenantId;
 use bailiwick::search::lexical::LexicalRows;
-use bailiwick::search::{Search, bm25, fusion};
+use bailiwick::search::{QueryEmbedding, Search, bm25, fusion};
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, Row, Statement};
 
 use crate::world::Result;
 
@@ -30,25 +30,14 @@ impl Floor {
     /// The same work as a call of the tool: both sides at once, fusion, the passages of ten winners. Returns their number.
     pub async fn search(&self, tenant_id: TenantId, search: &Search) -> Result<usize> {
         let embedding = search.embedding.as_ref().ok_or("a search with a vector")?;
-        let none: Option<Vec<i32>> = None;
         let none_text: Option<String> = None;
         let none_json: Option<serde_json::Value> = None;
         let nothing: Vec<String> = Vec::new();
-        let limit = 100_i64;
-        let vector: [(bailiwick::db::Parameter<'_>, Type); 7] = [
-            (&tenant_id, Type::UUID),
-            (&embedding.vector, Type::FLOAT4_ARRAY),
-            (&embedding.model_id, Type::INT2),
-            (&none, Type::INT4_ARRAY),
-            (&limit, Type::INT8),
-            (&none, Type::INT4_ARRAY),
-            (&none, Type::INT4_ARRAY),
-        ];
         let words: [bailiwick::db::Parameter<'_>; 7] =
             [&tenant_id, &search.query.words, &nothing, &nothing, &none_text, &none_text, &none_json];
         let (begun, nearest, generic, rows) = tokio::join!(
             self.client.batch_execute("BEGIN"),
-            self.client.query_typed(NEAREST, &vector),
+            self.nearest(NEAREST, tenant_id, embedding, 100),
             self.client.batch_execute("SET LOCAL plan_cache_mode = force_generic_plan"),
             self.client.query(&self.postings, &words),
         );
@@ -72,11 +61,14 @@ impl Floor {
         Ok(passages?.len())
     }
 
-    /// The chunks that are truly the ten nearest.
-    pub async fn exact(&self, tenant_id: TenantId, search: &Search) -> Result<Vec<i32>> {
-        let embedding = search.embedding.as_ref().ok_or("a search with a vector")?;
+    async fn nearest(
+        &self,
+        sql: &str,
+        tenant_id: TenantId,
+        embedding: &QueryEmbedding,
+        limit: i64,
+    ) -> std::result::Result<Vec<Row>, tokio_postgres::Error> {
         let none: Option<Vec<i32>> = None;
-        let limit = 10_i64;
         let parameters: [(bailiwick::db::Parameter<'_>, Type); 7] = [
             (&tenant_id, Type::UUID),
             (&embedding.vector, Type::FLOAT4_ARRAY),
@@ -86,7 +78,13 @@ impl Floor {
             (&none, Type::INT4_ARRAY),
             (&none, Type::INT4_ARRAY),
         ];
-        let rows = self.client.query_typed(NEAREST_EXACT, &parameters).await?;
+        self.client.query_typed(sql, &parameters).await
+    }
+
+    /// The chunks that are truly the ten nearest.
+    pub async fn exact(&self, tenant_id: TenantId, search: &Search) -> Result<Vec<i32>> {
+        let embedding = search.embedding.as_ref().ok_or("a search with a vector")?;
+        let rows = self.nearest(NEAREST_EXACT, tenant_id, embedding, 10).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 }
