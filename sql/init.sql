@@ -1,4 +1,4 @@
--- Bailiwick: the whole schema, at version 9.
+-- Bailiwick: the whole schema, at version 11.
 -- GENERATED from sql/migrations; do not edit. A test compares the two.
 --
 -- For a new, empty database, as its administrator:
@@ -57,6 +57,7 @@ BEGIN
             ('bailiwick_definer',     'NOLOGIN'),            -- owns functions that act inside a tenant's context
             ('bailiwick_identity',    'NOLOGIN'),            -- owns the functions that look a caller up before there is a context
             ('bailiwick_statistics',  'NOLOGIN'),            -- owns the statistics view, which reads all tenants
+            ('bailiwick_reaper',      'NOLOGIN'),            -- owns the function that closes calls whose server is gone, of all tenants
             ('bailiwick_app',         'LOGIN'),              -- what the server connects as: no power of its own
             ('bailiwick_maintenance', 'LOGIN'),              -- administration and background maintenance
             ('bailiwick_backup',      'LOGIN BYPASSRLS')     -- pg_dump
@@ -92,7 +93,8 @@ BEGIN
             -- So that a migration may hand functions over. Not inherited: the owner must not come under their policies.
             ('bailiwick_definer',    'bailiwick_owner', 'INHERIT FALSE'),
             ('bailiwick_identity',   'bailiwick_owner', 'INHERIT FALSE'),
-            ('bailiwick_statistics', 'bailiwick_owner', 'INHERIT FALSE')
+            ('bailiwick_statistics', 'bailiwick_owner', 'INHERIT FALSE'),
+            ('bailiwick_reaper',     'bailiwick_owner', 'INHERIT FALSE')
         ) AS wanted (granted, member, inheritance)
     LOOP
         IF NOT EXISTS (
@@ -120,7 +122,7 @@ $database$;
 
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 -- A role can own a function only where it may create one; none of these can log in.
-GRANT USAGE, CREATE ON SCHEMA public TO bailiwick_owner, bailiwick_definer, bailiwick_identity, bailiwick_statistics;
+GRANT USAGE, CREATE ON SCHEMA public TO bailiwick_owner, bailiwick_definer, bailiwick_identity, bailiwick_statistics, bailiwick_reaper;
 GRANT USAGE ON SCHEMA public TO bailiwick_app, bailiwick_backup;
 
 -- The server compares the schema's version with its own before it serves.
@@ -214,6 +216,7 @@ CREATE TABLE tenants (
     max_storage_mb     integer,
     monthly_budget_usd numeric(24, 12),
     status             text NOT NULL DEFAULT 'active',
+    audit_key          bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()),
     created_at         timestamptz NOT NULL DEFAULT now(),
     updated_at         timestamptz NOT NULL DEFAULT now(),
     -- The slug names the tenant in configuration, so it is unique over all of them; only administrators may insert one,
@@ -233,6 +236,7 @@ COMMENT ON COLUMN tenants.settings IS 'Per-tenant settings: tier, default_langua
 COMMENT ON COLUMN tenants.max_documents IS 'Document quota; NULL is unlimited.';
 COMMENT ON COLUMN tenants.max_storage_mb IS 'Quota for the bytes of titles and contents, in MiB; NULL is unlimited.';
 COMMENT ON COLUMN tenants.monthly_budget_usd IS 'Spending limit for a UTC calendar month; NULL is unlimited.';
+COMMENT ON COLUMN tenants.audit_key IS 'Keys the HMAC that stands for a query in the audit trail: equal queries of one tenant are seen to be equal, and nothing more.';
 CREATE INDEX idx_tenants_status ON tenants (status);
 SELECT protect_tenant_table('tenants', 'id');
 GRANT SELECT ON tenants TO bailiwick_app, bailiwick_definer;
@@ -985,7 +989,7 @@ $own$;
 RESET ROLE;
 SET LOCAL search_path = public;
 
--- The audit trail: one row for each call, partitioned by month; intents of calls that are under way; seals.
+-- The audit trail: one row for each call, partitioned by month.
 SET LOCAL ROLE bailiwick_owner;
 
 -- A sequence of its own: PostgreSQL 16 knows no identity columns on partitioned tables.
@@ -1008,60 +1012,30 @@ CREATE TABLE audit_logs (
     ip_address    inet,
     user_agent    text,
     duration_ms   integer,
-    PRIMARY KEY (tenant_id, "timestamp", id),
+    -- The fence: whoever closes a call, and however often it is tried, a second row cannot be.
+    PRIMARY KEY (tenant_id, "timestamp", call_id),
     CONSTRAINT audit_logs_outcome_known
         CHECK (outcome IN ('ok', 'error', 'denied', 'cancelled', 'timeout', 'panic', 'interrupted')),
     CONSTRAINT audit_logs_success_is_ok CHECK (success = (outcome = 'ok'))
 ) PARTITION BY RANGE ("timestamp");
 COMMENT ON TABLE audit_logs IS 'Exactly one row for each call, however it ended. No text of documents or queries: lengths, counts and ids.';
-COMMENT ON COLUMN audit_logs."timestamp" IS 'When the call began, by the database''s clock.';
-COMMENT ON COLUMN audit_logs.action IS 'search, insert, update, delete, read or report.';
+COMMENT ON COLUMN audit_logs.id IS 'In the order of completion: seals and pages go by it.';
+COMMENT ON COLUMN audit_logs."timestamp" IS 'When the call reached the server, by the server''s clock: settled once, so that with call_id it names the call wherever it is closed.';
+COMMENT ON COLUMN audit_logs.completed_at IS 'When the call was closed, by the database''s clock.';
+COMMENT ON COLUMN audit_logs.action IS 'search, insert, update, delete, read, report or record.';
 COMMENT ON COLUMN audit_logs.resource IS 'What was called: tools/hybrid_search.';
 COMMENT ON COLUMN audit_logs.error_message IS 'Stable code of the failure, for example invalid_input; NULL when the call succeeded.';
 
 CREATE INDEX idx_audit_logs_tenant_completed ON audit_logs (tenant_id, completed_at DESC, id DESC);
 CREATE INDEX idx_audit_logs_user_timestamp ON audit_logs (tenant_id, user_id, "timestamp" DESC);
+-- For the seals, which go over all tenants.
+CREATE INDEX idx_audit_logs_id ON audit_logs (id);
 
-CREATE TABLE call_intents (
-    tenant_id    uuid NOT NULL,
-    call_id      uuid NOT NULL,
-    user_id      text NOT NULL,
-    action       text NOT NULL,
-    resource     text,
-    started_at   timestamptz NOT NULL DEFAULT now(),
-    lease        bigint NOT NULL,
-    reserved_usd numeric(24, 12) NOT NULL DEFAULT 0,
-    user_agent   text,
-    ip_address   inet,
-    PRIMARY KEY (tenant_id, call_id),
-    CONSTRAINT call_intents_reservation_not_negative CHECK (reserved_usd >= 0)
-);
-COMMENT ON TABLE call_intents IS 'Calls under way that change data or spend money; whoever deletes the row decides how the call ended.';
-COMMENT ON COLUMN call_intents.lease IS 'Advisory lock key that the serving process holds while it lives.';
-
-CREATE TABLE audit_seals (
-    seal_no         bigint PRIMARY KEY,
-    sealed_at       timestamptz NOT NULL DEFAULT now(),
-    first_completed timestamptz NOT NULL,
-    last_completed  timestamptz NOT NULL,
-    row_count       bigint NOT NULL,
-    merkle_root     bytea NOT NULL,
-    previous_head   bytea NOT NULL,
-    head            bytea NOT NULL,
-    signature       bytea,
-    key_id          text,
-    CONSTRAINT audit_seals_hash_lengths
-        CHECK (octet_length(merkle_root) = 32 AND octet_length(previous_head) = 32 AND octet_length(head) = 32)
-);
-COMMENT ON TABLE audit_seals IS 'Chain of Merkle roots over the audit rows of all tenants; holds hashes only.';
-
-SELECT protect_tenant_table('audit_logs'), protect_tenant_table('call_intents');
--- The application reads its tenant's trail; rows are written by complete_call() alone.
+SELECT protect_tenant_table('audit_logs');
+-- The application reads its tenant's trail; rows are written by functions alone.
 GRANT SELECT ON audit_logs TO bailiwick_app;
 GRANT SELECT, INSERT ON audit_logs TO bailiwick_definer;
 GRANT USAGE ON SEQUENCE audit_logs_id_seq TO bailiwick_definer;
-GRANT SELECT, INSERT ON call_intents TO bailiwick_app;
-GRANT SELECT, DELETE ON call_intents TO bailiwick_definer;
 
 CREATE FUNCTION create_month_partition(p_parent regclass, p_month date) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
@@ -1139,43 +1113,6 @@ ALTER TABLE audit_logs_default ENABLE ROW LEVEL SECURITY;
 ALTER TABLE audit_logs_default FORCE ROW LEVEL SECURITY;
 
 SELECT maintain_partitions();
-
-CREATE FUNCTION complete_call(
-    p_call_id uuid, p_has_intent boolean, p_action text, p_resource text, p_resource_id uuid, p_details jsonb,
-    p_outcome text, p_error_message text, p_user_agent text, p_ip_address inet, p_duration_ms integer
-) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-AS $$
-DECLARE
-    v_tenant_id uuid := current_tenant_id();
-    v_user_id text := nullif(current_setting('app.current_user_id', true), '');
-    v_started_at timestamptz := now();
-    v_id bigint;
-BEGIN
-    IF v_tenant_id IS NULL OR v_user_id IS NULL THEN
-        RAISE EXCEPTION 'a call can only be completed in its tenant''s and user''s context'
-            USING ERRCODE = 'insufficient_privilege';
-    END IF;
-    IF p_has_intent THEN
-        DELETE FROM call_intents i
-        WHERE i.tenant_id = v_tenant_id AND i.call_id = p_call_id
-        RETURNING i.started_at INTO v_started_at;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'the call was already closed by another' USING ERRCODE = 'BW004';
-        END IF;
-    END IF;
-    INSERT INTO audit_logs ("timestamp", tenant_id, user_id, call_id, action, resource, resource_id, details,
-                            outcome, success, error_message, user_agent, ip_address, duration_ms)
-    VALUES (v_started_at, v_tenant_id, v_user_id, p_call_id, p_action, p_resource, p_resource_id, coalesce(p_details, '{}'),
-            p_outcome, p_outcome = 'ok', p_error_message, p_user_agent, p_ip_address, p_duration_ms)
-    RETURNING id INTO v_id;
-    RETURN v_id;
-END
-$$;
-COMMENT ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) IS
-    'Closes a call: removes its intent if it has one and writes its audit row, for the tenant and user of the transaction. The last statement of every call.';
-GRANT EXECUTE ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) TO bailiwick_app;
-ALTER FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) OWNER TO bailiwick_definer;
 
 -- ==== 000006_costs.up.sql ====
 
@@ -1526,6 +1463,196 @@ ON CONFLICT (slug) DO NOTHING;
 
 SET LOCAL app.current_user_role = '';
 
+-- ==== 000010_calls.up.sql ====
+
+RESET ROLE;
+SET LOCAL search_path = public;
+
+-- How calls end: intents of those under way that change something, the functions that close a call, and the reaper.
+SET LOCAL ROLE bailiwick_owner;
+
+CREATE TABLE call_intents (
+    tenant_id    uuid NOT NULL,
+    call_id      uuid NOT NULL,
+    user_id      text NOT NULL,
+    action       text NOT NULL,
+    resource     text,
+    started_at   timestamptz NOT NULL,
+    opened_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    lease        bigint NOT NULL,
+    reserved_usd numeric(24, 12) NOT NULL DEFAULT 0,
+    user_agent   text,
+    ip_address   inet,
+    PRIMARY KEY (tenant_id, call_id),
+    CONSTRAINT call_intents_reservation_not_negative CHECK (reserved_usd >= 0)
+);
+COMMENT ON TABLE call_intents IS 'Calls under way that change data or spend money, committed before they begin: what a dead server leaves open is known by it.';
+COMMENT ON COLUMN call_intents.started_at IS 'As in audit_logs."timestamp".';
+COMMENT ON COLUMN call_intents.opened_at IS 'By the database''s clock, for the reaper: no call lives long.';
+COMMENT ON COLUMN call_intents.lease IS 'Advisory lock key that the serving process holds while it lives.';
+CREATE INDEX idx_call_intents_lease ON call_intents (lease);
+
+SELECT protect_tenant_table('call_intents');
+GRANT SELECT, INSERT ON call_intents TO bailiwick_app;
+GRANT SELECT, DELETE ON call_intents TO bailiwick_definer;
+
+-- The reaper closes calls of every tenant, so it has an owner of its own, to whom these two tables open.
+CREATE POLICY call_intents_reaper ON call_intents TO bailiwick_reaper USING (true) WITH CHECK (true);
+CREATE POLICY audit_logs_reaper ON audit_logs FOR INSERT TO bailiwick_reaper WITH CHECK (true);
+GRANT SELECT, UPDATE, DELETE ON call_intents TO bailiwick_reaper;
+GRANT INSERT ON audit_logs TO bailiwick_reaper;
+GRANT USAGE ON SEQUENCE audit_logs_id_seq TO bailiwick_reaper;
+
+CREATE FUNCTION complete_call(
+    p_call_id uuid, p_started_at timestamptz, p_has_intent boolean, p_action text, p_resource text, p_resource_id uuid,
+    p_details jsonb, p_user_agent text, p_ip_address inet, p_duration_ms integer
+) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_tenant_id uuid := current_tenant_id();
+    v_user_id text := nullif(current_setting('app.current_user_id', true), '');
+    v_id bigint;
+BEGIN
+    IF v_tenant_id IS NULL OR v_user_id IS NULL THEN
+        RAISE EXCEPTION 'a call can only be completed in its tenant''s and user''s context'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF p_has_intent THEN
+        DELETE FROM call_intents i WHERE i.tenant_id = v_tenant_id AND i.call_id = p_call_id;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'the call was already closed by another' USING ERRCODE = 'BW004';
+        END IF;
+    END IF;
+    -- The transaction's number first and the row's after it: a seal can then tell which rows may still come.
+    PERFORM pg_current_xact_id();
+    INSERT INTO audit_logs (id, "timestamp", completed_at, tenant_id, user_id, call_id, action, resource, resource_id,
+                            details, outcome, success, user_agent, ip_address, duration_ms)
+    VALUES (nextval('audit_logs_id_seq'), p_started_at, clock_timestamp(), v_tenant_id, v_user_id, p_call_id, p_action,
+            p_resource, p_resource_id, coalesce(p_details, '{}'), 'ok', true, p_user_agent, p_ip_address, p_duration_ms)
+    RETURNING id INTO v_id;
+    RETURN v_id;
+END
+$$;
+COMMENT ON FUNCTION complete_call(uuid, timestamptz, boolean, text, text, uuid, jsonb, text, inet, integer) IS
+    'Ends a call that succeeded: removes its intent if it has one and writes its audit row, for the tenant and user of the transaction. The last statement of its transaction; fails if the call is closed already.';
+GRANT EXECUTE ON FUNCTION complete_call(uuid, timestamptz, boolean, text, text, uuid, jsonb, text, inet, integer) TO bailiwick_app;
+ALTER FUNCTION complete_call(uuid, timestamptz, boolean, text, text, uuid, jsonb, text, inet, integer) OWNER TO bailiwick_definer;
+
+CREATE FUNCTION close_calls(p_calls jsonb) RETURNS TABLE (call_id uuid, outcome text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_tenant_id uuid := current_tenant_id();
+BEGIN
+    IF v_tenant_id IS NULL THEN
+        RAISE EXCEPTION 'calls can only be closed in their tenant''s context' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    PERFORM pg_current_xact_id();
+    WITH given AS (
+        SELECT * FROM jsonb_to_recordset(p_calls) AS c (
+            call_id uuid, user_id text, started_at timestamptz, action text, resource text, details jsonb, outcome text,
+            error_message text, user_agent text, ip_address inet, duration_ms integer)
+    ), opened AS (
+        DELETE FROM call_intents i USING given g WHERE i.tenant_id = v_tenant_id AND i.call_id = g.call_id
+    )
+    INSERT INTO audit_logs (id, "timestamp", completed_at, tenant_id, user_id, call_id, action, resource, details,
+                            outcome, success, error_message, user_agent, ip_address, duration_ms)
+    SELECT nextval('audit_logs_id_seq'), g.started_at, clock_timestamp(), v_tenant_id, g.user_id, g.call_id, g.action,
+           g.resource, coalesce(g.details, '{}'), g.outcome, false, g.error_message, g.user_agent, g.ip_address, g.duration_ms
+    -- One order for all, so that two who close the same calls wait for each other rather than in a ring.
+    FROM (SELECT * FROM given ORDER BY given.call_id) AS g
+    ON CONFLICT DO NOTHING;
+    -- A statement of its own, for it must see what the one above waited for.
+    RETURN QUERY
+    SELECT a.call_id, a.outcome
+    FROM jsonb_to_recordset(p_calls) AS g (call_id uuid, started_at timestamptz)
+    JOIN audit_logs a ON a.tenant_id = v_tenant_id AND a."timestamp" = g.started_at AND a.call_id = g.call_id;
+END
+$$;
+COMMENT ON FUNCTION close_calls(jsonb) IS
+    'Ends calls of the transaction''s tenant that did not succeed: removes their intents and writes their rows, unless they are closed already. Returns how each of them has ended. May be repeated.';
+GRANT EXECUTE ON FUNCTION close_calls(jsonb) TO bailiwick_app;
+ALTER FUNCTION close_calls(jsonb) OWNER TO bailiwick_definer;
+
+CREATE FUNCTION reap_calls(p_longest_call interval DEFAULT '40 seconds', p_limit integer DEFAULT 1000) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_reaped integer;
+BEGIN
+    PERFORM pg_current_xact_id();
+    WITH leases AS MATERIALIZED (
+        SELECT DISTINCT lease FROM call_intents
+    ), dead AS MATERIALIZED (
+        -- Its server holds the lock while it lives.
+        SELECT lease FROM leases WHERE pg_try_advisory_xact_lock(lease)
+    ), picked AS (
+        SELECT i.tenant_id, i.call_id FROM call_intents i
+        WHERE i.lease IN (SELECT lease FROM dead) OR i.opened_at < clock_timestamp() - p_longest_call
+        LIMIT p_limit
+        -- Whoever is just closing one may finish.
+        FOR UPDATE SKIP LOCKED
+    ), removed AS (
+        DELETE FROM call_intents i USING picked p WHERE i.tenant_id = p.tenant_id AND i.call_id = p.call_id RETURNING i.*
+    )
+    INSERT INTO audit_logs (id, "timestamp", completed_at, tenant_id, user_id, call_id, action, resource, details,
+                            outcome, success, error_message, user_agent, ip_address, duration_ms)
+    SELECT nextval('audit_logs_id_seq'), started_at, clock_timestamp(), tenant_id, user_id, call_id, action, resource, '{}',
+           'interrupted', false, 'interrupted', user_agent, ip_address,
+           least(extract(epoch FROM clock_timestamp() - opened_at) * 1000, 2147483647)::integer
+    FROM removed
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS v_reaped = ROW_COUNT;
+    RETURN v_reaped;
+END
+$$;
+COMMENT ON FUNCTION reap_calls(interval, integer) IS
+    'Closes as interrupted the calls whose server is gone, or that are older than any call can be; returns how many. Any server may do so, for all tenants.';
+GRANT EXECUTE ON FUNCTION reap_calls(interval, integer) TO bailiwick_app;
+ALTER FUNCTION reap_calls(interval, integer) OWNER TO bailiwick_reaper;
+
+-- ==== 000011_seals.up.sql ====
+
+RESET ROLE;
+SET LOCAL search_path = public;
+
+-- Tamper evidence: a chain of Merkle roots over the audit rows of all tenants.
+SET LOCAL ROLE bailiwick_owner;
+
+CREATE TABLE audit_seals (
+    seal_no       bigint PRIMARY KEY,
+    sealed_at     timestamptz NOT NULL DEFAULT now(),
+    first_id      bigint NOT NULL,
+    last_id       bigint NOT NULL,
+    row_count     bigint NOT NULL,
+    sealed_until  timestamptz NOT NULL,
+    retained_from timestamptz,
+    merkle_root   bytea NOT NULL,
+    previous_head bytea NOT NULL,
+    head          bytea NOT NULL,
+    key_id        text,
+    signature     bytea,
+    leaves        bytea STORAGE EXTERNAL,
+    CONSTRAINT audit_seals_hash_lengths
+        CHECK (octet_length(merkle_root) = 32 AND octet_length(previous_head) = 32 AND octet_length(head) = 32)
+);
+COMMENT ON TABLE audit_seals IS 'Chain of Merkle roots over the audit rows of all tenants, in the order of their ids; holds ids, times and hashes only.';
+COMMENT ON COLUMN audit_seals.first_id IS 'The seal covers the rows with ids from here to last_id; there are gaps where calls were rolled back.';
+COMMENT ON COLUMN audit_seals.sealed_until IS 'Every call closed before this moment is under this seal or an earlier one.';
+COMMENT ON COLUMN audit_seals.retained_from IS 'Rows of calls that began before this moment have been retired by the operator; NULL if none have.';
+COMMENT ON COLUMN audit_seals.leaves IS 'For each row its id, its timestamp and the hash of the rest, so that the row that was changed can be named; NULL once all its rows are retired.';
+
+CREATE FUNCTION audit_sealed_until() RETURNS timestamptz
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$ SELECT s.sealed_until FROM audit_seals s ORDER BY s.seal_no DESC LIMIT 1 $$;
+COMMENT ON FUNCTION audit_sealed_until() IS
+    'Until when the trail is sealed: what was closed before that moment is all there and cannot change unnoticed. NULL before the first seal.';
+GRANT SELECT (seal_no, sealed_until) ON audit_seals TO bailiwick_definer;
+GRANT EXECUTE ON FUNCTION audit_sealed_until() TO bailiwick_app;
+ALTER FUNCTION audit_sealed_until() OWNER TO bailiwick_definer;
+
 -- ==== records ====
 
 RESET ROLE;
@@ -1533,15 +1660,17 @@ SET LOCAL search_path = public;
 
 DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
-    (1, 'foundation', 'ca9ad859cd8737d1d1809a39a5cf2b36c19b82dc463688fc36c579f07f8c3cff'),
-    (2, 'tenants', 'aa6e1c5fb8954a2d012b2c6022585826978a9ccb5831f10bee8511423fa6d71f'),
+    (1, 'foundation', '746511b72d519d80abf8741d143b94b2ea79b9f1b821b3e2795edfb4f1dba7a4'),
+    (2, 'tenants', '800ff4e1aafbfb5c9be4c0e4193563ba7b03713607b7ca5c386e3aa5b3b60cc0'),
     (3, 'documents', '7850405aa54cdc98874527be1e54f83a2591767abf81474b820d525809041fc3'),
     (4, 'search', 'cdd8b2e0c1c2cc2bf2144ac5fffd415c313b30f744ea5d9ddc6e5c45b3f59a08'),
-    (5, 'audit', '1973a74faa2dc74d742e5273aa24e189bad35730ad0e6f2d1ee0bfb606da11dc'),
+    (5, 'audit', 'e97f76a2b45074cd5a8c24588886101206b1bf309af687e163be9d7ac4b6103f'),
     (6, 'costs', '2afd0c45d644f5f2901a73c7f85aac9aa72d51625a46fcf1d5107eaddfe2ca4a'),
     (7, 'statistics', '07b2a452037c03e2944019656b32aa9e1d85a2495035f1a0a3965bf9d42d3eb8'),
     (8, 'hybrid_search', 'bb1ddc5bc6f82965f991486f479a69d56c20ff559ab642302979a196c9a99b94'),
-    (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292');
-INSERT INTO public.schema_migrations (version, dirty) VALUES (9, false);
+    (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292'),
+    (10, 'calls', 'f02a7db1b243a929e348caa2a12f08256a6166a5884fb86369f06ebf1dc6a147'),
+    (11, 'seals', '8205d71003aa5afa23024b5a3c06895aa684a7b6cdcab4d822eea81b08e48ae4');
+INSERT INTO public.schema_migrations (version, dirty) VALUES (11, false);
 
 COMMIT;

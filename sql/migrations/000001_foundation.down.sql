@@ -13,4 +13,4 @@ ALTER DEFAULT PRIVILEGES FOR ROLE bailiwick_owner GRANT EXECUTE ON FUNCTIONS TO 
 
 RESET ROLE;
 REVOKE USAGE ON SCHEMA public FROM bailiwick_app, bailiwick_backup;
-REVOKE USAGE, CREATE ON SCHEMA public FROM bailiwick_owner, bailiwick_definer, bailiwick_identity, bailiwick_statistics;
+REVOKE USAGE, CREATE ON SCHEMA public FROM bailiwick_owner, bailiwick_definer, bailiwick_identity, bailiwick_statistics, bailiwick_reaper;

@@ -15,6 +15,7 @@ BEGIN
             ('bailiwick_definer',     'NOLOGIN'),            -- owns functions that act inside a tenant's context
             ('bailiwick_identity',    'NOLOGIN'),            -- owns the functions that look a caller up before there is a context
             ('bailiwick_statistics',  'NOLOGIN'),            -- owns the statistics view, which reads all tenants
+            ('bailiwick_reaper',      'NOLOGIN'),            -- owns the function that closes calls whose server is gone, of all tenants
             ('bailiwick_app',         'LOGIN'),              -- what the server connects as: no power of its own
             ('bailiwick_maintenance', 'LOGIN'),              -- administration and background maintenance
             ('bailiwick_backup',      'LOGIN BYPASSRLS')     -- pg_dump
@@ -50,7 +51,8 @@ BEGIN
             -- So that a migration may hand functions over. Not inherited: the owner must not come under their policies.
             ('bailiwick_definer',    'bailiwick_owner', 'INHERIT FALSE'),
             ('bailiwick_identity',   'bailiwick_owner', 'INHERIT FALSE'),
-            ('bailiwick_statistics', 'bailiwick_owner', 'INHERIT FALSE')
+            ('bailiwick_statistics', 'bailiwick_owner', 'INHERIT FALSE'),
+            ('bailiwick_reaper',     'bailiwick_owner', 'INHERIT FALSE')
         ) AS wanted (granted, member, inheritance)
     LOOP
         IF NOT EXISTS (
@@ -78,7 +80,7 @@ $database$;
 
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 -- A role can own a function only where it may create one; none of these can log in.
-GRANT USAGE, CREATE ON SCHEMA public TO bailiwick_owner, bailiwick_definer, bailiwick_identity, bailiwick_statistics;
+GRANT USAGE, CREATE ON SCHEMA public TO bailiwick_owner, bailiwick_definer, bailiwick_identity, bailiwick_statistics, bailiwick_reaper;
 GRANT USAGE ON SCHEMA public TO bailiwick_app, bailiwick_backup;
 
 -- The server compares the schema's version with its own before it serves.

@@ -10,6 +10,7 @@ CREATE TABLE tenants (
     max_storage_mb     integer,
     monthly_budget_usd numeric(24, 12),
     status             text NOT NULL DEFAULT 'active',
+    audit_key          bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()),
     created_at         timestamptz NOT NULL DEFAULT now(),
     updated_at         timestamptz NOT NULL DEFAULT now(),
     -- The slug names the tenant in configuration, so it is unique over all of them; only administrators may insert one,
@@ -29,6 +30,7 @@ COMMENT ON COLUMN tenants.settings IS 'Per-tenant settings: tier, default_langua
 COMMENT ON COLUMN tenants.max_documents IS 'Document quota; NULL is unlimited.';
 COMMENT ON COLUMN tenants.max_storage_mb IS 'Quota for the bytes of titles and contents, in MiB; NULL is unlimited.';
 COMMENT ON COLUMN tenants.monthly_budget_usd IS 'Spending limit for a UTC calendar month; NULL is unlimited.';
+COMMENT ON COLUMN tenants.audit_key IS 'Keys the HMAC that stands for a query in the audit trail: equal queries of one tenant are seen to be equal, and nothing more.';
 CREATE INDEX idx_tenants_status ON tenants (status);
 SELECT protect_tenant_table('tenants', 'id');
 GRANT SELECT ON tenants TO bailiwick_app, bailiwick_definer;

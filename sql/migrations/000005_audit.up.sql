@@ -1,4 +1,4 @@
--- The audit trail: one row for each call, partitioned by month; intents of calls that are under way; seals.
+-- The audit trail: one row for each call, partitioned by month.
 SET LOCAL ROLE bailiwick_owner;
 
 -- A sequence of its own: PostgreSQL 16 knows no identity columns on partitioned tables.
@@ -21,60 +21,30 @@ CREATE TABLE audit_logs (
     ip_address    inet,
     user_agent    text,
     duration_ms   integer,
-    PRIMARY KEY (tenant_id, "timestamp", id),
+    -- The fence: whoever closes a call, and however often it is tried, a second row cannot be.
+    PRIMARY KEY (tenant_id, "timestamp", call_id),
     CONSTRAINT audit_logs_outcome_known
         CHECK (outcome IN ('ok', 'error', 'denied', 'cancelled', 'timeout', 'panic', 'interrupted')),
     CONSTRAINT audit_logs_success_is_ok CHECK (success = (outcome = 'ok'))
 ) PARTITION BY RANGE ("timestamp");
 COMMENT ON TABLE audit_logs IS 'Exactly one row for each call, however it ended. No text of documents or queries: lengths, counts and ids.';
-COMMENT ON COLUMN audit_logs."timestamp" IS 'When the call began, by the database''s clock.';
-COMMENT ON COLUMN audit_logs.action IS 'search, insert, update, delete, read or report.';
+COMMENT ON COLUMN audit_logs.id IS 'In the order of completion: seals and pages go by it.';
+COMMENT ON COLUMN audit_logs."timestamp" IS 'When the call reached the server, by the server''s clock: settled once, so that with call_id it names the call wherever it is closed.';
+COMMENT ON COLUMN audit_logs.completed_at IS 'When the call was closed, by the database''s clock.';
+COMMENT ON COLUMN audit_logs.action IS 'search, insert, update, delete, read, report or record.';
 COMMENT ON COLUMN audit_logs.resource IS 'What was called: tools/hybrid_search.';
 COMMENT ON COLUMN audit_logs.error_message IS 'Stable code of the failure, for example invalid_input; NULL when the call succeeded.';
 
 CREATE INDEX idx_audit_logs_tenant_completed ON audit_logs (tenant_id, completed_at DESC, id DESC);
 CREATE INDEX idx_audit_logs_user_timestamp ON audit_logs (tenant_id, user_id, "timestamp" DESC);
+-- For the seals, which go over all tenants.
+CREATE INDEX idx_audit_logs_id ON audit_logs (id);
 
-CREATE TABLE call_intents (
-    tenant_id    uuid NOT NULL,
-    call_id      uuid NOT NULL,
-    user_id      text NOT NULL,
-    action       text NOT NULL,
-    resource     text,
-    started_at   timestamptz NOT NULL DEFAULT now(),
-    lease        bigint NOT NULL,
-    reserved_usd numeric(24, 12) NOT NULL DEFAULT 0,
-    user_agent   text,
-    ip_address   inet,
-    PRIMARY KEY (tenant_id, call_id),
-    CONSTRAINT call_intents_reservation_not_negative CHECK (reserved_usd >= 0)
-);
-COMMENT ON TABLE call_intents IS 'Calls under way that change data or spend money; whoever deletes the row decides how the call ended.';
-COMMENT ON COLUMN call_intents.lease IS 'Advisory lock key that the serving process holds while it lives.';
-
-CREATE TABLE audit_seals (
-    seal_no         bigint PRIMARY KEY,
-    sealed_at       timestamptz NOT NULL DEFAULT now(),
-    first_completed timestamptz NOT NULL,
-    last_completed  timestamptz NOT NULL,
-    row_count       bigint NOT NULL,
-    merkle_root     bytea NOT NULL,
-    previous_head   bytea NOT NULL,
-    head            bytea NOT NULL,
-    signature       bytea,
-    key_id          text,
-    CONSTRAINT audit_seals_hash_lengths
-        CHECK (octet_length(merkle_root) = 32 AND octet_length(previous_head) = 32 AND octet_length(head) = 32)
-);
-COMMENT ON TABLE audit_seals IS 'Chain of Merkle roots over the audit rows of all tenants; holds hashes only.';
-
-SELECT protect_tenant_table('audit_logs'), protect_tenant_table('call_intents');
--- The application reads its tenant's trail; rows are written by complete_call() alone.
+SELECT protect_tenant_table('audit_logs');
+-- The application reads its tenant's trail; rows are written by functions alone.
 GRANT SELECT ON audit_logs TO bailiwick_app;
 GRANT SELECT, INSERT ON audit_logs TO bailiwick_definer;
 GRANT USAGE ON SEQUENCE audit_logs_id_seq TO bailiwick_definer;
-GRANT SELECT, INSERT ON call_intents TO bailiwick_app;
-GRANT SELECT, DELETE ON call_intents TO bailiwick_definer;
 
 CREATE FUNCTION create_month_partition(p_parent regclass, p_month date) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
@@ -152,41 +122,3 @@ ALTER TABLE audit_logs_default ENABLE ROW LEVEL SECURITY;
 ALTER TABLE audit_logs_default FORCE ROW LEVEL SECURITY;
 
 SELECT maintain_partitions();
-
-CREATE FUNCTION complete_call(
-    p_call_id uuid, p_has_intent boolean, p_action text, p_resource text, p_resource_id uuid, p_details jsonb,
-    p_outcome text, p_error_message text, p_user_agent text, p_ip_address inet, p_duration_ms integer
-) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-AS $$
-DECLARE
-    v_tenant_id uuid := current_tenant_id();
-    v_user_id text := nullif(current_setting('app.current_user_id', true), '');
-    v_started_at timestamptz := now();
-    v_id bigint;
-BEGIN
-    IF v_tenant_id IS NULL OR v_user_id IS NULL THEN
-        RAISE EXCEPTION 'a call can only be completed in its tenant''s and user''s context'
-            USING ERRCODE = 'insufficient_privilege';
-    END IF;
-    IF p_has_intent THEN
-        DELETE FROM call_intents i
-        WHERE i.tenant_id = v_tenant_id AND i.call_id = p_call_id
-        RETURNING i.started_at INTO v_started_at;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'the call was already closed by another' USING ERRCODE = 'BW004';
-        END IF;
-    END IF;
-    INSERT INTO audit_logs ("timestamp", tenant_id, user_id, call_id, action, resource, resource_id, details,
-                            outcome, success, error_message, user_agent, ip_address, duration_ms)
-    VALUES (v_started_at, v_tenant_id, v_user_id, p_call_id, p_action, p_resource, p_resource_id, coalesce(p_details, '{}'),
-            p_outcome, p_outcome = 'ok', p_error_message, p_user_agent, p_ip_address, p_duration_ms)
-    RETURNING id INTO v_id;
-    RETURN v_id;
-END
-$$;
-COMMENT ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) IS
-    'Closes a call: removes its intent if it has one and writes its audit row, for the tenant and user of the transaction. The last statement of every call.';
-GRANT EXECUTE ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) TO bailiwick_app;
-ALTER FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) OWNER TO bailiwick_definer;
-

@@ -6,6 +6,7 @@ use crate::db::{DbError, Door, TenantTransaction};
 use crate::identity::Caller;
 
 const COMPLETE: &str = include_str!("../../sql/queries/call/complete.sql");
+const CLOSE: &str = include_str!("../../sql/queries/call/close.sql");
 
 /// How a call ended, as `audit_logs.outcome` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +41,10 @@ impl Outcome {
     }
 }
 
-/// One row of the audit trail, but for tenant, user and time, which the database takes from the transaction.
+/// One row of the audit trail, but for tenant and user, which the database takes from the transaction.
 pub(super) struct AuditRow<'a> {
     pub call_id: Uuid,
+    pub started_at: jiff::Timestamp,
     pub action: &'a str,
     pub resource: &'a str,
     pub resource_id: Option<Uuid>,
@@ -53,11 +55,9 @@ pub(super) struct AuditRow<'a> {
     pub duration_ms: i32,
 }
 
-/// Writes the row as the transaction's last statement and commits.
+/// Writes the row of a call that succeeded as its transaction's last statement and commits.
 pub(super) async fn complete(transaction: TenantTransaction, row: &AuditRow<'_>) -> Result<(), DbError> {
     let details = Value::Object(row.details.clone());
-    let outcome = row.outcome.name();
-    // Intents, which close over a call that spends or changes, come with the fence; so does the caller's address with HTTP.
     let has_intent = false;
     let ip_address: Option<std::net::IpAddr> = None;
     transaction
@@ -65,13 +65,12 @@ pub(super) async fn complete(transaction: TenantTransaction, row: &AuditRow<'_>)
             COMPLETE,
             &[
                 &row.call_id,
+                &row.started_at,
                 &has_intent,
                 &row.action,
                 &row.resource,
                 &row.resource_id,
                 &details,
-                &outcome,
-                &row.error,
                 &row.user_agent,
                 &ip_address,
                 &row.duration_ms,
@@ -83,5 +82,11 @@ pub(super) async fn complete(transaction: TenantTransaction, row: &AuditRow<'_>)
 
 /// Writes the row of a call that failed, on a transaction of its own.
 pub(super) async fn record(door: &Door, caller: &Caller, row: &AuditRow<'_>) -> Result<(), DbError> {
-    complete(door.open(caller).await?, row).await
+    let calls = serde_json::json!([{
+        "call_id": row.call_id, "user_id": caller.user_id.as_str(), "started_at": row.started_at, "action": row.action,
+        "resource": row.resource, "details": row.details, "outcome": row.outcome.name(), "error_message": row.error,
+        "user_agent": row.user_agent, "duration_ms": row.duration_ms,
+    }]);
+    door.open(caller).await?.finish(CLOSE, &[&calls]).await?;
+    Ok(())
 }

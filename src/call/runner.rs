@@ -43,6 +43,7 @@ struct Record {
     resource: String,
     client: Client,
     started: Instant,
+    started_at: jiff::Timestamp,
 }
 
 impl Calls {
@@ -175,12 +176,14 @@ impl Calls {
 
 impl Record {
     fn new(action: &'static str, tool: &str, client: Client) -> Self {
-        Self { call_id: Uuid::now_v7(), action, resource: format!("tools/{tool}"), client, started: Instant::now() }
+        let (started, started_at) = (Instant::now(), jiff::Timestamp::now());
+        Self { call_id: Uuid::now_v7(), action, resource: format!("tools/{tool}"), client, started, started_at }
     }
 
     fn row<'a>(&'a self, details: Map<String, Value>, outcome: Outcome, error: Option<&'a str>) -> AuditRow<'a> {
         AuditRow {
             call_id: self.call_id,
+            started_at: self.started_at,
             action: self.action,
             resource: &self.resource,
             resource_id: None,

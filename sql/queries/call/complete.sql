@@ -1,2 +1,2 @@
 -- call/complete
-SELECT complete_call($1::uuid, $2::boolean, $3::text, $4::text, $5::uuid, $6::jsonb, $7::text, $8::text, $9::text, $10::inet, $11::integer)
+SELECT complete_call($1::uuid, $2::timestamptz, $3::boolean, $4::text, $5::text, $6::uuid, $7::jsonb, $8::text, $9::inet, $10::integer)

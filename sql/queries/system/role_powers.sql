@@ -7,7 +7,7 @@ SELECT r.rolname::text AS role_name,
            WHERE other.oid <> r.oid
              AND (other.rolsuper OR other.rolbypassrls
                   OR other.rolname IN ('bailiwick_owner', 'bailiwick_definer', 'bailiwick_identity',
-                                       'bailiwick_statistics', 'bailiwick_maintenance', 'bailiwick_backup'))
+                                       'bailiwick_statistics', 'bailiwick_reaper', 'bailiwick_maintenance', 'bailiwick_backup'))
              AND pg_has_role(r.oid, other.oid, 'MEMBER')
            ORDER BY other.rolname
        ) AS powerful_memberships,

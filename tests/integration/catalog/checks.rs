@@ -52,7 +52,8 @@ pub const CHECKS: &[(&str, &str)] = &[
            AND (tablename, policyname, cmd) NOT IN (
                ('tenants', 'tenants_identity_lookup', 'SELECT'), ('api_keys', 'api_keys_identity_lookup', 'SELECT'),
                ('tenants', 'tenants_statistics', 'SELECT'), ('documents', 'documents_statistics', 'SELECT'),
-               ('cost_tracking', 'cost_tracking_statistics', 'SELECT'))",
+               ('cost_tracking', 'cost_tracking_statistics', 'SELECT'),
+               ('call_intents', 'call_intents_reaper', 'ALL'), ('audit_logs', 'audit_logs_reaper', 'INSERT'))",
     ),
     (
         "partitions are shut",
@@ -127,7 +128,7 @@ pub const CHECKS: &[(&str, &str)] = &[
         "SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
          WHERE n.nspname = 'public' AND p.prosecdef
            AND (NOT coalesce(p.proconfig @> '{\"search_path=pg_catalog, public, pg_temp\"}', false)
-                OR p.proowner NOT IN ('bailiwick_definer'::regrole, 'bailiwick_identity'::regrole, 'bailiwick_statistics'::regrole)
+                OR p.proowner NOT IN ('bailiwick_definer'::regrole, 'bailiwick_identity'::regrole, 'bailiwick_statistics'::regrole, 'bailiwick_reaper'::regrole)
                 OR has_function_privilege('public', p.oid, 'EXECUTE'))",
     ),
     (
@@ -138,12 +139,12 @@ pub const CHECKS: &[(&str, &str)] = &[
            AND p.proname NOT IN (
                'current_tenant_id', 'cosine_similarity', 'euclidean_distance', 'resolve_tenant', 'authenticate_api_key',
                'register_embedding_model', 'text_search_configuration', 'text_terms', 'query_terms', 'document_facets', 'east_asian_runs', 'spaced_words',
-               'allocate_chunk_numbers', 'complete_call', 'current_tenant_statistics', 'hybrid_search', 'block_postings')",
+               'allocate_chunk_numbers', 'complete_call', 'close_calls', 'reap_calls', 'audit_sealed_until', 'current_tenant_statistics', 'hybrid_search', 'block_postings')",
     ),
     (
         "function owners and the owner log in nowhere",
         "SELECT rolname::text FROM pg_roles
-         WHERE rolname IN ('bailiwick_owner', 'bailiwick_definer', 'bailiwick_identity', 'bailiwick_statistics')
+         WHERE rolname IN ('bailiwick_owner', 'bailiwick_definer', 'bailiwick_identity', 'bailiwick_statistics', 'bailiwick_reaper')
            AND (rolcanlogin OR rolsuper OR rolbypassrls)",
     ),
     (

@@ -67,7 +67,7 @@ pub const FAULTS: &[Fault] = faults! {
         "CREATE FUNCTION loose() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'"
         => "definer functions are closed";
     "a definer function for everybody":
-        "GRANT EXECUTE ON FUNCTION complete_call(uuid, boolean, text, text, uuid, jsonb, text, text, text, inet, integer) TO PUBLIC"
+        "GRANT EXECUTE ON FUNCTION complete_call(uuid, timestamptz, boolean, text, text, uuid, jsonb, text, inet, integer) TO PUBLIC"
         => "definer functions are closed";
     "a maintenance function for the application":
         "GRANT EXECUTE ON FUNCTION drop_month_partitions(regclass, date) TO bailiwick_app"

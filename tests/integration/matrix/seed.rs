@@ -25,7 +25,7 @@ pub async fn seed(database: &TestDatabase) -> Tenants {
                  INSERT INTO documents (tenant_id, title, content, source, embedding, embedding_status, embedding_model)
                  VALUES ('{id}', 'Secret of {id}', 'The secret is {id}.', 'secret.txt', '[1,2,3,4]', 'embedded', 'seed');
                  INSERT INTO idempotency_keys (tenant_id, key, request_sha256) VALUES ('{id}', 'key', '\\x00');
-                 INSERT INTO call_intents (tenant_id, call_id, user_id, action, lease) VALUES ('{id}', gen_random_uuid(), 'seed', 'insert', 1);
+                 INSERT INTO call_intents (tenant_id, call_id, user_id, action, started_at, lease) VALUES ('{id}', gen_random_uuid(), 'seed', 'insert', now(), 1);
                  INSERT INTO api_keys (tenant_id, user_id, key_prefix, key_sha256, scopes) VALUES ('{id}', 'seed', 'bw_', sha256('{id}'), '{{}}');
                  INSERT INTO cost_tracking (tenant_id, user_id, model_name, provider, input_tokens, output_tokens, input_cost, output_cost)
                  VALUES ('{id}', 'seed', 'm', 'p', 1, 1, 0.5, 0.5);
@@ -33,7 +33,7 @@ pub async fn seed(database: &TestDatabase) -> Tenants {
                  INSERT INTO chunk_segments VALUES ('{id}', 0, '{{1}}');
                  INSERT INTO index_state (tenant_id) VALUES ('{id}');
                  INSERT INTO chunk_tombstones (tenant_id, chunk_no) VALUES ('{id}', 99);
-                 SELECT complete_call(gen_random_uuid(), false, 'search', 'tools/x', NULL, '{{}}', 'ok', NULL, NULL, NULL, 1);
+                 SELECT complete_call(gen_random_uuid(), now(), false, 'search', 'tools/x', NULL, '{{}}', NULL, NULL, 1);
                  COMMIT"
             ))
             .await;

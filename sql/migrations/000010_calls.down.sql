@@ -1,0 +1,12 @@
+SET LOCAL ROLE bailiwick_reaper;
+DROP FUNCTION reap_calls(interval, integer);
+
+SET LOCAL ROLE bailiwick_definer;
+DROP FUNCTION close_calls(jsonb);
+DROP FUNCTION complete_call(uuid, timestamptz, boolean, text, text, uuid, jsonb, text, inet, integer);
+
+SET LOCAL ROLE bailiwick_owner;
+DROP POLICY audit_logs_reaper ON audit_logs;
+REVOKE INSERT ON audit_logs FROM bailiwick_reaper;
+REVOKE USAGE ON SEQUENCE audit_logs_id_seq FROM bailiwick_reaper;
+DROP TABLE call_intents;

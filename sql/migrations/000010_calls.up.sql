@@ -1,0 +1,144 @@
+-- How calls end: intents of those under way that change something, the functions that close a call, and the reaper.
+SET LOCAL ROLE bailiwick_owner;
+
+CREATE TABLE call_intents (
+    tenant_id    uuid NOT NULL,
+    call_id      uuid NOT NULL,
+    user_id      text NOT NULL,
+    action       text NOT NULL,
+    resource     text,
+    started_at   timestamptz NOT NULL,
+    opened_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    lease        bigint NOT NULL,
+    reserved_usd numeric(24, 12) NOT NULL DEFAULT 0,
+    user_agent   text,
+    ip_address   inet,
+    PRIMARY KEY (tenant_id, call_id),
+    CONSTRAINT call_intents_reservation_not_negative CHECK (reserved_usd >= 0)
+);
+COMMENT ON TABLE call_intents IS 'Calls under way that change data or spend money, committed before they begin: what a dead server leaves open is known by it.';
+COMMENT ON COLUMN call_intents.started_at IS 'As in audit_logs."timestamp".';
+COMMENT ON COLUMN call_intents.opened_at IS 'By the database''s clock, for the reaper: no call lives long.';
+COMMENT ON COLUMN call_intents.lease IS 'Advisory lock key that the serving process holds while it lives.';
+CREATE INDEX idx_call_intents_lease ON call_intents (lease);
+
+SELECT protect_tenant_table('call_intents');
+GRANT SELECT, INSERT ON call_intents TO bailiwick_app;
+GRANT SELECT, DELETE ON call_intents TO bailiwick_definer;
+
+-- The reaper closes calls of every tenant, so it has an owner of its own, to whom these two tables open.
+CREATE POLICY call_intents_reaper ON call_intents TO bailiwick_reaper USING (true) WITH CHECK (true);
+CREATE POLICY audit_logs_reaper ON audit_logs FOR INSERT TO bailiwick_reaper WITH CHECK (true);
+GRANT SELECT, UPDATE, DELETE ON call_intents TO bailiwick_reaper;
+GRANT INSERT ON audit_logs TO bailiwick_reaper;
+GRANT USAGE ON SEQUENCE audit_logs_id_seq TO bailiwick_reaper;
+
+CREATE FUNCTION complete_call(
+    p_call_id uuid, p_started_at timestamptz, p_has_intent boolean, p_action text, p_resource text, p_resource_id uuid,
+    p_details jsonb, p_user_agent text, p_ip_address inet, p_duration_ms integer
+) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_tenant_id uuid := current_tenant_id();
+    v_user_id text := nullif(current_setting('app.current_user_id', true), '');
+    v_id bigint;
+BEGIN
+    IF v_tenant_id IS NULL OR v_user_id IS NULL THEN
+        RAISE EXCEPTION 'a call can only be completed in its tenant''s and user''s context'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF p_has_intent THEN
+        DELETE FROM call_intents i WHERE i.tenant_id = v_tenant_id AND i.call_id = p_call_id;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'the call was already closed by another' USING ERRCODE = 'BW004';
+        END IF;
+    END IF;
+    -- The transaction's number first and the row's after it: a seal can then tell which rows may still come.
+    PERFORM pg_current_xact_id();
+    INSERT INTO audit_logs (id, "timestamp", completed_at, tenant_id, user_id, call_id, action, resource, resource_id,
+                            details, outcome, success, user_agent, ip_address, duration_ms)
+    VALUES (nextval('audit_logs_id_seq'), p_started_at, clock_timestamp(), v_tenant_id, v_user_id, p_call_id, p_action,
+            p_resource, p_resource_id, coalesce(p_details, '{}'), 'ok', true, p_user_agent, p_ip_address, p_duration_ms)
+    RETURNING id INTO v_id;
+    RETURN v_id;
+END
+$$;
+COMMENT ON FUNCTION complete_call(uuid, timestamptz, boolean, text, text, uuid, jsonb, text, inet, integer) IS
+    'Ends a call that succeeded: removes its intent if it has one and writes its audit row, for the tenant and user of the transaction. The last statement of its transaction; fails if the call is closed already.';
+GRANT EXECUTE ON FUNCTION complete_call(uuid, timestamptz, boolean, text, text, uuid, jsonb, text, inet, integer) TO bailiwick_app;
+ALTER FUNCTION complete_call(uuid, timestamptz, boolean, text, text, uuid, jsonb, text, inet, integer) OWNER TO bailiwick_definer;
+
+CREATE FUNCTION close_calls(p_calls jsonb) RETURNS TABLE (call_id uuid, outcome text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_tenant_id uuid := current_tenant_id();
+BEGIN
+    IF v_tenant_id IS NULL THEN
+        RAISE EXCEPTION 'calls can only be closed in their tenant''s context' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    PERFORM pg_current_xact_id();
+    WITH given AS (
+        SELECT * FROM jsonb_to_recordset(p_calls) AS c (
+            call_id uuid, user_id text, started_at timestamptz, action text, resource text, details jsonb, outcome text,
+            error_message text, user_agent text, ip_address inet, duration_ms integer)
+    ), opened AS (
+        DELETE FROM call_intents i USING given g WHERE i.tenant_id = v_tenant_id AND i.call_id = g.call_id
+    )
+    INSERT INTO audit_logs (id, "timestamp", completed_at, tenant_id, user_id, call_id, action, resource, details,
+                            outcome, success, error_message, user_agent, ip_address, duration_ms)
+    SELECT nextval('audit_logs_id_seq'), g.started_at, clock_timestamp(), v_tenant_id, g.user_id, g.call_id, g.action,
+           g.resource, coalesce(g.details, '{}'), g.outcome, false, g.error_message, g.user_agent, g.ip_address, g.duration_ms
+    -- One order for all, so that two who close the same calls wait for each other rather than in a ring.
+    FROM (SELECT * FROM given ORDER BY given.call_id) AS g
+    ON CONFLICT DO NOTHING;
+    -- A statement of its own, for it must see what the one above waited for.
+    RETURN QUERY
+    SELECT a.call_id, a.outcome
+    FROM jsonb_to_recordset(p_calls) AS g (call_id uuid, started_at timestamptz)
+    JOIN audit_logs a ON a.tenant_id = v_tenant_id AND a."timestamp" = g.started_at AND a.call_id = g.call_id;
+END
+$$;
+COMMENT ON FUNCTION close_calls(jsonb) IS
+    'Ends calls of the transaction''s tenant that did not succeed: removes their intents and writes their rows, unless they are closed already. Returns how each of them has ended. May be repeated.';
+GRANT EXECUTE ON FUNCTION close_calls(jsonb) TO bailiwick_app;
+ALTER FUNCTION close_calls(jsonb) OWNER TO bailiwick_definer;
+
+CREATE FUNCTION reap_calls(p_longest_call interval DEFAULT '40 seconds', p_limit integer DEFAULT 1000) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_reaped integer;
+BEGIN
+    PERFORM pg_current_xact_id();
+    WITH leases AS MATERIALIZED (
+        SELECT DISTINCT lease FROM call_intents
+    ), dead AS MATERIALIZED (
+        -- Its server holds the lock while it lives.
+        SELECT lease FROM leases WHERE pg_try_advisory_xact_lock(lease)
+    ), picked AS (
+        SELECT i.tenant_id, i.call_id FROM call_intents i
+        WHERE i.lease IN (SELECT lease FROM dead) OR i.opened_at < clock_timestamp() - p_longest_call
+        LIMIT p_limit
+        -- Whoever is just closing one may finish.
+        FOR UPDATE SKIP LOCKED
+    ), removed AS (
+        DELETE FROM call_intents i USING picked p WHERE i.tenant_id = p.tenant_id AND i.call_id = p.call_id RETURNING i.*
+    )
+    INSERT INTO audit_logs (id, "timestamp", completed_at, tenant_id, user_id, call_id, action, resource, details,
+                            outcome, success, error_message, user_agent, ip_address, duration_ms)
+    SELECT nextval('audit_logs_id_seq'), started_at, clock_timestamp(), tenant_id, user_id, call_id, action, resource, '{}',
+           'interrupted', false, 'interrupted', user_agent, ip_address,
+           least(extract(epoch FROM clock_timestamp() - opened_at) * 1000, 2147483647)::integer
+    FROM removed
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS v_reaped = ROW_COUNT;
+    RETURN v_reaped;
+END
+$$;
+COMMENT ON FUNCTION reap_calls(interval, integer) IS
+    'Closes as interrupted the calls whose server is gone, or that are older than any call can be; returns how many. Any server may do so, for all tenants.';
+GRANT EXECUTE ON FUNCTION reap_calls(interval, integer) TO bailiwick_app;
+ALTER FUNCTION reap_calls(interval, integer) OWNER TO bailiwick_reaper;

@@ -1,0 +1,2 @@
+-- system/reap_calls
+SELECT reap_calls() AS reaped
