@@ -37,7 +37,7 @@ async fn main() -> Result<(), Error> {
     }
 
     client.cancel().await?;
-    service.close();
+    service.drain(std::time::Duration::from_secs(5)).await;
     deployment.drop_database("bailiwick_cost_report").await?;
     Ok(())
 }

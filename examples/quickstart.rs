@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
 
     client.cancel().await?;
-    service.close();
+    service.drain(std::time::Duration::from_secs(5)).await;
     deployment.drop_database("bailiwick_quickstart").await?;
     Ok(())
 }

@@ -40,7 +40,7 @@ async fn main() -> Result<(), Error> {
     for (_, client) in clients {
         client.cancel().await?;
     }
-    service.close();
+    service.drain(std::time::Duration::from_secs(5)).await;
     deployment.drop_database("bailiwick_two_tenants").await?;
     Ok(())
 }

@@ -1577,7 +1577,7 @@ GRANT EXECUTE ON FUNCTION close_calls(jsonb) TO bailiwick_app;
 ALTER FUNCTION close_calls(jsonb) OWNER TO bailiwick_definer;
 
 CREATE FUNCTION reap_calls(p_longest_call interval DEFAULT '40 seconds', p_limit integer DEFAULT 1000) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '2s'
 AS $$
 DECLARE
     v_reaped integer;
@@ -1669,7 +1669,7 @@ INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (7, 'statistics', '07b2a452037c03e2944019656b32aa9e1d85a2495035f1a0a3965bf9d42d3eb8'),
     (8, 'hybrid_search', 'bb1ddc5bc6f82965f991486f479a69d56c20ff559ab642302979a196c9a99b94'),
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292'),
-    (10, 'calls', 'f02a7db1b243a929e348caa2a12f08256a6166a5884fb86369f06ebf1dc6a147'),
+    (10, 'calls', '2d102a6dad4a784601d28aec5681e3b6e1c98e66dd5ce8fa794324392115a76b'),
     (11, 'seals', '8205d71003aa5afa23024b5a3c06895aa684a7b6cdcab4d822eea81b08e48ae4');
 INSERT INTO public.schema_migrations (version, dirty) VALUES (11, false);
 

@@ -42,7 +42,7 @@ impl Service {
             model_name: MODEL.to_owned(),
         };
         let door = Door::new(pool, Deadlines::default());
-        let calls = Calls::new(door.clone(), CallOptions::default());
+        let calls = Calls::open(&database.app, &CallOptions::new(std::env::temp_dir().join("bailiwick-bench-spool")))?;
         Ok(Self { door, model_id: space.model_id, calls, toolbox: Arc::new(Toolbox::new(&space)) })
     }
 

@@ -107,7 +107,7 @@ GRANT EXECUTE ON FUNCTION close_calls(jsonb) TO bailiwick_app;
 ALTER FUNCTION close_calls(jsonb) OWNER TO bailiwick_definer;
 
 CREATE FUNCTION reap_calls(p_longest_call interval DEFAULT '40 seconds', p_limit integer DEFAULT 1000) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '2s'
 AS $$
 DECLARE
     v_reaped integer;

@@ -23,6 +23,22 @@ pub enum Failure {
     /// The tenant's budget is spent.
     #[error("budget_exceeded: {0}")]
     BudgetExceeded(String),
+    /// The tenant calls more often than its operator allows.
+    #[error(
+        "rate_limited: your organisation makes more calls than it may. Nothing was done: try again in {retry_after_s} s."
+    )]
+    RateLimited {
+        /// When trying again makes sense.
+        retry_after_s: u32,
+    },
+    /// More calls wait than can be served soon.
+    #[error(
+        "overloaded: the server has more calls than it can take. Nothing was done: try again in {retry_after_s} s."
+    )]
+    Overloaded {
+        /// When trying again makes sense.
+        retry_after_s: u32,
+    },
     /// The server cannot do it right now.
     #[error("unavailable: {reason} Nothing was done: try again in {retry_after_s} s.")]
     Unavailable {
@@ -38,6 +54,17 @@ pub enum Failure {
     Timeout {
         /// The call's deadline.
         limit_s: u64,
+    },
+    /// The client took the call back. It is told nothing more (MCP, Cancellation).
+    #[error("cancelled: the call was taken back; nothing was kept.")]
+    Cancelled,
+    /// The database went away while the call was being committed, and has not come back to be asked.
+    #[error(
+        "outcome_unknown: the database went away while the call was being kept, so whether it was is not known yet. Repeat it with the same idempotency_key, or look the call id {call_id} up in the audit trail later."
+    )]
+    OutcomeUnknown {
+        /// Finds the call in the audit trail and the logs.
+        call_id: Uuid,
     },
     /// A fault of ours.
     #[error(
@@ -59,8 +86,12 @@ pub enum FailureCode {
     Forbidden,
     QuotaExceeded,
     BudgetExceeded,
+    RateLimited,
+    Overloaded,
     Unavailable,
     Timeout,
+    Cancelled,
+    OutcomeUnknown,
     Internal,
 }
 
@@ -74,8 +105,12 @@ impl FailureCode {
             Self::Forbidden => "forbidden",
             Self::QuotaExceeded => "quota_exceeded",
             Self::BudgetExceeded => "budget_exceeded",
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
             Self::Timeout => "timeout",
+            Self::Cancelled => "cancelled",
+            Self::OutcomeUnknown => "outcome_unknown",
             Self::Internal => "internal",
         }
     }
@@ -91,8 +126,12 @@ impl Failure {
             Self::Forbidden(_) => FailureCode::Forbidden,
             Self::QuotaExceeded(_) => FailureCode::QuotaExceeded,
             Self::BudgetExceeded(_) => FailureCode::BudgetExceeded,
+            Self::RateLimited { .. } => FailureCode::RateLimited,
+            Self::Overloaded { .. } => FailureCode::Overloaded,
             Self::Unavailable { .. } => FailureCode::Unavailable,
             Self::Timeout { .. } => FailureCode::Timeout,
+            Self::Cancelled => FailureCode::Cancelled,
+            Self::OutcomeUnknown { .. } => FailureCode::OutcomeUnknown,
             Self::Internal { .. } => FailureCode::Internal,
         }
     }
@@ -109,6 +148,10 @@ impl Failure {
             DbError::TimedOut(_) => {
                 tracing::warn!(%call_id, %error, "the database stopped a call's statement");
                 Self::Unavailable { reason: "the database took too long.", retry_after_s: 2 }
+            }
+            DbError::Closed(_) => {
+                tracing::warn!(%call_id, %error, "a call was closed by another");
+                Self::Unavailable { reason: "the server lost its hold on the database.", retry_after_s: 2 }
             }
             DbError::RefusedValue(_) | DbError::Forbidden(_) | DbError::TransactionFailed | DbError::Other(_) => {
                 tracing::error!(%call_id, %error, "a call failed");

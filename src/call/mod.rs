@@ -1,16 +1,29 @@
 //! One call, from its arguments to its audit row.
 //!
-//! [`Calls::run`] is the only way a tool runs. It decides scope, deadline, transaction, outcome and audit row; tools
+//! [`Calls::run`] is the only way a tool runs. It decides scope, turn, deadline, transaction, outcome and audit row; tools
 //! know none of it. A successful call's work and its row commit in one transaction, and the reply leaves after that
-//! commit. A failed call's row is written on a fresh transaction once its work has been rolled back.
+//! commit. A failed call's row is written by the recorder once its work has been rolled back, or waits on disk for the database.
 
+mod admission;
+mod arguments;
 mod audit;
 mod failure;
+mod outcome;
+mod privacy;
 mod problems;
+mod rate;
+mod record;
+mod recorder;
 mod runner;
+mod spool;
 mod tool;
+mod upkeep;
 
+pub use admission::{AdmissionOptions, TenantLimits};
 pub use failure::{Failure, FailureCode};
+pub use outcome::Outcome;
 pub use problems::{Problem, Problems};
-pub use runner::{CallOptions, Calls, Client};
+pub use record::Client;
+pub use runner::{CallOptions, Calls, Readiness};
+pub use spool::DEFAULT_SPOOL_BYTES;
 pub use tool::{Action, Answer, Call, Hints, Tool};

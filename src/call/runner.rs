@@ -1,62 +1,137 @@
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
-use uuid::Uuid;
+use tokio_postgres::Config;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::audit::{self, AuditRow, Outcome};
-use super::{Answer, Call, Failure, Problems, Tool};
-use crate::db::{Door, TenantStatus};
+use super::admission::{Admission, AdmissionOptions, Permit, Refused, TenantLimits};
+use super::record::{Client, Record};
+use super::recorder::{self, Ended, Recorder};
+use super::spool::{DEFAULT_SPOOL_BYTES, Spool};
+use super::upkeep::Upkeep;
+use super::{Answer, Call, Failure, Outcome, Tool, arguments, audit, privacy};
+use crate::db::{DbError, Deadlines, Door, Lease, Pool, PoolOptions, System, TenantStatus, TenantTransaction};
 use crate::identity::Caller;
 
-/// Bounds of a call.
-#[derive(Debug, Clone, Copy)]
+/// Bounds of calls.
+#[derive(Debug, Clone)]
 pub struct CallOptions {
     /// A call that takes longer is stopped. The database's own time-outs must be shorter.
     pub deadline: Duration,
+    /// Time-outs that the database enforces.
+    pub database: Deadlines,
+    /// Connections for calls. The trail takes two more, the lease one.
+    pub pool: PoolOptions,
+    /// Who is let in; by the number of connections if `None`.
+    pub admission: Option<AdmissionOptions>,
+    /// Folder for audit rows that the database cannot take; several processes may share it.
+    pub spool: PathBuf,
+    /// How much may wait there, in bytes.
+    pub spool_bytes: u64,
 }
 
-impl Default for CallOptions {
-    fn default() -> Self {
-        Self { deadline: Duration::from_secs(10) }
+impl CallOptions {
+    /// Usual bounds, with that folder for the spool.
+    #[must_use]
+    pub fn new(spool: PathBuf) -> Self {
+        Self {
+            deadline: Duration::from_secs(10),
+            database: Deadlines::default(),
+            pool: PoolOptions::default(),
+            admission: None,
+            spool,
+            spool_bytes: DEFAULT_SPOOL_BYTES,
+        }
     }
 }
 
-/// The client program, as it introduced itself: `audit_logs.user_agent`.
-#[derive(Debug, Clone, Default)]
-pub struct Client {
-    /// Name and version, for example `claude-ai/0.1.0`.
-    pub user_agent: Option<String>,
-}
+/// How long the end of a successful call may take: its last statement and COMMIT.
+const COMMIT_LIMIT: Duration = Duration::from_secs(5);
+/// How long the database is asked what became of a COMMIT whose answer was lost.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(6);
+/// How long to try to write a failure's row before it goes to disk.
+const CLOSE_LIMIT: Duration = Duration::from_millis(200);
+/// A connection that was idle may turn out dead when it is used; so often another is tried.
+const MOST_TRIES: u32 = 3;
 
-/// Runs calls.
+/// Runs calls. Cheap to clone.
 #[derive(Clone)]
-pub struct Calls {
+pub struct Calls(Arc<Shared>);
+
+struct Shared {
     door: Door,
-    options: CallOptions,
+    lease: Lease,
+    recorder: Recorder,
+    system: System,
+    admission: Admission,
+    deadline: Duration,
+    tracker: TaskTracker,
+    /// No call is let in any more.
+    closing: CancellationToken,
+    /// Calls under way are to end now.
+    stopping: CancellationToken,
+    _upkeep: Upkeep,
 }
 
-/// What every row of one call has in common.
-struct Record {
-    call_id: Uuid,
-    action: &'static str,
-    resource: String,
-    client: Client,
-    started: Instant,
-    started_at: jiff::Timestamp,
+/// Whether calls can be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readiness {
+    /// Audit rows can be kept: without that no call is let in.
+    pub can_record: bool,
+    /// Bytes of audit rows on disk that wait for the database.
+    pub spooled_bytes: u64,
+    /// The server is coming to its end.
+    pub closing: bool,
+}
+
+/// What a call's work came to.
+enum Work<O> {
+    /// All but the end.
+    Done(Box<Done<O>>),
+    Failed(Failure),
+}
+
+/// A transaction that is ready to be committed, and what may be told once it is.
+struct Done<O> {
+    transaction: TenantTransaction,
+    answer: Answer<O>,
 }
 
 impl Calls {
-    /// Calls that go through this door.
-    #[must_use]
-    pub fn new(door: Door, options: CallOptions) -> Self {
-        Self { door, options }
+    /// Opens calls on a database, as the application role, and starts what goes on between them.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] if the options make no valid pool.
+    pub fn open(config: &Config, options: &CallOptions) -> Result<Self, DbError> {
+        let pool = Pool::new(config.clone(), &options.pool)?;
+        // The trail has connections of its own: it must not wait for the calls that it is about.
+        let trail = Pool::new(config.clone(), &PoolOptions { size: recorder::CONNECTIONS, ..options.pool.clone() })?;
+        let quick = Deadlines { statement: Duration::from_secs(3), lock: Duration::from_secs(1), ..options.database };
+        let spool = Spool::new(options.spool.clone(), options.spool_bytes);
+        let recorder = Recorder::start(Door::new(trail.clone(), quick), spool);
+        let admission = options.admission.unwrap_or_else(|| AdmissionOptions::for_connections(options.pool.size));
+        Ok(Self(Arc::new(Shared {
+            door: Door::new(pool, options.database),
+            lease: Lease::new(config),
+            admission: Admission::new(admission),
+            deadline: options.deadline,
+            tracker: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+            _upkeep: Upkeep::start(recorder.clone(), System::new(trail.clone())),
+            system: System::new(trail),
+            recorder,
+        })))
     }
 
     /// Runs one call to its end, audit row included.
     ///
-    /// It runs as a task of its own: a client that goes away does not stop it half-way, and a panic in it is a failure
-    /// like any other.
+    /// It runs as a task of its own, so that it ends in order whatever becomes of its client. `cancelled` stops it, and
+    /// so does dropping this future: its statement is stopped, its work rolled back. A call that is being committed by then is
+    /// committed to its end.
     ///
     /// # Errors
     /// The [`Failure`] that the client is told.
@@ -66,11 +141,14 @@ impl Calls {
         caller: &Caller,
         client: Client,
         arguments: Map<String, Value>,
+        cancelled: &CancellationToken,
     ) -> Result<T::Output, Failure> {
-        let record = Record::new(T::ACTION.name(), T::NAME, client);
+        let record = Record::new(T::ACTION.name(), T::NAME, caller.clone(), client);
         let call_id = record.call_id;
-        let (calls, tool, caller) = (self.clone(), Arc::clone(tool), caller.clone());
-        let task = tokio::spawn(async move { calls.run_to_end(&tool, &caller, &record, arguments).await });
+        let cancelled = cancelled.child_token();
+        let _gone = cancelled.clone().drop_guard();
+        let (calls, tool) = (self.clone(), Arc::clone(tool));
+        let task = self.0.tracker.spawn(async move { calls.run_to_end(&tool, &record, arguments, &cancelled).await });
         match task.await {
             Ok(result) => result,
             Err(_) => Err(Failure::Internal { call_id }),
@@ -80,166 +158,239 @@ impl Calls {
     async fn run_to_end<T: Tool>(
         &self,
         tool: &Arc<T>,
-        caller: &Caller,
         record: &Record,
         arguments: Map<String, Value>,
+        cancelled: &CancellationToken,
     ) -> Result<T::Output, Failure> {
         let mut details = Map::new();
-        let work = std::panic::AssertUnwindSafe(self.work(tool, caller, record, arguments, &mut details));
-        let guarded = futures_util::FutureExt::catch_unwind(work);
-        let (failure, outcome) = match tokio::time::timeout(self.options.deadline, guarded).await {
-            Ok(Ok(Ok(output))) => return Ok(output),
-            Ok(Ok(Err(failure))) => {
-                let outcome = Outcome::of(failure.code());
-                (failure, outcome)
-            }
-            // The panic hook has already told the log what and where.
-            Ok(Err(_panic)) => (Failure::Internal { call_id: record.call_id }, Outcome::Panic),
-            Err(_elapsed) => (Failure::Timeout { limit_s: self.options.deadline.as_secs() }, Outcome::Timeout),
+        let mut permit = None;
+        let work = self.work(tool, record, arguments, &mut details, &mut permit);
+        let guarded = futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(work));
+        let ended = tokio::select! {
+            biased;
+            () = cancelled.cancelled() => Work::Failed(Failure::Cancelled),
+            () = self.0.stopping.cancelled() => Work::Failed(STOPPING),
+            ended = tokio::time::timeout(self.0.deadline, guarded) => match ended {
+                Ok(Ok(work)) => work,
+                // The panic hook has already told the log what and where.
+                Ok(Err(_panic)) => {
+                    let failure = Failure::Internal { call_id: record.call_id };
+                    return self.close(record, details, Outcome::Panic, failure).await;
+                }
+                Err(_elapsed) => Work::Failed(Failure::Timeout { limit_s: self.0.deadline.as_secs() }),
+            },
         };
-        self.record_failure(caller, record, details, &failure, outcome).await
+        if matches!(ended, Work::Failed(_)) {
+            // Its connection is free, or lost; its row needs none of those that calls wait for.
+            drop(permit);
+        }
+        match ended {
+            Work::Done(done) => self.commit::<T>(record, details, *done).await,
+            Work::Failed(failure) => self.close(record, details, Outcome::of(failure.code()), failure).await,
+        }
     }
 
-    /// Everything up to the commit of a successful call.
+    /// Everything up to the commit of a successful call. May be dropped anywhere: what was begun is then rolled back.
     async fn work<T: Tool>(
         &self,
         tool: &Arc<T>,
-        caller: &Caller,
         record: &Record,
         arguments: Map<String, Value>,
         details: &mut Map<String, Value>,
-    ) -> Result<T::Output, Failure> {
-        if !caller.scopes.allow(T::SCOPE) {
-            return Err(Failure::Forbidden(format!(
-                "{} needs the scope {}, which you do not have.",
-                T::NAME,
-                T::SCOPE
-            )));
-        }
-        let request = prepare(tool, arguments).await.map_err(Failure::InvalidInput)?;
-        *details = tool.describe(&request);
-
-        let failed = |error| Failure::from_db(&error, record.call_id);
-        let transaction = self.door.open(caller).await.map_err(failed)?;
-        let call = Call { id: record.call_id, caller, started: record.started, transaction: &transaction };
-        let result = tool.run(&call, &request).await;
-        let answer = match (result, status_of(&transaction).await) {
-            (Ok(answer), Ok(TenantStatus::Active)) => answer,
-            // Whatever a tool found, a tenant that may not call is told nothing of it.
-            (_, Ok(status @ (TenantStatus::Suspended | TenantStatus::Deleted))) => {
-                transaction.abandon().await;
-                return Err(refused(status));
-            }
-            (Err(failure), _) => {
-                transaction.abandon().await;
-                return Err(failure);
-            }
-            (Ok(_), Err(failure)) => {
-                transaction.abandon().await;
-                return Err(failed(failure));
+        permit: &mut Option<Permit>,
+    ) -> Work<T::Output> {
+        let worked = async {
+            self.admit::<T>(record, permit).await?;
+            let request = arguments::prepare(tool, arguments).await.map_err(Failure::InvalidInput)?;
+            *details = tool.describe(&request);
+            let mut tries = 1;
+            loop {
+                match self.attempt(tool, record, &request, details).await {
+                    // Nothing had begun, so nothing is begun twice.
+                    Err(Attempt::NotBegun(_)) if tries < MOST_TRIES => tries += 1,
+                    Err(Attempt::NotBegun(failure) | Attempt::Failed(failure)) => return Err(failure),
+                    Ok(done) => return Ok(done),
+                }
             }
         };
-        let Answer { output, resource_id, details: found } = answer;
-        let mut whole = details.clone();
-        whole.extend(found);
-        let row = AuditRow { resource_id, ..record.row(whole, Outcome::Ok, None) };
-        audit::complete(transaction, &row).await.map_err(failed)?;
-        Ok(output)
+        match worked.await {
+            Ok(done) => Work::Done(Box::new(done)),
+            Err(failure) => Work::Failed(failure),
+        }
+    }
+
+    /// Scope, health and turn.
+    async fn admit<T: Tool>(&self, record: &Record, permit: &mut Option<Permit>) -> Result<(), Failure> {
+        if !record.caller.scopes.allow(T::SCOPE) {
+            let (name, scope) = (T::NAME, T::SCOPE);
+            return Err(Failure::Forbidden(format!("{name} needs the scope {scope}, which you do not have.")));
+        }
+        if self.0.closing.is_cancelled() {
+            return Err(STOPPING);
+        }
+        if !self.0.recorder.can_record() {
+            return Err(Failure::Unavailable { reason: "the audit trail cannot be written.", retry_after_s: 5 });
+        }
+        let entered = self.0.admission.enter(record.caller.tenant_id).await.map_err(|refused| match refused {
+            Refused::Overloaded => Failure::Overloaded { retry_after_s: 1 },
+            Refused::TooOften { retry_after } => {
+                let retry_after_s = u32::try_from(retry_after.as_secs() + 1).unwrap_or(u32::MAX);
+                Failure::RateLimited { retry_after_s }
+            }
+        });
+        *permit = Some(entered?);
+        Ok(())
+    }
+
+    /// One transaction, up to its last statement.
+    async fn attempt<T: Tool>(
+        &self,
+        tool: &Arc<T>,
+        record: &Record,
+        request: &T::Request,
+        details: &mut Map<String, Value>,
+    ) -> Result<Done<T::Output>, Attempt> {
+        let failed = |error| Failure::from_db(&error, record.call_id);
+        let intent = match T::HINTS.read_only {
+            true => None,
+            false => {
+                let lease = self.0.lease.key().await.map_err(failed).map_err(Attempt::Failed)?;
+                Some(record.intent(lease))
+            }
+        };
+        let opened = self.0.door.open_with(&record.caller, intent.as_ref()).await;
+        let transaction = opened.map_err(|error| Attempt::not_begun(error, record))?;
+        let call =
+            Call { id: record.call_id, caller: &record.caller, started: record.started, transaction: &transaction };
+        let result = tool.run(&call, request).await;
+        let status = match transaction.tenant().await {
+            Ok(tenant) => {
+                self.0.admission.learn(record.caller.tenant_id, TenantLimits::from_settings(&tenant.settings));
+                if let Some(query) = tool.query(request) {
+                    privacy::note_query(details, tenant, query);
+                }
+                Ok(tenant.status)
+            }
+            Err(error) => Err(error),
+        };
+        let failure = match (result, status) {
+            (Ok(answer), Ok(TenantStatus::Active)) => return Ok(Done { transaction, answer }),
+            // Whatever a tool found, a tenant that may not call is told nothing of it.
+            (_, Ok(status @ (TenantStatus::Suspended | TenantStatus::Deleted))) => Attempt::Failed(refused(status)),
+            (_, Err(error)) => Attempt::not_begun(error, record),
+            (Err(failure), Ok(TenantStatus::Active)) => Attempt::Failed(failure),
+        };
+        transaction.abandon().await;
+        Err(failure)
+    }
+
+    /// The end of a successful call. Once it has begun nobody stops it.
+    async fn commit<T: Tool>(
+        &self,
+        record: &Record,
+        mut details: Map<String, Value>,
+        done: Done<T::Output>,
+    ) -> Result<T::Output, Failure> {
+        let Done { transaction, answer: Answer { output, resource_id, details: found } } = done;
+        let described = details.clone();
+        details.extend(found);
+        let completed = audit::complete(transaction, record, !T::HINTS.read_only, resource_id, details);
+        let error = match tokio::time::timeout(COMMIT_LIMIT, completed).await {
+            Ok(Ok(())) => return Ok(output),
+            Ok(Err(error)) => error,
+            Err(_elapsed) => DbError::Unavailable("no answer to COMMIT in time".to_owned()),
+        };
+        if matches!(error, DbError::Closed(_)) {
+            // Whoever closed it took our lease for lost; it probably is.
+            self.0.lease.renew().await;
+        }
+        let failure = Failure::from_db(&error, record.call_id);
+        let call = record.failed(described, failure.code());
+        // Only the trail knows whether a COMMIT arrived whose answer did not.
+        let is_ambiguous = matches!(error, DbError::Unavailable(_));
+        let patience = if is_ambiguous { RESOLVE_LIMIT } else { CLOSE_LIMIT };
+        match self.0.recorder.close(call, patience).await {
+            Ended::As(Outcome::Ok) => Ok(output),
+            Ended::Later if is_ambiguous => Err(Failure::OutcomeUnknown { call_id: record.call_id }),
+            Ended::As(_) | Ended::Later => Err(failure),
+        }
+    }
+
+    async fn close<O>(
+        &self,
+        record: &Record,
+        details: Map<String, Value>,
+        outcome: Outcome,
+        failure: Failure,
+    ) -> Result<O, Failure> {
+        let call = record.closed(details, outcome, failure.code().name());
+        self.0.recorder.close(call, CLOSE_LIMIT).await;
+        Err(failure)
     }
 
     /// Denies a call that names no tool of ours, for the record.
     pub async fn refuse_unknown(&self, name: &str, caller: &Caller, client: Client) {
+        let record = Record::new("unknown", "unknown", caller.clone(), client);
         // The name is the client's text: only its length is kept.
-        let record = Record::new("unknown", "unknown", client);
         let details = Map::from_iter([("name_chars".to_owned(), name.chars().count().into())]);
-        let row = record.row(details, Outcome::Denied, Some("unknown_tool"));
-        if let Err(error) = audit::record(&self.door, caller, &row).await {
-            tracing::error!(call_id = %record.call_id, %error, "the audit row of a refused call could not be written");
+        let call = record.closed(details, Outcome::Denied, "unknown_tool");
+        self.0.recorder.close(call, CLOSE_LIMIT).await;
+    }
+
+    /// What is asked before there is a tenant, on the trail's connections.
+    #[must_use]
+    pub fn system(&self) -> &System {
+        &self.0.system
+    }
+
+    /// Whether calls can be served.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        Readiness {
+            can_record: self.0.recorder.can_record(),
+            spooled_bytes: self.0.recorder.spooled_bytes(),
+            closing: self.0.closing.is_cancelled(),
         }
     }
 
-    async fn record_failure<O>(
-        &self,
-        caller: &Caller,
-        record: &Record,
-        details: Map<String, Value>,
-        failure: &Failure,
-        outcome: Outcome,
-    ) -> Result<O, Failure> {
-        let row = record.row(details, outcome, Some(failure.code().name()));
-        if let Err(error) = audit::record(&self.door, caller, &row).await {
-            tracing::error!(call_id = %record.call_id, %error, "the audit row of a failed call could not be written");
+    /// Lets no further call in and waits until those under way have ended, each with its row. What takes longer than
+    /// `patience` is stopped.
+    pub async fn drain(&self, patience: Duration) {
+        self.0.closing.cancel();
+        self.0.tracker.close();
+        if tokio::time::timeout(patience, self.0.tracker.wait()).await.is_err() {
+            tracing::warn!("calls that did not end in time are stopped");
+            self.0.stopping.cancel();
+            if tokio::time::timeout(COMMIT_LIMIT + RESOLVE_LIMIT, self.0.tracker.wait()).await.is_err() {
+                tracing::error!("calls could not be stopped");
+            }
         }
-        Err(failure.clone())
+        self.0.recorder.replay().await;
     }
 }
 
-impl Record {
-    fn new(action: &'static str, tool: &str, client: Client) -> Self {
-        let (started, started_at) = (Instant::now(), jiff::Timestamp::now());
-        Self { call_id: Uuid::now_v7(), action, resource: format!("tools/{tool}"), client, started, started_at }
-    }
+/// Why a transaction did not come to its end.
+enum Attempt {
+    /// The connection was dead before anything had run.
+    NotBegun(Failure),
+    Failed(Failure),
+}
 
-    fn row<'a>(&'a self, details: Map<String, Value>, outcome: Outcome, error: Option<&'a str>) -> AuditRow<'a> {
-        AuditRow {
-            call_id: self.call_id,
-            started_at: self.started_at,
-            action: self.action,
-            resource: &self.resource,
-            resource_id: None,
-            details,
-            outcome,
-            error,
-            user_agent: self.client.user_agent.as_deref(),
-            duration_ms: i32::try_from(self.started.elapsed().as_millis()).unwrap_or(i32::MAX),
+impl Attempt {
+    fn not_begun(error: DbError, record: &Record) -> Self {
+        let failure = Failure::from_db(&error, record.call_id);
+        match error {
+            DbError::Unavailable(_) => Self::NotBegun(failure),
+            _ => Self::Failed(failure),
         }
     }
 }
 
-async fn status_of(transaction: &crate::db::TenantTransaction) -> Result<TenantStatus, crate::db::DbError> {
-    transaction.tenant().await.map(|tenant| tenant.status)
-}
+const STOPPING: Failure = Failure::Unavailable { reason: "the server is being stopped.", retry_after_s: 5 };
 
 fn refused(status: TenantStatus) -> Failure {
     Failure::Forbidden(match status {
         TenantStatus::Suspended => "your tenant is suspended; its operator can activate it again.".to_owned(),
         _ => "your tenant does not exist any more.".to_owned(),
     })
-}
-
-/// Reads and checks the arguments, on a thread that may be kept busy (a document is cut into passages here) and before
-/// there is a transaction to keep waiting.
-async fn prepare<T: Tool>(tool: &Arc<T>, arguments: Map<String, Value>) -> Result<T::Request, Problems> {
-    let tool = Arc::clone(tool);
-    let checked = tokio::task::spawn_blocking(move || tool.check(parse::<T>(arguments)?));
-    match checked.await.map_err(tokio::task::JoinError::try_into_panic) {
-        Ok(request) => request,
-        // A panic in a check is one of the call's.
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // Only a runtime that shuts down cancels the thread, and with it this call.
-        Err(Err(_cancelled)) => std::future::pending().await,
-    }
-}
-
-/// Reads arguments into the tool's input; the problem names the path of what does not fit.
-fn parse<T: Tool>(arguments: Map<String, Value>) -> Result<T::Input, Problems> {
-    serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { "arguments".to_owned() } else { path };
-        Problems::one(field, format_args!("does not fit: {}", plain(&error.inner().to_string())))
-    })
-}
-
-/// serde's words with Rust's type names put into a model's words.
-fn plain(text: &str) -> String {
-    let Some((given, expected)) = text.rsplit_once("expected ") else { return text.to_owned() };
-    let expected = match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0",
-        "i8" | "i16" | "i32" | "i64" => "a whole number",
-        "f32" | "f64" => "a number",
-        "a map" | "a Map" => "an object",
-        "a sequence" => "an array",
-        other => other,
-    };
-    format!("{given}expected {expected}")
 }

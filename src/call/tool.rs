@@ -78,6 +78,12 @@ pub trait Tool: Send + Sync + 'static {
     /// What the audit row may tell of the request: lengths, counts and ids, never text.
     fn describe(&self, request: &Self::Request) -> Map<String, Value>;
 
+    /// A text of the request that stands in the audit row as its HMAC, or as itself where the tenant wants it so.
+    fn query<'a>(&self, request: &'a Self::Request) -> Option<&'a str> {
+        let _ = request;
+        None
+    }
+
     /// Does the work, in the transaction that the wrapper will commit.
     fn run(
         &self,

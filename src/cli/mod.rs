@@ -7,6 +7,7 @@ mod manifest;
 mod migrate;
 mod output;
 mod serve;
+mod signals;
 mod tenant;
 
 use std::path::PathBuf;
@@ -95,7 +96,7 @@ enum Command {
 
 /// Reads the command line, runs the command, and tells a failure on stderr.
 ///
-/// Exit codes: 0 done, 1 failed, 2 wrong usage.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 128 and a signal's number where a signal ended it before it was done.
 pub async fn run() -> ExitCode {
     let cli = Cli::parse();
     if let Err(problem) = logging::start(&cli.log) {
@@ -103,8 +104,14 @@ pub async fn run() -> ExitCode {
         return ExitCode::from(2);
     }
     let done = match cli.command {
-        None => serve::run(&cli.database, &cli.identity).await,
-        Some(Command::Serve(identity)) => serve::run(&cli.database, &identity).await,
+        None => match serve::run(&cli.database, &cli.identity).await {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Some(Command::Serve(identity)) => match serve::run(&cli.database, &identity).await {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Some(Command::Demo(arguments)) => crate::demo::run(&cli.database, &arguments).await,
         Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,
         Some(Command::Tenant(command)) => tenant::run(&cli.database, &command).await,

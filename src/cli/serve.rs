@@ -1,9 +1,13 @@
 use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
 
 use rmcp::ServiceExt;
 
 use super::CommandError;
+use super::signals::Signals;
 use crate::configuration::{DatabaseArguments, DatabaseSettings, IdentityArguments, IdentitySettings};
+use crate::identity::Caller;
 use crate::startup::{Deployment, Service};
 
 /// The background's work on the indexes, which ends with the server.
@@ -31,8 +35,67 @@ impl Drop for Maintenance {
     }
 }
 
-/// Serves MCP over stdio until the client closes it.
-pub(super) async fn run(database: &DatabaseArguments, identity: &IdentityArguments) -> Result<(), CommandError> {
+/// How long calls under way may take once the end was asked for.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// Serves MCP over stdio until the client closes it or a signal asks for the end. Both let the calls under way end; a second
+/// signal does not.
+pub(super) async fn run(database: &DatabaseArguments, identity: &IdentityArguments) -> Result<ExitCode, CommandError> {
+    let mut signals = Signals::listen()?;
+    let started = tokio::select! {
+        started = start(database, identity) => started?,
+        signal = signals.next() => return Ok(signal.exit_code()),
+    };
+    // The hold on our own PostgreSQL is kept to the end.
+    let (Running { deployment: _deployment, service, maintenance }, caller) = started;
+    let serving = match service.server(caller).serve(rmcp::transport::stdio_pipes()).await {
+        Ok(serving) => serving,
+        // stdin ended before a client introduced itself: nothing to serve is no failure.
+        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => {
+            tracing::info!("no client came");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let stop = serving.cancellation_token();
+    let mut ended = std::pin::pin!(serving.waiting());
+    let signal = tokio::select! {
+        end = &mut ended => {
+            tracing::info!(?end, "client gone");
+            None
+        }
+        signal = signals.next() => Some(signal),
+    };
+    drop(maintenance);
+    let drained = async {
+        match signal {
+            Some(signal) => {
+                tracing::info!(signal = signal.name, "ending: calls under way are answered, new ones are refused");
+                service.drain(DRAIN).await;
+                stop.cancel();
+                // Their answers have left when this returns.
+                let _ = ended.await;
+            }
+            None => service.drain(DRAIN).await,
+        }
+    };
+    tokio::select! {
+        () = drained => Ok(ExitCode::SUCCESS),
+        second = signals.next() => {
+            tracing::warn!(signal = second.name, "ended at once");
+            Ok(second.exit_code())
+        }
+    }
+}
+
+/// What a server has open.
+struct Running {
+    deployment: Deployment,
+    service: Service,
+    maintenance: Maintenance,
+}
+
+async fn start(database: &DatabaseArguments, identity: &IdentityArguments) -> Result<(Running, Caller), CommandError> {
     let settings = DatabaseSettings::resolve(database)?;
     let identity = IdentitySettings::resolve(identity)?;
     let deployment = Deployment::open(&settings).await?;
@@ -43,19 +106,6 @@ pub(super) async fn run(database: &DatabaseArguments, identity: &IdentityArgumen
             "Serving MCP over stdio: a client starts this program by itself. `bailiwick demo` shows what it does; Ctrl-D ends."
         );
     }
-    let _maintenance = Maintenance::of(&deployment);
-    let server = service.server(caller);
-    match server.serve(rmcp::transport::stdio_pipes()).await {
-        Ok(running) => {
-            let end = running.waiting().await?;
-            tracing::info!(?end, "client gone");
-        }
-        // stdin ended before a client introduced itself: nothing to serve is no failure.
-        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => {
-            tracing::info!("no client came");
-        }
-        Err(error) => return Err(error.into()),
-    }
-    service.close();
-    Ok(())
+    let maintenance = Maintenance::of(&deployment);
+    Ok((Running { deployment, service, maintenance }, caller))
 }

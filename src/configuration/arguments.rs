@@ -12,7 +12,7 @@ pub struct DatabaseArguments {
     /// The same database as its administrator, for migrate and administration
     #[arg(long, env = "BAILIWICK_ADMIN_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL")]
     pub admin_database_url: Option<String>,
-    /// Folder of the program's own PostgreSQL; by default in your user's data folder
+    /// Folder of the program's own PostgreSQL, and of what is kept beside any database (audit rows that wait for it); by default in your user's data folder
     #[arg(long, env = "BAILIWICK_DATA_DIR", global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Folder with the programs of a PostgreSQL 16 or newer that has pgvector, to run instead of the downloaded one

@@ -1,6 +1,9 @@
 use std::path::PathBuf;
 
+use sha2::{Digest, Sha256};
+
 use super::{ConfigurationError, DatabaseArguments};
+use crate::embedded::{self, EmbeddedError};
 
 /// pgvector indexes halfvec up to this many dimensions.
 const MOST_DIMENSIONS: u16 = 4000;
@@ -10,6 +13,8 @@ const MOST_DIMENSIONS: u16 = 4000;
 pub struct DatabaseSettings {
     /// The server.
     pub database: Database,
+    /// Folder of what this program keeps outside the database; the default folder if `None`.
+    pub data_dir: Option<PathBuf>,
     /// Dimensions to make a new database with; `None` leaves the default of 1536.
     pub embedding_dimensions: Option<u16>,
     /// Model of the vectors that callers give.
@@ -77,7 +82,24 @@ impl DatabaseSettings {
         if !problems.is_empty() {
             return Err(ConfigurationError(problems));
         }
-        Ok(Self { database, embedding_dimensions, embedding_model })
+        Ok(Self { database, data_dir: arguments.data_dir.clone(), embedding_dimensions, embedding_model })
+    }
+
+    /// Folder for audit rows that wait for that database: each database has its own, for they must not get into another.
+    ///
+    /// # Errors
+    /// [`EmbeddedError`] if there is no place for data.
+    pub fn spool_dir(&self, app: &tokio_postgres::Config) -> Result<PathBuf, EmbeddedError> {
+        let data_dir = match &self.data_dir {
+            Some(dir) => dir.clone(),
+            None => embedded::default_data_dir()?,
+        };
+        let name = app.get_dbname().unwrap_or_default();
+        let place = format!("{:?} {:?} {name}", app.get_hosts(), app.get_ports());
+        let digest: String = Sha256::digest(place).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        // A name may hold what no file name may.
+        let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(60).collect();
+        Ok(data_dir.join("spool").join(format!("{name}-{digest}")))
     }
 }
 

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Object;
 use serde_json::Value;
+use tokio_postgres::Statement;
 
 use super::{DbError, Parameter};
 use crate::identity::Caller;
@@ -56,6 +57,8 @@ pub struct TenantState {
     pub status: TenantStatus,
     /// `tenants.settings`, a JSON object.
     pub settings: Value,
+    /// Keys the HMAC that stands for a query in the audit trail.
+    pub audit_key: Vec<u8>,
     /// Chunks that it has stored.
     pub chunk_count: i64,
 }
@@ -69,13 +72,9 @@ pub(super) async fn establish(
     caller: &Caller,
     deadlines: Deadlines,
 ) -> Result<TenantState, DbError> {
-    let tenant_id = caller.tenant_id.to_string();
-    let (statement, lock, idle) = (millis(deadlines.statement), millis(deadlines.lock), millis(deadlines.idle));
-    let user_id = caller.user_id.as_str();
-    let settings: [Parameter<'_>; 5] = [&tenant_id, &user_id, &statement, &lock, &idle];
     let tenant: [Parameter<'_>; 1] = [&caller.tenant_id];
     let (set, state) = tokio::join!(
-        connection.query_one(&statements.set_context, &settings),
+        set(connection, statements, caller, deadlines),
         connection.query_opt(&statements.tenant_state, &tenant),
     );
     set?;
@@ -83,16 +82,34 @@ pub(super) async fn establish(
         Some(row) => TenantState {
             status: TenantStatus::from_column(row.try_get("status")?),
             settings: row.try_get("settings")?,
+            audit_key: row.try_get("audit_key")?,
             chunk_count: row.try_get("chunk_count")?,
         },
-        None => TenantState { status: TenantStatus::Deleted, settings: Value::Null, chunk_count: 0 },
+        None => {
+            TenantState { status: TenantStatus::Deleted, settings: Value::Null, audit_key: Vec::new(), chunk_count: 0 }
+        }
     })
 }
 
-/// The two statements that open every transaction, prepared once a connection.
+/// The context alone.
+pub(super) async fn set(
+    connection: &Object,
+    statements: &ContextStatements,
+    caller: &Caller,
+    deadlines: Deadlines,
+) -> Result<(), DbError> {
+    let tenant_id = caller.tenant_id.to_string();
+    let (statement, lock, idle) = (millis(deadlines.statement), millis(deadlines.lock), millis(deadlines.idle));
+    let user_id = caller.user_id.as_str();
+    let settings: [Parameter<'_>; 5] = [&tenant_id, &user_id, &statement, &lock, &idle];
+    connection.query_one(&statements.set_context, &settings).await?;
+    Ok(())
+}
+
+/// The statements that open every transaction, prepared once a connection.
 pub(super) struct ContextStatements {
-    set_context: tokio_postgres::Statement,
-    tenant_state: tokio_postgres::Statement,
+    set_context: Statement,
+    tenant_state: Statement,
 }
 
 impl ContextStatements {

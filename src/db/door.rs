@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{NoTls, Row};
 
 use super::context::{self, ContextStatements, Deadlines, TenantState};
+use super::intent::{self, Intent, OPEN_INTENT};
 use super::{DbError, Parameter, Pool};
 use crate::identity::Caller;
 
@@ -27,14 +28,26 @@ impl Door {
 
     /// Opens a transaction in the caller's context.
     ///
-    /// BEGIN and the context are sent but not waited for: they travel with the transaction's first statements. If they
-    /// fail, the first statement (or the end of the transaction) says so, and nothing is seen or kept.
-    ///
     /// # Errors
     /// [`DbError::Unavailable`] if no connection can be had in time.
     pub async fn open(&self, caller: &Caller) -> Result<TenantTransaction, DbError> {
+        self.open_with(caller, None).await
+    }
+
+    /// Opens a transaction in the caller's context; with an intent, once that is committed.
+    ///
+    /// All that is sent but not waited for: it travels with the transaction's first statements. If any of it fails, the
+    /// first statement (or the end of the transaction) says so, and nothing is seen or kept.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] if no connection can be had in time.
+    pub async fn open_with(&self, caller: &Caller, intent: Option<&Intent>) -> Result<TenantTransaction, DbError> {
         let connection = Arc::new(self.pool.connection().await?);
         let statements = ContextStatements::prepare(&connection).await?;
+        let intent = match intent {
+            Some(intent) => Some((connection.prepare_cached(OPEN_INTENT).await?, intent.clone())),
+            None => None,
+        };
         let mut transaction = TenantTransaction {
             connection: Some(Arc::clone(&connection)),
             prologue: Mutex::new(None),
@@ -43,12 +56,24 @@ impl Door {
         };
         let (caller, deadlines) = (caller.clone(), self.deadlines);
         let mut prologue: Prologue = Box::pin(async move {
-            let (begun, state) =
-                tokio::join!(begin(&connection), context::establish(&connection, &statements, &caller, deadlines),);
+            let announced = async {
+                match &intent {
+                    Some((statement, intent)) => {
+                        intent::announce(&connection, &statements, &caller, deadlines, statement, intent).await
+                    }
+                    None => Ok(()),
+                }
+            };
+            let (announced, begun, state) = tokio::join!(
+                announced,
+                begin(&connection),
+                context::establish(&connection, &statements, &caller, deadlines),
+            );
+            announced?;
             begun?;
             state
         });
-        // One poll puts all three statements on the wire, in this order.
+        // One poll puts all statements on the wire, in this order.
         match futures_util::poll!(&mut prologue) {
             std::task::Poll::Pending => *transaction.prologue.get_mut() = Some(prologue),
             std::task::Poll::Ready(state) => transaction.tenant = OnceCell::new_with(Some(state?)),
@@ -58,7 +83,7 @@ impl Door {
 }
 
 #[expect(clippy::disallowed_methods, reason = "BEGIN belongs to the transaction guard")]
-async fn begin(connection: &Object) -> Result<(), DbError> {
+pub(super) async fn begin(connection: &Object) -> Result<(), DbError> {
     Ok(connection.batch_execute("BEGIN").await?)
 }
 
@@ -216,7 +241,7 @@ impl TenantTransaction {
 }
 
 #[expect(clippy::disallowed_methods, reason = "COMMIT belongs to the transaction guard")]
-async fn commit(connection: &Object) -> Result<(), DbError> {
+pub(super) async fn commit(connection: &Object) -> Result<(), DbError> {
     Ok(connection.batch_execute("COMMIT").await?)
 }
 

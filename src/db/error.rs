@@ -25,6 +25,9 @@ pub enum DbError {
     /// Row-level security or a missing grant refused the statement.
     #[error("permission denied: {0}")]
     Forbidden(String),
+    /// The call was closed by another meanwhile: its server was taken for dead.
+    #[error("the call was already closed: {0}")]
+    Closed(String),
     /// The transaction had failed before, so its end was refused.
     #[error("the transaction had already failed")]
     TransactionFailed,
@@ -37,6 +40,8 @@ pub enum DbError {
 const DOCUMENT_QUOTA: &str = "BW001";
 /// SQLSTATE of the storage quota.
 const STORAGE_QUOTA: &str = "BW002";
+/// SQLSTATE of a call without its intent, raised by `complete_call()`.
+const CALL_CLOSED: &str = "BW004";
 
 impl From<crate::search::postings::Damaged> for DbError {
     fn from(damaged: crate::search::postings::Damaged) -> Self {
@@ -58,6 +63,9 @@ impl From<tokio_postgres::Error> for DbError {
             DOCUMENT_QUOTA | STORAGE_QUOTA => {
                 Self::QuotaReached { message: db.message().to_owned(), hint: db.hint().unwrap_or_default().to_owned() }
             }
+            CALL_CLOSED => Self::Closed(text),
+            // A server that was demoted: its successor is found by a new connection.
+            _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Self::Unavailable(text),
             _ if *code == SqlState::QUERY_CANCELED || *code == SqlState::LOCK_NOT_AVAILABLE => Self::TimedOut(text),
             _ if *code == SqlState::INSUFFICIENT_PRIVILEGE => Self::Forbidden(text),
             _ if *code == SqlState::CHECK_VIOLATION => Self::RefusedValue(text),

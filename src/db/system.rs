@@ -8,6 +8,7 @@ use crate::migrations::{self, MigrationError, Migrations, Pending};
 const ROLE_POWERS: &str = include_str!("../../sql/queries/system/role_powers.sql");
 const RESOLVE_TENANT: &str = include_str!("../../sql/queries/system/resolve_tenant.sql");
 const EMBEDDING_DIMENSIONS: &str = include_str!("../../sql/queries/system/embedding_dimensions.sql");
+const REAP_CALLS: &str = include_str!("../../sql/queries/system/reap_calls.sql");
 const REGISTER_EMBEDDING_MODEL: &str = include_str!("../../sql/queries/system/register_embedding_model.sql");
 
 /// Why the schema could not be judged.
@@ -114,6 +115,14 @@ impl System {
     /// Any [`DbError`].
     pub async fn register_embedding_model(&self, name: &str) -> Result<i16, DbError> {
         Ok(self.query_one(REGISTER_EMBEDDING_MODEL, &[&name]).await?.try_get("id")?)
+    }
+
+    /// Closes the calls of all tenants whose server is gone, as interrupted; how many there were.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn reap_calls(&self) -> Result<i32, DbError> {
+        Ok(self.query_one(REAP_CALLS, &[]).await?.try_get("reaped")?)
     }
 
     async fn query(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, DbError> {

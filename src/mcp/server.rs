@@ -62,7 +62,8 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let client = client_of(&context);
         let arguments = request.arguments.unwrap_or_default();
-        match self.toolbox.call(&request.name, &self.calls, &self.caller, client.clone(), arguments).await {
+        match self.toolbox.call(&request.name, &self.calls, &self.caller, client.clone(), arguments, &context.ct).await
+        {
             Some(result) => Ok(result.into()),
             None => {
                 self.calls.refuse_unknown(&request.name, &self.caller, client).await;
@@ -81,5 +82,5 @@ fn client_of(context: &RequestContext<RoleServer>) -> Client {
         // It is the client's text: bounded, and without what PostgreSQL or a terminal would stumble over.
         text.chars().filter(|c| !c.is_control()).take(200).collect()
     });
-    Client { user_agent }
+    Client { user_agent, ip_address: None }
 }

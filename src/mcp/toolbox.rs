@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool as Definition, ToolAnnotations};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::schema;
 use crate::call::{Calls, Client, Failure, Tool};
@@ -18,15 +19,25 @@ impl Toolbox {
     /// All tools.
     #[must_use]
     pub fn new(space: &EmbeddingSpace) -> Self {
-        Self {
-            entries: vec![
-                registered(HybridSearch { space: space.clone() }),
-                registered(InsertDocument { space: space.clone() }),
-                registered(CostReport),
-                registered(RecordUsage),
-                registered(TenantStatus),
-            ],
-        }
+        Self::empty()
+            .with(HybridSearch { space: space.clone() })
+            .with(InsertDocument { space: space.clone() })
+            .with(CostReport)
+            .with(RecordUsage)
+            .with(TenantStatus)
+    }
+
+    /// No tools, to add others than ours.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { entries: Vec::new() }
+    }
+
+    /// This and one more tool.
+    #[must_use]
+    pub fn with<T: Tool>(mut self, tool: T) -> Self {
+        self.entries.push(registered(tool));
+        self
     }
 
     /// Definitions of the tools that these scopes allow.
@@ -49,9 +60,10 @@ impl Toolbox {
         caller: &Caller,
         client: Client,
         arguments: JsonObject,
+        cancelled: &CancellationToken,
     ) -> Option<CallToolResult> {
         let entry = self.entries.iter().find(|entry| entry.definition().name == name)?;
-        Some(entry.call(calls, caller, client, arguments).await)
+        Some(entry.call(calls, caller, client, arguments, cancelled).await)
     }
 }
 
@@ -65,6 +77,7 @@ trait Entry: Send + Sync {
         caller: &'a Caller,
         client: Client,
         arguments: JsonObject,
+        cancelled: &'a CancellationToken,
     ) -> Pin<Box<dyn Future<Output = CallToolResult> + Send + 'a>>;
 }
 
@@ -102,9 +115,10 @@ impl<T: Tool> Entry for Registered<T> {
         caller: &'a Caller,
         client: Client,
         arguments: JsonObject,
+        cancelled: &'a CancellationToken,
     ) -> Pin<Box<dyn Future<Output = CallToolResult> + Send + 'a>> {
         Box::pin(async move {
-            match calls.run(&self.tool, caller, client, arguments).await {
+            match calls.run(&self.tool, caller, client, arguments, cancelled).await {
                 Ok(output) => answer(serde_json::to_value(output)),
                 Err(failure) => refusal(&failure),
             }

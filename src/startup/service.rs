@@ -1,9 +1,10 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Deployment, DeploymentError};
 use crate::call::{CallOptions, Calls};
 use crate::configuration::{DatabaseSettings, IdentitySettings};
-use crate::db::{DbError, Deadlines, Door, Pool, PoolOptions, StartupError, System, TenantStatus};
+use crate::db::{DbError, Pool, PoolOptions, StartupError, System, TenantStatus};
 use crate::identity::Caller;
 use crate::mcp::{Server, Toolbox};
 use crate::migrations::{InvalidFiles, Migrations, Pending};
@@ -16,8 +17,6 @@ const DEFAULT_TENANT: &str = "demo";
 pub struct Service {
     toolbox: Arc<Toolbox>,
     calls: Calls,
-    system: System,
-    pool: Pool,
 }
 
 /// Why the service does not start. The display says what to do.
@@ -26,6 +25,8 @@ pub struct Service {
 pub enum ServiceError {
     #[error(transparent)]
     Deployment(#[from] DeploymentError),
+    #[error("{}", crate::embedded::explain(.0))]
+    NoDataFolder(#[from] crate::embedded::EmbeddedError),
     #[error("{0}")]
     Db(#[from] DbError),
     #[error("{0}")]
@@ -58,7 +59,8 @@ impl Service {
     /// # Errors
     /// [`ServiceError`].
     pub async fn start(deployment: &Deployment, settings: &DatabaseSettings) -> Result<Self, ServiceError> {
-        let pool = Pool::new(deployment.app()?.clone(), &PoolOptions::default())?;
+        let app = deployment.app()?;
+        let pool = Pool::new(app.clone(), &PoolOptions { size: 1, ..PoolOptions::default() })?;
         let system = System::new(pool.clone());
         let faults = system.role_faults().await?;
         if !faults.is_empty() {
@@ -74,8 +76,9 @@ impl Service {
             model_id: system.register_embedding_model(&settings.embedding_model).await?,
             model_name: settings.embedding_model.clone(),
         };
-        let calls = Calls::new(Door::new(pool.clone(), Deadlines::default()), CallOptions::default());
-        Ok(Self { toolbox: Arc::new(Toolbox::new(&space)), calls, system, pool })
+        pool.close();
+        let calls = Calls::open(app, &CallOptions::new(settings.spool_dir(app)?))?;
+        Ok(Self { toolbox: Arc::new(Toolbox::new(&space)), calls })
     }
 
     /// The caller of a stdio server: the configured user of the configured tenant.
@@ -88,7 +91,8 @@ impl Service {
             None if deployment.is_embedded() => DEFAULT_TENANT,
             None => return Err(ServiceError::NoTenant),
         };
-        let tenant = self.system.resolve_tenant(name).await?.filter(|tenant| tenant.status == TenantStatus::Active);
+        let tenant =
+            self.calls.system().resolve_tenant(name).await?.filter(|tenant| tenant.status == TenantStatus::Active);
         let tenant = tenant.ok_or_else(|| ServiceError::UnknownTenant(name.to_owned()))?;
         tracing::info!(tenant = %tenant.slug, user = %identity.user_id, scopes = %identity.scopes, "serving");
         Ok(Caller { tenant_id: tenant.id, user_id: identity.user_id.clone(), scopes: identity.scopes.clone() })
@@ -100,8 +104,8 @@ impl Service {
         Server::new(Arc::clone(&self.toolbox), self.calls.clone(), caller)
     }
 
-    /// Closes the connections.
-    pub fn close(&self) {
-        self.pool.close();
+    /// Lets the calls under way end, each with its answer and its row; those that take longer than `patience` are stopped.
+    pub async fn drain(&self, patience: Duration) {
+        self.calls.drain(patience).await;
     }
 }

@@ -153,6 +153,8 @@ pub struct MatchedTerm {
 /// A checked search.
 pub struct Request {
     search: Search,
+    /// The query as it was given.
+    text: String,
 }
 
 impl Tool for HybridSearch {
@@ -190,6 +192,7 @@ The field mode says which sides took part. Only your own organisation's document
         let embedding =
             input.query_embedding.map(|vector| QueryEmbedding { vector: unit(&vector), model_id: self.space.model_id });
         problems.or(Request {
+            text: input.query.clone(),
             search: Search {
                 query: Query::parse(&input.query),
                 embedding,
@@ -212,6 +215,10 @@ The field mode says which sides took part. Only your own organisation's document
             ("bm25_weight".to_owned(), weights.bm25.into()),
             ("vector_weight".to_owned(), weights.vector.into()),
         ])
+    }
+
+    fn query<'a>(&self, request: &'a Request) -> Option<&'a str> {
+        Some(&request.text)
     }
 
     async fn run(&self, call: &Call<'_>, request: &Request) -> Result<Answer<Output>, Failure> {

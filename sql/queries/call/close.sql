@@ -1,2 +1,2 @@
 -- call/close
-SELECT call_id, outcome FROM close_calls($1::jsonb)
+SELECT coalesce(jsonb_object_agg(c.call_id, c.outcome), '{}') AS ended FROM close_calls($1::jsonb) AS c

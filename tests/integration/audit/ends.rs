@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick::call::{CallOptions, Calls, Client, FailureCode};
-use bailiwick::db::{Deadlines, Door, Pool, PoolOptions};
 use bailiwick::identity::{Caller, Scope, Scopes, UserId};
 use rmcp::model::CallToolRequestParams;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::tools::Ending;
 use crate::harness::{Session, TestDatabase};
@@ -18,12 +18,12 @@ async fn rows(database: &TestDatabase) -> Vec<String> {
 
 async fn end(database: &TestDatabase, how: &str) -> Option<FailureCode> {
     let tenant = database.tenant("demo").await;
-    let door = Door::new(Pool::new(database.app().clone(), &PoolOptions::default()).unwrap(), Deadlines::default());
-    let calls = Calls::new(door, CallOptions { deadline: Duration::from_millis(700) });
+    let options = CallOptions { deadline: Duration::from_millis(700), ..database.call_options() };
+    let calls = Calls::open(database.app(), &options).unwrap();
     let caller = Caller { tenant_id: tenant.id, user_id: UserId::parse("ender").unwrap(), scopes: Scopes::all() };
-    let client = Client { user_agent: Some("ender/1".to_owned()) };
+    let client = Client { user_agent: Some("ender/1".to_owned()), ip_address: None };
     let Value::Object(arguments) = json!({ "end": how }) else { unreachable!() };
-    let result = calls.run(&Arc::new(Ending), &caller, client, arguments).await;
+    let result = calls.run(&Arc::new(Ending), &caller, client, arguments, &CancellationToken::new()).await;
     result.err().map(|failure| failure.code())
 }
 
@@ -104,7 +104,7 @@ async fn a_caller_without_the_scope_is_denied_and_does_not_see_the_tool() {
     let database = TestDatabase::create().await;
     let tenant = database.tenant("demo").await;
     let reader = Scopes::from_iter([Scope::DocumentsRead]);
-    let session = Session::open_with(&database, &tenant, reader, &PoolOptions::default()).await;
+    let session = Session::open_with(&database, &tenant, reader, &database.call_options()).await;
     let tools = session.client.list_all_tools().await.unwrap();
     assert_eq!(tools.iter().map(|tool| tool.name.as_ref()).collect::<Vec<_>>(), ["hybrid_search", "tenant_status"]);
     let text = session.refused("insert_document", json!({ "title": "t", "content": "c" })).await;

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use bailiwick::db::PoolOptions;
+use bailiwick::call::{AdmissionOptions, CallOptions};
 use serde_json::json;
 
 use crate::harness::{Session, TestDatabase};
@@ -57,10 +57,11 @@ async fn a_locked_trail_is_unavailable_and_keeps_nothing() {
 }
 
 #[tokio::test]
-async fn an_exhausted_pool_is_unavailable_soon() {
+async fn a_full_server_refuses_at_once() {
     let database = TestDatabase::create().await;
     let tenant = database.tenant("demo").await;
-    let options = PoolOptions { size: 1, wait: Duration::from_millis(100), ..PoolOptions::default() };
+    let admission = AdmissionOptions { running: 1, running_of_tenant: 1, waiting: 0, waiting_of_tenant: 0 };
+    let options = CallOptions { admission: Some(admission), ..database.call_options() };
     let session = Session::open_with(&database, &tenant, bailiwick::identity::Scopes::all(), &options).await;
     let blocker = database.connect_admin().await;
     blocker.batch_execute("BEGIN; LOCK TABLE documents IN ACCESS EXCLUSIVE MODE").await.unwrap();
@@ -72,7 +73,7 @@ async fn an_exhausted_pool_is_unavailable_soon() {
             (text, started.elapsed())
         });
     assert!(slow.starts_with("unavailable: "), "{slow}");
-    assert!(fast.0.starts_with("unavailable: the database cannot be reached or is overloaded"), "{}", fast.0);
+    assert!(fast.0.starts_with("overloaded: "), "{}", fast.0);
     assert!(fast.1 < Duration::from_millis(1_900), "it did not wait for the other call");
     blocker.batch_execute("ROLLBACK").await.unwrap();
     session.ok("cost_report", json!({})).await;

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use bailiwick::call::{CallOptions, Calls};
-use bailiwick::db::{Deadlines, Door, Pool, PoolOptions, System};
 use bailiwick::identity::{Caller, Scopes, UserId};
 use bailiwick::mcp::{Server, Toolbox};
 use bailiwick::tools::EmbeddingSpace;
@@ -15,32 +14,33 @@ use super::{Tenant, TestDatabase};
 /// An MCP client in this process, joined by a pipe to a server for one tenant.
 pub struct Session {
     pub client: RunningService<RoleClient, ClientConfig>,
+    /// The server's calls.
+    pub calls: Calls,
 }
 
 impl Session {
     pub async fn open(database: &TestDatabase, tenant: &Tenant) -> Self {
-        Self::open_with(database, tenant, Scopes::all(), &PoolOptions::default()).await
+        Self::open_with(database, tenant, Scopes::all(), &database.call_options()).await
     }
 
-    pub async fn open_with(database: &TestDatabase, tenant: &Tenant, scopes: Scopes, options: &PoolOptions) -> Self {
-        let pool = Pool::new(database.app().clone(), options).unwrap();
-        let system = System::new(pool.clone());
+    pub async fn open_with(database: &TestDatabase, tenant: &Tenant, scopes: Scopes, options: &CallOptions) -> Self {
+        let calls = Calls::open(database.app(), options).unwrap();
+        let system = calls.system();
         let space = EmbeddingSpace {
             dimensions: system.embedding_dimensions().await.unwrap(),
             model_id: system.register_embedding_model("test-model").await.unwrap(),
             model_name: "test-model".to_owned(),
         };
-        let calls = Calls::new(Door::new(pool, Deadlines::default()), CallOptions::default());
         let user_id = UserId::parse(&format!("user@{}.example", tenant.slug)).unwrap();
         let caller = Caller { tenant_id: tenant.id, user_id, scopes };
-        let server = Server::new(Arc::new(Toolbox::new(&space)), calls, caller);
+        let server = Server::new(Arc::new(Toolbox::new(&space)), calls.clone(), caller);
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         tokio::spawn(async move {
             let running = server.serve(theirs).await.unwrap();
             let _ = running.waiting().await;
         });
         let me = ClientConfig::new(ClientCapabilities::default(), Implementation::new("integration-test", "1.2.3"));
-        Self { client: me.serve(ours).await.unwrap() }
+        Self { client: me.serve(ours).await.unwrap(), calls }
     }
 
     /// Calls a tool; `arguments` is a JSON object.

@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use bailiwick::call::CallOptions;
 use bailiwick::db::admin;
 use bailiwick::identity::TenantId;
 use bailiwick::migrations::{Migrations, RunOptions, Runner};
@@ -68,6 +69,11 @@ impl TestDatabase {
         &self.app
     }
 
+    /// Usual bounds for calls, with a spool of this database's own.
+    pub fn call_options(&self) -> CallOptions {
+        CallOptions::new(std::env::temp_dir().join(format!("bailiwick-spool-{}", self.name)))
+    }
+
     /// The database's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -110,6 +116,7 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let name = self.name.clone();
+        let _ = std::fs::remove_dir_all(self.call_options().spool);
         // A runtime of its own: the test's may be shutting down.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;

@@ -1,0 +1,77 @@
+//! The lock by which other servers know that this one lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio_postgres::{Client, Config, NoTls};
+use uuid::Uuid;
+
+use super::DbError;
+
+/// A lease: an advisory lock on a connection of its own, held as long as this process (and that connection) lives.
+///
+/// Intents carry its key. A reaper that can take the lock knows that nobody will close them. A lease that was lost with
+/// its connection is replaced by one of another key: what was begun under the old one may be reaped, and then fails when it ends.
+#[derive(Clone)]
+pub struct Lease {
+    config: Config,
+    held: Arc<Mutex<Option<Held>>>,
+}
+
+struct Held {
+    key: i64,
+    client: Client,
+}
+
+/// Longest wait for the connection and its lock.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Lease {
+    /// A lease that is taken when it is first needed.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let mut config = config.clone();
+        config.application_name("bailiwick-lease");
+        config.connect_timeout(PATIENCE);
+        config.keepalives(true).keepalives_idle(Duration::from_secs(10)).keepalives_interval(Duration::from_secs(5));
+        config.tcp_user_timeout(Duration::from_secs(20));
+        Self { config, held: Arc::default() }
+    }
+
+    /// The key of the lock that is held now, taken anew if there is none.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] if the database cannot be reached in time.
+    pub async fn key(&self) -> Result<i64, DbError> {
+        let mut held = self.held.lock().await;
+        if let Some(lease) = held.as_ref().filter(|lease| !lease.client.is_closed()) {
+            return Ok(lease.key);
+        }
+        let taken = tokio::time::timeout(PATIENCE, self.take()).await;
+        let lease = taken.map_err(|_| DbError::Unavailable("no lease could be taken in time".to_owned()))??;
+        let key = lease.key;
+        *held = Some(lease);
+        Ok(key)
+    }
+
+    /// Gives the lease up: another key is taken when one is needed.
+    pub async fn renew(&self) {
+        self.held.lock().await.take();
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the lease has a connection of its own, which reads no table")]
+    async fn take(&self) -> Result<Held, DbError> {
+        let (client, connection) = self.config.connect(NoTls).await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "the lease's connection ended");
+            }
+        });
+        // Random, so that no key is ever held twice.
+        let (high, low) = Uuid::new_v4().as_u64_pair();
+        let key = i64::from_ne_bytes((high ^ low).to_ne_bytes());
+        client.query_one("SELECT pg_advisory_lock($1)", &[&key]).await?;
+        Ok(Held { key, client })
+    }
+}
