@@ -1,6 +1,7 @@
 //! The rows of calls that did not succeed: to the database, or else to the spool.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,14 +40,16 @@ pub(super) enum Ended {
 #[derive(Clone)]
 pub(super) struct Recorder {
     queue: mpsc::Sender<Job>,
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<Kept>,
 }
 
 /// What the database does not have yet.
 struct Kept {
-    spool: Spool,
+    /// Locked while files are written and read, so only where waiting is no matter.
+    spool: Mutex<Spool>,
+    spooled_bytes: AtomicU64,
     /// What the spool could not take either. While there is any, no call is let in.
-    unwritten: Vec<ClosedCall>,
+    unwritten: Mutex<Vec<ClosedCall>>,
 }
 
 struct Job {
@@ -63,7 +66,8 @@ impl Recorder {
     pub(super) fn start(door: Door, spool: Spool) -> Self {
         let (queue, jobs) = mpsc::channel(4_096);
         tokio::spawn(write_in_batches(door, jobs));
-        Self { queue, kept: Arc::new(Mutex::new(Kept { spool, unwritten: Vec::new() })) }
+        let (spool, spooled_bytes, unwritten) = (Mutex::new(spool), AtomicU64::new(0), Mutex::default());
+        Self { queue, kept: Arc::new(Kept { spool, spooled_bytes, unwritten }) }
     }
 
     /// Closes a call. If it was closed already, its row stands and tells how it ended.
@@ -87,31 +91,33 @@ impl Recorder {
 
     /// Whether rows are safe: in the database or on disk. If not, no call may begin.
     pub(super) fn can_record(&self) -> bool {
-        self.kept().unwritten.is_empty()
+        lock(&self.kept.unwritten).is_empty()
     }
 
     /// Bytes on disk that wait for the database.
     pub(super) fn spooled_bytes(&self) -> u64 {
-        self.kept().spool.bytes()
+        self.kept.spooled_bytes.load(Ordering::Relaxed)
     }
 
     /// Sends what was kept, ours and that of dead processes. What cannot be sent stays.
     pub(super) async fn replay(&self) {
-        let unwritten = std::mem::take(&mut self.kept().unwritten);
+        let unwritten = lock(&self.kept.unwritten).clone();
         if !unwritten.is_empty() {
-            let failed = self.write_all(unwritten).await;
-            self.kept().unwritten.extend(failed);
+            let tried: Vec<_> = unwritten.iter().map(|call| call.call_id).collect();
+            let failed: Vec<_> = self.write_all(unwritten).await.into_iter().map(|call| call.call_id).collect();
+            let is_written = |call: &ClosedCall| tried.contains(&call.call_id) && !failed.contains(&call.call_id);
+            lock(&self.kept.unwritten).retain(|call| !is_written(call));
         }
-        let segments = self.with_kept(|kept| {
-            kept.spool.close_segments();
-            kept.spool.rows()
+        let segments = self.with_spool(|spool| {
+            spool.close_segments();
+            spool.rows()
         });
         for (path, rows) in segments.await.unwrap_or_default() {
             let count = rows.len();
             if !self.write_all(rows).await.is_empty() {
                 return;
             }
-            match self.with_kept(move |kept| kept.spool.remove(&path)).await {
+            match self.with_spool(move |spool| spool.remove(&path)).await {
                 Some(Ok(())) => tracing::info!(rows = count, "audit rows that had waited on disk are written"),
                 Some(Err(error)) => tracing::error!(%error, "a segment of the audit spool cannot be removed"),
                 None => {}
@@ -135,26 +141,33 @@ impl Recorder {
     }
 
     async fn keep(&self, call: ClosedCall) {
-        let call_id = call.call_id;
-        let spooled = self.with_kept(move |kept| kept.spool.append(&call).inspect_err(|_| kept.unwritten.push(call)));
-        match spooled.await {
+        let (call_id, row) = (call.call_id, call.clone());
+        match self.with_spool(move |spool| spool.append(&row)).await {
             Some(Ok(())) => tracing::warn!(%call_id, "the audit row of a call waits on disk for the database"),
             Some(Err(error)) => {
                 tracing::error!(%call_id, %error, "an audit row can be kept nowhere: no call is let in until it can");
+                lock(&self.kept.unwritten).push(call);
             }
             None => tracing::error!(%call_id, "the audit row of a call is lost: the program is being stopped"),
         }
     }
 
-    /// Works on the files where waiting is no matter. `None` only while the runtime shuts down.
-    async fn with_kept<T: Send + 'static>(&self, work: impl FnOnce(&mut Kept) -> T + Send + 'static) -> Option<T> {
+    /// Works on the files, on a thread that may wait. `None` only while the runtime shuts down.
+    async fn with_spool<T: Send + 'static>(&self, work: impl FnOnce(&mut Spool) -> T + Send + 'static) -> Option<T> {
         let kept = Arc::clone(&self.kept);
-        tokio::task::spawn_blocking(move || work(&mut kept.lock().unwrap_or_else(PoisonError::into_inner))).await.ok()
+        let worked = tokio::task::spawn_blocking(move || {
+            let mut spool = lock(&kept.spool);
+            let result = work(&mut spool);
+            kept.spooled_bytes.store(spool.bytes(), Ordering::Relaxed);
+            result
+        });
+        worked.await.ok()
     }
+}
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whoever panicked with it left it whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn write_in_batches(door: Door, mut jobs: mpsc::Receiver<Job>) {

@@ -10,7 +10,7 @@ use crate::db::System;
 /// Between two tries to send what waits.
 const REPLAY_EVERY: Duration = Duration::from_secs(1);
 /// Between two tries after many in vain.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Between two looks for calls whose server is gone: with the time that a call may take, well under a minute.
 const REAP_EVERY: Duration = Duration::from_secs(10);
 

@@ -53,6 +53,7 @@ impl Door {
             prologue: Mutex::new(None),
             tenant: OnceCell::new(),
             failed: AtomicBool::new(false),
+            unreachable: AtomicBool::new(false),
         };
         let (caller, deadlines) = (caller.clone(), self.deadlines);
         let mut prologue: Prologue = Box::pin(async move {
@@ -100,6 +101,8 @@ pub struct TenantTransaction {
     prologue: Mutex<Option<Prologue>>,
     tenant: OnceCell<TenantState>,
     failed: AtomicBool,
+    /// The prologue found no server.
+    unreachable: AtomicBool,
 }
 
 impl TenantTransaction {
@@ -110,7 +113,12 @@ impl TenantTransaction {
     pub async fn tenant(&self) -> Result<&TenantState, DbError> {
         let state = self.tenant.get_or_try_init(|| async {
             match self.prologue.lock().await.take() {
-                Some(prologue) => prologue.await,
+                Some(prologue) => prologue.await.inspect_err(|error| {
+                    self.unreachable.store(matches!(error, DbError::Unavailable(_)), Ordering::Relaxed);
+                }),
+                None if self.unreachable.load(Ordering::Relaxed) => {
+                    Err(DbError::Unavailable("the connection was dead before the transaction began".to_owned()))
+                }
                 // A wait that was cut short took the answer with it.
                 None => Err(DbError::TransactionFailed),
             }

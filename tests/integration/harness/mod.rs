@@ -3,9 +3,11 @@
 mod client;
 mod database;
 mod process;
+mod proxy;
 mod server;
 
 pub use client::{Session, error_text};
 pub use database::{Tenant, TestDatabase};
 pub use process::Process;
+pub use proxy::{Fault, Proxy};
 pub use server::{data_dir, server};
