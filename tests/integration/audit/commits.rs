@@ -95,7 +95,9 @@ async fn a_commit_that_the_server_turns_into_a_rollback_is_no_success() {
     let proxy = Proxy::start().await;
     let inserter = Inserter::open(&database, &proxy).await;
     database
-        .execute("CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted'; END $$")
+        .execute(
+            "CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted'; END $$",
+        )
         .await;
     let cases = std::env::var("BAILIWICK_HIDDEN_ROLLBACKS").map_or(10, |cases| cases.parse().unwrap());
     for case in 0..cases {

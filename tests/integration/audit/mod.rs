@@ -1,6 +1,11 @@
 //! One audit row for each call, however it ends.
 
+mod cancellation;
 mod commits;
+mod drain;
 mod ends;
 mod faults;
+mod intents;
+mod privacy;
+mod spool;
 mod tools;

@@ -15,7 +15,7 @@ pub struct Input {
     pub end: String,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Output {
     /// Always true.
     pub done: bool,
@@ -49,6 +49,9 @@ impl Tool for Ending {
             "slow statement" => {
                 call.transaction.query("SELECT pg_sleep(60)", &[]).await.map_err(|error| call.failed(&error))?;
             }
+            "short statement" => {
+                call.transaction.query("SELECT pg_sleep(0.02)", &[]).await.map_err(|error| call.failed(&error))?;
+            }
             "bad statement" => {
                 call.transaction.query("SELECT 1 / 0", &[]).await.map_err(|error| call.failed(&error))?;
             }
@@ -58,5 +61,42 @@ impl Tool for Ending {
             other => panic!("unknown end {other}"),
         }
         Ok(Answer { output: Output { done: true }, resource_id: None, details: Map::new() })
+    }
+}
+
+/// A tool that stores a document and takes its time.
+pub struct Changing;
+
+#[derive(Deserialize, JsonSchema)]
+pub struct Change {
+    /// How long it takes after the change, in milliseconds.
+    pub millis: u64,
+}
+
+impl Tool for Changing {
+    type Input = Change;
+    type Request = u64;
+    type Output = Output;
+
+    const NAME: &'static str = "changing";
+    const TITLE: &'static str = "Changing";
+    const DESCRIPTION: &'static str = "Stores a document.";
+    const SCOPE: Scope = Scope::DocumentsWrite;
+    const ACTION: Action = Action::Insert;
+    const HINTS: Hints = Hints { read_only: false, idempotent: false, destructive: false };
+
+    fn check(&self, input: Change) -> Result<u64, Problems> {
+        Ok(input.millis)
+    }
+
+    fn describe(&self, _request: &u64) -> Map<String, Value> {
+        Map::new()
+    }
+
+    async fn run(&self, call: &Call<'_>, millis: &u64) -> Result<Answer<Output>, Failure> {
+        const STORE: &str = "INSERT INTO documents (tenant_id, title, content) VALUES (current_tenant_id(), 'changed', 'changed') RETURNING id";
+        let stored = call.transaction.query_one(STORE, &[]).await.map_err(|error| call.failed(&error))?;
+        tokio::time::sleep(Duration::from_millis(*millis)).await;
+        Ok(Answer { output: Output { done: true }, resource_id: Some(stored.get(0)), details: Map::new() })
     }
 }

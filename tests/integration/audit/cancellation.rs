@@ -1,0 +1,147 @@
+//! Calls that their client takes back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bailiwick::call::{CallOptions, Calls, Client, FailureCode};
+use bailiwick::db::PoolOptions;
+use bailiwick::identity::{Caller, Scopes, UserId};
+use bailiwick::mcp::{Server, Toolbox};
+use rmcp::ServiceExt;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio_util::sync::CancellationToken;
+
+use super::tools::Ending;
+use crate::harness::{Tenant, TestDatabase};
+
+fn arguments(end: &str) -> serde_json::Map<String, Value> {
+    let Value::Object(arguments) = json!({ "end": end }) else { unreachable!() };
+    arguments
+}
+
+fn caller(tenant: &Tenant) -> Caller {
+    Caller { tenant_id: tenant.id, user_id: UserId::parse("canceller").unwrap(), scopes: Scopes::all() }
+}
+
+/// Statements of calls that run.
+async fn asleep(admin: &tokio_postgres::Client) -> i64 {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(60)%'
+               AND state = 'active' AND pid <> pg_backend_pid()";
+    admin.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// A cheap stand-in for chance: spread evenly, the same at each run.
+fn spread(index: u64, bound: u64) -> u64 {
+    index.wrapping_mul(0x9e37_79b9_7f4a_7c15) % bound
+}
+
+#[tokio::test]
+async fn a_cancelled_call_stops_its_statement_tells_nothing_and_leaves_its_row() {
+    let count: u64 = std::env::var("BAILIWICK_CANCELLATIONS").map_or(40, |count| count.parse().unwrap());
+    let database = TestDatabase::create().await;
+    let tenant = database.tenant("demo").await;
+    let options = CallOptions { pool: PoolOptions { size: 4, ..PoolOptions::default() }, ..database.call_options() };
+    let calls = Calls::open(database.app(), &options).unwrap();
+    let server = Server::new(Arc::new(Toolbox::empty().with(Ending)), calls.clone(), caller(&tenant));
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    tokio::spawn(async move { server.serve(theirs).await.unwrap().waiting().await });
+    // No client of rmcp's: it would not tell of an answer that comes all the same.
+    let (from_server, mut to_server) = tokio::io::split(ours);
+    let answered = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = Arc::clone(&answered);
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(from_server).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            heard.lock().unwrap().push(serde_json::from_str::<Value>(&line).unwrap());
+        }
+    });
+    let mut send = async |message: Value| to_server.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+    let params =
+        json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "raw", "version": "1" } });
+    send(json!({ "jsonrpc": "2.0", "id": "init", "method": "initialize", "params": params })).await;
+    send(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
+
+    // A neighbour whose statements must not be hit.
+    let (stop, neighbour) = (CancellationToken::new(), calls.clone());
+    let (stopped, beside) = (stop.clone(), caller(&database.tenant("enterprise").await));
+    let neighbour = tokio::spawn(async move {
+        let (mut done, tool, never) = (0, Arc::new(Ending), CancellationToken::new());
+        while !stopped.is_cancelled() {
+            neighbour.run(&tool, &beside, Client::default(), arguments("short statement"), &never).await.unwrap();
+            done += 1;
+        }
+        done
+    });
+
+    let admin = database.connect_admin().await;
+    let (mut slowest, mut running) = (Duration::ZERO, 0);
+    for index in 0..count {
+        let params = json!({ "name": "ending", "arguments": { "end": "slow statement" } });
+        send(json!({ "jsonrpc": "2.0", "id": index, "method": "tools/call", "params": params })).await;
+        tokio::time::sleep(Duration::from_millis(spread(index, 60))).await;
+        running += asleep(&admin).await;
+        let begun = Instant::now();
+        let params = json!({ "requestId": index, "reason": "taken back" });
+        send(json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params })).await;
+        // Long enough for the notification to arrive, should the statement not have begun yet.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        while asleep(&admin).await > 0 {
+            assert!(begun.elapsed() < Duration::from_secs(5), "the statement still runs");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        slowest = slowest.max(begun.elapsed());
+    }
+    stop.cancel();
+    let unharmed = neighbour.await.unwrap();
+    calls.drain(Duration::from_secs(5)).await;
+    println!(
+        "{count} calls taken back: statements gone after {} ms at most; {unharmed} calls beside them",
+        slowest.as_millis()
+    );
+    let answered = answered.lock().unwrap();
+    assert!(running > 0, "no statement ran when its call was taken back");
+    assert_eq!(answered.len(), 1, "a cancelled call was answered: {answered:?}");
+    let outcomes = "SELECT string_agg(DISTINCT concat_ws(' ', outcome, error_message), ',') FROM audit_logs WHERE user_id = 'canceller' AND tenant_id = ";
+    assert_eq!(database.value::<String>(&format!("{outcomes} '{}'", tenant.id)).await, "cancelled cancelled");
+    let rows = format!("SELECT count(*) FROM audit_logs WHERE tenant_id = '{}'", tenant.id);
+    assert_eq!(database.value::<i64>(&rows).await, i64::try_from(count).unwrap());
+}
+
+#[tokio::test]
+async fn a_call_whose_client_is_gone_ends_as_cancelled() {
+    let database = TestDatabase::create().await;
+    let tenant = database.tenant("demo").await;
+    let calls = Calls::open(database.app(), &database.call_options()).unwrap();
+    let (tool, stop, caller) = (Arc::new(Ending), CancellationToken::new(), caller(&tenant));
+    let call = calls.run(&tool, &caller, Client::default(), arguments("slow statement"), &stop);
+    let gone = tokio::time::timeout(Duration::from_millis(300), call).await;
+    assert!(gone.is_err(), "it was dropped on its way");
+    calls.drain(Duration::from_secs(5)).await;
+    assert_eq!(database.value::<String>("SELECT string_agg(outcome, ' ') FROM audit_logs").await, "cancelled");
+    assert_eq!(asleep(&database.connect_admin().await).await, 0);
+}
+
+#[tokio::test]
+async fn whoever_is_taken_back_before_its_turn_never_runs() {
+    let database = TestDatabase::create().await;
+    let tenant = database.tenant("demo").await;
+    let options = CallOptions { pool: PoolOptions { size: 1, ..PoolOptions::default() }, ..database.call_options() };
+    let calls = Calls::open(database.app(), &options).unwrap();
+    let (tool, caller, stop) = (Arc::new(Ending), caller(&tenant), CancellationToken::new());
+    let (first, second) = (stop.child_token(), stop.child_token());
+    let running = calls.run(&tool, &caller, Client::default(), arguments("sleep"), &first);
+    let waiting = calls.run(&tool, &caller, Client::default(), arguments("panic"), &second);
+    let ends = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        second.cancel();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        first.cancel();
+    };
+    let (running, waiting, ()) = tokio::join!(running, waiting, ends);
+    for end in [running, waiting] {
+        assert_eq!(end.err().map(|failure| failure.code()), Some(FailureCode::Cancelled));
+    }
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs WHERE outcome = 'cancelled'").await, 2);
+    calls.run(&tool, &caller, Client::default(), arguments("ok"), &CancellationToken::new()).await.unwrap();
+}

@@ -1,0 +1,88 @@
+//! The end of a server.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+
+use crate::harness::{Process, TestDatabase};
+
+fn call(id: i64, name: &str, arguments: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": name, "arguments": arguments } })
+}
+
+fn signal(process: &Process, name: &str) {
+    let pid = process.child.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+}
+
+/// A server with an insert that waits for a lock.
+async fn busy(database: &TestDatabase) -> (Process, Client) {
+    let mut process = Process::serve(database, "demo").await;
+    process.initialize().await;
+    process.send(call(0, "tenant_status", &json!({}))).await;
+    process.receive().await.unwrap();
+    let blocker = database.connect_admin().await;
+    blocker.batch_execute("BEGIN; LOCK TABLE documents IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    process.send(call(1, "insert_document", &json!({ "title": "t", "content": "c" }))).await;
+    while database.value::<i64>("SELECT count(*) FROM call_intents").await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    (process, blocker)
+}
+
+#[tokio::test]
+async fn a_signal_lets_calls_end_and_lets_no_more_in() {
+    for name in ["TERM", "INT"] {
+        let database = TestDatabase::create().await;
+        let (mut process, blocker) = busy(&database).await;
+        signal(&process, name);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        process.send(call(2, "hybrid_search", &json!({ "query": "c" }))).await;
+        let late = process.receive().await.unwrap();
+        assert_eq!(late["id"], 2);
+        assert!(
+            late["result"]["content"][0]["text"]
+                .as_str()
+                .unwrap()
+                .starts_with("unavailable: the server is being stopped"),
+            "{late}"
+        );
+        blocker.batch_execute("ROLLBACK").await.unwrap();
+        let answer = process.receive().await.unwrap();
+        assert_eq!((&answer["id"], &answer["result"]["isError"]), (&json!(1), &json!(false)), "{answer}");
+        // stdin is still open.
+        let status = tokio::time::timeout(Duration::from_secs(20), process.child.wait()).await.unwrap().unwrap();
+        assert_eq!(status.code(), Some(0));
+        let outcomes = "SELECT string_agg(action || ' ' || outcome, ',' ORDER BY id) FROM audit_logs";
+        assert_eq!(database.value::<String>(outcomes).await, "read ok,search error,insert ok");
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let database = TestDatabase::create().await;
+    let (mut process, blocker) = busy(&database).await;
+    signal(&process, "TERM");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    signal(&process, "TERM");
+    let status = tokio::time::timeout(Duration::from_millis(1_500), process.child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(128 + 15));
+    blocker.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, 0);
+}
+
+#[tokio::test]
+async fn the_end_of_stdin_lets_calls_end() {
+    let database = TestDatabase::create().await;
+    let (process, blocker) = busy(&database).await;
+    let freed = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        blocker.batch_execute("ROLLBACK").await.unwrap();
+    });
+    let (code, messages, stderr) = process.finish().await;
+    freed.await.unwrap();
+    assert_eq!((code, messages.len()), (Some(0), 1), "{stderr}");
+    assert_eq!(messages[0]["result"]["isError"], false, "{messages:?}");
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs WHERE outcome = 'ok'").await, 2);
+}
