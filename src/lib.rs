@@ -18,3 +18,4 @@ pub mod migrations;
 pub mod search;
 pub mod startup;
 pub mod tools;
+pub mod trail;

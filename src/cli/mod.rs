@@ -6,6 +6,7 @@ mod maintain;
 mod manifest;
 mod migrate;
 mod output;
+mod report;
 mod serve;
 mod signals;
 mod tenant;
@@ -74,6 +75,12 @@ enum Command {
         after_help = "Examples:\n  bailiwick maintain\n  bailiwick maintain --tenant acme --json\n  bailiwick maintain --rebuild"
     )]
     Maintain(maintain::MaintainArguments),
+    /// Report what a tenant's rows tell: its audit trail
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  bailiwick report audit --tenant acme --outcome error\n  bailiwick report audit --tenant acme --all --csv > trail.csv"
+    )]
+    Report(report::ReportCommand),
     /// Compare the search indexes with the documents; exit code 1 if something is wrong
     #[command(after_help = "Examples:\n  bailiwick doctor\n  bailiwick doctor --tenant acme --json")]
     Doctor(doctor::DoctorArguments),
@@ -119,6 +126,7 @@ pub async fn run() -> ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
+        Some(Command::Report(command)) => report::run(&cli.database, &command).await,
         Some(Command::Doctor(arguments)) => match doctor::run(&cli.database, &arguments).await {
             Ok(code) => return code,
             Err(error) => Err(error),

@@ -13,6 +13,7 @@ mod intent;
 mod lease;
 mod owner;
 mod pool;
+mod reader;
 mod system;
 
 pub use context::{Deadlines, TenantState, TenantStatus};
@@ -22,6 +23,7 @@ pub use intent::Intent;
 pub use lease::Lease;
 pub use owner::OwnerTransaction;
 pub use pool::{Pool, PoolOptions};
+pub use reader::TenantReader;
 pub use system::{ResolvedTenant, StartupError, System};
 
 /// A parameter of a statement, borrowed for the call.

@@ -28,6 +28,22 @@ impl<'a> OwnerTransaction<'a> {
         Ok(Self { client, tenant_id })
     }
 
+    /// Begins one that only reads, as the role of the functions that act inside a tenant's context: the owner may not ask
+    /// until when the trail is sealed, and a reader needs no more.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    #[expect(clippy::disallowed_methods, reason = "an administrator's own transaction; a tenant's id is no free text")]
+    pub async fn begin_reading(client: &'a Client, tenant_id: TenantId) -> Result<Self, DbError> {
+        let begin = format!(
+            "BEGIN READ ONLY; SET LOCAL ROLE bailiwick_definer; SET LOCAL app.current_tenant_id = '{tenant_id}'; \
+             SET LOCAL statement_timeout = 0; SET LOCAL jit = off"
+        );
+        client.batch_execute("ROLLBACK").await?;
+        client.batch_execute(&begin).await?;
+        Ok(Self { client, tenant_id })
+    }
+
     /// Whose rows these are.
     #[must_use]
     pub fn tenant_id(&self) -> TenantId {

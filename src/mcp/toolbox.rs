@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::schema;
 use crate::call::{Calls, Client, Failure, Tool};
 use crate::identity::{Caller, Scope, Scopes};
-use crate::tools::{CostReport, EmbeddingSpace, HybridSearch, InsertDocument, RecordUsage, TenantStatus};
+use crate::tools::{
+    CostReport, EmbeddingSpace, HybridSearch, InsertDocument, RecordUsage, SearchAuditLog, TenantStatus,
+};
 
 /// The tools on offer, in the order in which they are listed.
 pub struct Toolbox {
@@ -25,6 +27,7 @@ impl Toolbox {
             .with(CostReport)
             .with(RecordUsage)
             .with(TenantStatus)
+            .with(SearchAuditLog)
     }
 
     /// No tools, to add others than ours.

@@ -4,4 +4,5 @@ mod deployment;
 mod service;
 
 pub use deployment::{Deployment, DeploymentError};
+pub(crate) use service::DEFAULT_TENANT;
 pub use service::{Service, ServiceError};

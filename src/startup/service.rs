@@ -11,7 +11,7 @@ use crate::migrations::{InvalidFiles, Migrations, Pending};
 use crate::tools::EmbeddingSpace;
 
 /// The tenant that is served on our own database unless another is named.
-const DEFAULT_TENANT: &str = "demo";
+pub(crate) const DEFAULT_TENANT: &str = "demo";
 
 /// Tools on a database that was found fit to serve.
 pub struct Service {

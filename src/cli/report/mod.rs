@@ -1,0 +1,46 @@
+//! `bailiwick report`: what a tenant's rows tell, read as the database's administrator.
+
+mod audit;
+mod output;
+
+use clap::Subcommand;
+use tokio_postgres::Client;
+
+use super::{CommandError, Style};
+use crate::configuration::{DatabaseArguments, DatabaseSettings};
+use crate::db::admin::{self, TenantRow};
+use crate::startup::{DEFAULT_TENANT, Deployment};
+
+/// What to report.
+#[derive(Debug, Subcommand)]
+pub(super) enum ReportCommand {
+    /// Show a tenant's audit trail, newest call first
+    #[command(
+        after_help = "Examples:\n  bailiwick report audit --tenant acme --outcome denied\n  bailiwick report audit --tenant acme --from 2026-03-01 --to 2026-04-01 --all --csv > march.csv\n  bailiwick report audit --tenant acme --call-id 0198c5e2-5f0c-7cc3-98a5-d7a1a3f0e5b1 --json"
+    )]
+    Audit(audit::AuditArguments),
+}
+
+/// Runs a report.
+pub(super) async fn run(database: &DatabaseArguments, command: &ReportCommand) -> Result<(), CommandError> {
+    let settings = DatabaseSettings::resolve(database)?;
+    let ReportCommand::Audit(arguments) = command;
+    // What is wrong with the arguments is told before a database is looked for.
+    let request = arguments.checked()?;
+    let deployment = Deployment::open(&settings).await?;
+    let client = admin::connect(deployment.admin()?).await?;
+    let tenant = tenant(&deployment, &client, arguments.tenant.as_deref()).await?;
+    audit::run(&client, tenant.id, request).await
+}
+
+/// The tenant of a report: the one named, or on the program's own PostgreSQL the one that is served by default.
+async fn tenant(deployment: &Deployment, client: &Client, named: Option<&str>) -> Result<TenantRow, CommandError> {
+    let slug = match named {
+        Some(slug) => slug,
+        None if deployment.is_embedded() => DEFAULT_TENANT,
+        None => return Err("no tenant was named: give --tenant SLUG; `bailiwick tenant list` shows them".into()),
+    };
+    let tenants = admin::list_tenants(client).await?;
+    let tenant = tenants.into_iter().find(|tenant| tenant.slug == slug);
+    tenant.ok_or_else(|| format!("there is no tenant {slug:?}; `bailiwick tenant list` shows them").into())
+}
