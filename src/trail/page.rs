@@ -77,12 +77,13 @@ pub async fn page(
 ) -> Result<Page, DbError> {
     // One more, to see whether there are more.
     let most = i32::try_from(limit + 1).unwrap_or(i32::MAX);
-    let before = after.map(|cursor| cursor.completed_at).or(filter.to);
+    let from = filter.from.unwrap_or(Timestamp::UNIX_EPOCH);
+    let before = after.map(|cursor| cursor.completed_at).or(filter.to).unwrap_or_else(last_moment);
     let after_call = after.map(|cursor| cursor.call_id);
     let (action, outcome) = (filter.action.map(Action::name), filter.outcome.map(Outcome::name));
     let mut parameters: Vec<Parameter<'_>> = vec![
         &tenant_id,
-        &filter.from,
+        &from,
         &before,
         &after_call,
         &filter.user,
@@ -92,7 +93,7 @@ pub async fn page(
         &filter.resource,
         &most,
     ];
-    let (earliest, latest) = filter.call_id.map_or((None, None), starts);
+    let (earliest, latest) = filter.call_id.map_or_else(ever, starts);
     let found = if filter.call_id.is_some() {
         parameters.extend([&filter.call_id as Parameter<'_>, &earliest, &latest]);
         reader.rows(CALL, &parameters).await?
@@ -110,12 +111,23 @@ pub async fn page(
     Ok(Page { rows, next_cursor, sealed_until })
 }
 
-/// Between which moments a call of that id began; our ids hold the moment in which they were made (uuid version 7).
-fn starts(call_id: Uuid) -> (Option<Timestamp>, Option<Timestamp>) {
-    let made = call_id.get_timestamp().filter(|_| call_id.get_version_num() == 7).map(|time| time.to_unix().0);
-    let made = made.and_then(|seconds| Timestamp::from_second(i64::try_from(seconds).ok()?).ok());
-    let moved = |by: SignedDuration| made.and_then(|made| made.checked_add(by).ok());
-    (moved(-CLOCKS_APART), moved(CLOCKS_APART))
+/// Between which moments a call of that id began: our ids hold the moment in which they were made (uuid version 7).
+fn starts(call_id: Uuid) -> (Timestamp, Timestamp) {
+    let made = call_id.get_timestamp().filter(|_| call_id.get_version_num() == 7).and_then(|made| {
+        let made = Timestamp::from_second(i64::try_from(made.to_unix().0).ok()?).ok()?;
+        Some((made.checked_sub(CLOCKS_APART).ok()?, made.checked_add(CLOCKS_APART).ok()?))
+    });
+    made.unwrap_or_else(ever)
+}
+
+/// Between which moments all calls were made.
+fn ever() -> (Timestamp, Timestamp) {
+    (Timestamp::UNIX_EPOCH, last_moment())
+}
+
+/// Later than any call, and still a moment to both jiff and PostgreSQL, in whole microseconds.
+fn last_moment() -> Timestamp {
+    Timestamp::from_second(253_000_000_000).unwrap_or(Timestamp::MAX)
 }
 
 fn entry(row: &Row) -> Result<Entry, DbError> {

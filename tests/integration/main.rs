@@ -24,3 +24,4 @@ mod search;
 mod sql_files;
 mod stdio;
 mod tools;
+mod trail;

@@ -60,6 +60,8 @@ async fn every_answer_satisfies_its_own_schema() {
         ("hybrid_search", json!({ "query": "wrod \"of the\"" })),
         ("record_usage", usage),
         ("cost_report", json!({ "group_by": ["day", "model"] })),
+        ("search_audit_log", json!({ "limit": 3 })),
+        ("search_audit_log", json!({ "user": "nobody", "call_id": "01890a5d-ac96-774b-bcce-b302099a8057" })),
     ];
     let tools = session.client.list_all_tools().await.unwrap();
     for (name, arguments) in calls {

@@ -3,7 +3,7 @@
 WITH named AS MATERIALIZED (
     SELECT * FROM audit_logs a
     WHERE a.tenant_id = $1::uuid AND a.call_id = $11::uuid
-      AND a."timestamp" >= coalesce($12::timestamptz, '-infinity') AND a."timestamp" <= coalesce($13::timestamptz, 'infinity')
+      AND a."timestamp" >= $12::timestamptz AND a."timestamp" <= $13::timestamptz
 )
 SELECT seal.sealed_until, page.*
 FROM (SELECT audit_sealed_until() AS sealed_until) AS seal
@@ -12,9 +12,9 @@ LEFT JOIN (
            a.outcome, a.error_message, CASE WHEN length(a.details::text) <= 2000 THEN a.details END AS details,
            length(a.details::text) AS details_chars, a.user_agent, host(a.ip_address) AS ip_address, a.duration_ms
     FROM named a
-    WHERE a.completed_at >= coalesce($2::timestamptz, '-infinity')
-      AND (a.completed_at, a.id) < (coalesce($3::timestamptz, 'infinity'), coalesce((
-              SELECT l.id FROM named l WHERE l.completed_at = $3::timestamptz AND l.call_id = $4::uuid LIMIT 1
+    WHERE a.completed_at >= $2::timestamptz
+      AND (a.completed_at, a.id) < ($3::timestamptz, coalesce((
+              SELECT l.id FROM named l WHERE l.completed_at = $3::timestamptz AND l.call_id = $4::uuid ORDER BY l.id LIMIT 1
           ), '-9223372036854775808'::bigint))
       AND ($5::text IS NULL OR a.user_id = $5::text)
       AND ($6::text IS NULL OR a.action = $6::text)

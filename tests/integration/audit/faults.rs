@@ -25,6 +25,7 @@ async fn without_its_row_a_call_keeps_nothing_and_tells_nothing() {
             ("insert_document", json!({ "title": "lost", "content": "lost" })),
             ("hybrid_search", json!({ "query": "canary" })),
             ("cost_report", json!({})),
+            ("search_audit_log", json!({})),
             (
                 "record_usage",
                 json!({ "model_name": "gpt-4o", "provider": "openai", "input_tokens": 1, "output_tokens": 1 }),

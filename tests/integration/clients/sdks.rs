@@ -18,7 +18,14 @@ async fn run(mut client: Command, name: &str) -> Value {
 
     assert_eq!(
         saw["tools"],
-        serde_json::json!(["hybrid_search", "insert_document", "cost_report", "record_usage", "tenant_status"])
+        serde_json::json!([
+            "hybrid_search",
+            "insert_document",
+            "cost_report",
+            "record_usage",
+            "tenant_status",
+            "search_audit_log"
+        ])
     );
     assert_eq!(saw["found"], "Staplers");
     assert_eq!(saw["cost_usd"], "0.0000045");
