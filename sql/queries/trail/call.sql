@@ -4,6 +4,8 @@ WITH named AS MATERIALIZED (
     SELECT * FROM audit_logs a
     WHERE a.tenant_id = $1::uuid AND a.call_id = $11::uuid
       AND a."timestamp" >= $12::timestamptz AND a."timestamp" <= $13::timestamptz
+    -- The key's order, so that no other index will do, however small the table was when this was planned.
+    ORDER BY a."timestamp"
 )
 SELECT seal.sealed_until, page.*
 FROM (SELECT audit_sealed_until() AS sealed_until) AS seal

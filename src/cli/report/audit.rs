@@ -47,7 +47,7 @@ pub(super) struct Request {
 
 impl AuditArguments {
     /// Checks the filters.
-    pub fn checked(&self) -> Result<Request, CommandError> {
+    pub(super) fn checked(&self) -> Result<Request, CommandError> {
         let mut problems = Problems::default();
         let filter = Filter::checked(self.wanted.clone(), &mut problems);
         let decoded = self.cursor.as_deref().map(|text| Cursor::decode(text, &filter)).transpose();

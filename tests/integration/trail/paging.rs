@@ -129,6 +129,5 @@ async fn a_page_is_read_in_the_order_of_the_index() {
         assert!(scans > 0 && plan.matches(wanted).count() == scans, "{plan}");
         let bounds = plan.matches("ROW(completed_at, id) < ROW($3, (InitPlan 2).col1)))").count();
         assert!(!is_page || bounds * 2 == scans, "the bounds are the index's: {plan}");
-        assert_eq!(plan.contains("Merge Append"), is_page, "{plan}");
     }
 }
