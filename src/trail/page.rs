@@ -22,7 +22,7 @@ pub struct Page {
     /// Give it as cursor, with the same filters, to go on with older rows; absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
-    /// Rows completed before this moment are all there and cannot change unnoticed: a range that ends before it gives the same rows for ever. Absent if nothing is sealed yet.
+    /// Rows completed before this moment are all there and cannot change unnoticed: a range that ends before it always gives the same rows, until the operator retires old months. Absent if nothing is sealed yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed_until: Option<Timestamp>,
 }
