@@ -1,4 +1,4 @@
-//! Maintenance's way to a tenant's rows: the schema's owner, bound by row-level security to one tenant at a time.
+//! Maintenance's and reports' way to a tenant's rows: the schema's owner, bound by row-level security to one tenant at a time.
 
 use tokio_postgres::{Client, Row};
 

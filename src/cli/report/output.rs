@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 
-use comfy_table::Table;
+use comfy_table::{ColumnConstraint, Table};
 use jiff::Timestamp;
 
 use super::Style;
@@ -42,7 +42,11 @@ pub(super) struct Output {
 impl Output {
     pub fn new(format: Format) -> Self {
         let heads = ["completed", "user", "action", "resource", "outcome", "error", "ms", "call"];
-        let table = if let Format::Table(style) = format { style.table(&heads) } else { Table::new() };
+        let mut table = if let Format::Table(style) = format { style.table(&heads) } else { Table::new() };
+        if let Some(call) = table.column_mut(heads.len() - 1) {
+            // In one piece it can be copied.
+            call.set_constraint(ColumnConstraint::ContentWidth);
+        }
         Self { format, stdout: io::stdout(), table, rows: 0 }
     }
 
