@@ -22,7 +22,7 @@ pub(super) async fn complete(
                 &record.call_id,
                 &record.started_at,
                 &has_intent,
-                &record.action,
+                &record.action.name(),
                 &record.resource,
                 &resource_id,
                 &details,

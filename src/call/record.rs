@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{FailureCode, Outcome};
+use super::{Action, FailureCode, Outcome};
 use crate::db::Intent;
 use crate::identity::{Caller, TenantId};
 
@@ -24,7 +24,7 @@ pub struct Client {
 pub(super) struct Record {
     pub call_id: Uuid,
     pub caller: Caller,
-    pub action: &'static str,
+    pub action: Action,
     pub resource: String,
     pub client: Client,
     pub started: Instant,
@@ -49,7 +49,7 @@ pub(super) struct ClosedCall {
 }
 
 impl Record {
-    pub(super) fn new(action: &'static str, tool: &str, caller: Caller, client: Client) -> Self {
+    pub(super) fn new(action: Action, tool: &str, caller: Caller, client: Client) -> Self {
         // To the microsecond, which is what PostgreSQL keeps: with the call's id it is the row's key.
         let started_at = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap_or_default();
         let resource = format!("tools/{tool}");
@@ -64,7 +64,7 @@ impl Record {
         Intent {
             call_id: self.call_id,
             started_at: self.started_at,
-            action: self.action,
+            action: self.action.name(),
             resource: self.resource.clone(),
             lease,
             user_agent: self.client.user_agent.clone(),
@@ -78,7 +78,7 @@ impl Record {
             call_id: self.call_id,
             user_id: self.caller.user_id.as_str().to_owned(),
             started_at: self.started_at,
-            action: self.action.to_owned(),
+            action: self.action.name().to_owned(),
             resource: self.resource.clone(),
             details,
             outcome,

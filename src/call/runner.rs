@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,46 +6,16 @@ use tokio_postgres::Config;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::admission::{Admission, AdmissionOptions, Permit, Refused, TenantLimits};
+use super::admission::{Admission, AdmissionOptions};
+use super::options::{CallOptions, Readiness};
 use super::record::{Client, Record};
 use super::recorder::{self, Ended, Recorder};
-use super::spool::{DEFAULT_SPOOL_BYTES, Spool};
+use super::spool::Spool;
 use super::upkeep::Upkeep;
-use super::{Answer, Call, Failure, Outcome, Tool, arguments, audit, privacy};
-use crate::db::{DbError, Deadlines, Door, Lease, Pool, PoolOptions, System, TenantStatus, TenantTransaction};
+use super::work::{Done, Work};
+use super::{Action, Answer, Failure, Outcome, Tool, audit};
+use crate::db::{DbError, Deadlines, Door, Lease, Pool, PoolOptions, System};
 use crate::identity::Caller;
-
-/// Bounds of calls.
-#[derive(Debug, Clone)]
-pub struct CallOptions {
-    /// A call that takes longer is stopped. The database's own time-outs must be shorter.
-    pub deadline: Duration,
-    /// Time-outs that the database enforces.
-    pub database: Deadlines,
-    /// Connections for calls. The trail takes two more, the lease one.
-    pub pool: PoolOptions,
-    /// Who is let in; by the number of connections if `None`.
-    pub admission: Option<AdmissionOptions>,
-    /// Folder for audit rows that the database cannot take; several processes may share it.
-    pub spool: PathBuf,
-    /// How much may wait there, in bytes.
-    pub spool_bytes: u64,
-}
-
-impl CallOptions {
-    /// Usual bounds, with that folder for the spool.
-    #[must_use]
-    pub fn new(spool: PathBuf) -> Self {
-        Self {
-            deadline: Duration::from_secs(10),
-            database: Deadlines::default(),
-            pool: PoolOptions::default(),
-            admission: None,
-            spool,
-            spool_bytes: DEFAULT_SPOOL_BYTES,
-        }
-    }
-}
 
 /// How long the end of a successful call may take: its last statement and COMMIT.
 const COMMIT_LIMIT: Duration = Duration::from_secs(5);
@@ -54,51 +23,26 @@ const COMMIT_LIMIT: Duration = Duration::from_secs(5);
 const RESOLVE_LIMIT: Duration = Duration::from_secs(6);
 /// How long to try to write a failure's row before it goes to disk.
 const CLOSE_LIMIT: Duration = Duration::from_millis(200);
-/// A connection that was idle may turn out dead when it is used; so often another is tried.
-const MOST_TRIES: u32 = 3;
-
 /// Runs calls. Cheap to clone.
 #[derive(Clone)]
-pub struct Calls(Arc<Shared>);
+pub struct Calls(pub(super) Arc<Shared>);
 
-struct Shared {
-    door: Door,
-    lease: Lease,
-    recorder: Recorder,
+pub(super) struct Shared {
+    pub door: Door,
+    pub lease: Lease,
+    pub recorder: Recorder,
     system: System,
-    admission: Admission,
+    pub admission: Admission,
     deadline: Duration,
     tracker: TaskTracker,
     /// No call is let in any more.
-    closing: CancellationToken,
+    pub closing: CancellationToken,
     /// Calls under way are to end now.
     stopping: CancellationToken,
     _upkeep: Upkeep,
 }
 
-/// Whether calls can be served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Readiness {
-    /// Audit rows can be kept: without that no call is let in.
-    pub can_record: bool,
-    /// Bytes of audit rows on disk that wait for the database.
-    pub spooled_bytes: u64,
-    /// The server is coming to its end.
-    pub closing: bool,
-}
-
-/// What a call's work came to.
-enum Work<O> {
-    /// All but the end.
-    Done(Box<Done<O>>),
-    Failed(Failure),
-}
-
-/// A transaction that is ready to be committed, and what may be told once it is.
-struct Done<O> {
-    transaction: TenantTransaction,
-    answer: Answer<O>,
-}
+pub(super) const STOPPING: Failure = Failure::Unavailable { reason: "the server is being stopped.", retry_after_s: 5 };
 
 impl Calls {
     /// Opens calls on a database, as the application role, and starts what goes on between them.
@@ -143,7 +87,7 @@ impl Calls {
         arguments: Map<String, Value>,
         cancelled: &CancellationToken,
     ) -> Result<T::Output, Failure> {
-        let record = Record::new(T::ACTION.name(), T::NAME, caller.clone(), client);
+        let record = Record::new(T::ACTION, T::NAME, caller.clone(), client);
         let call_id = record.call_id;
         let cancelled = cancelled.child_token();
         let _gone = cancelled.clone().drop_guard();
@@ -188,100 +132,6 @@ impl Calls {
             Work::Done(done) => self.commit::<T>(record, details, *done).await,
             Work::Failed(failure) => self.close(record, details, Outcome::of(failure.code()), failure).await,
         }
-    }
-
-    /// Everything up to the commit of a successful call. May be dropped anywhere: what was begun is then rolled back.
-    async fn work<T: Tool>(
-        &self,
-        tool: &Arc<T>,
-        record: &Record,
-        arguments: Map<String, Value>,
-        details: &mut Map<String, Value>,
-        permit: &mut Option<Permit>,
-    ) -> Work<T::Output> {
-        let worked = async {
-            self.admit::<T>(record, permit).await?;
-            let request = arguments::prepare(tool, arguments).await.map_err(Failure::InvalidInput)?;
-            *details = tool.describe(&request);
-            let mut tries = 1;
-            loop {
-                match self.attempt(tool, record, &request, details).await {
-                    // Nothing had begun, so nothing is begun twice.
-                    Err(Attempt::NotBegun(_)) if tries < MOST_TRIES => tries += 1,
-                    Err(Attempt::NotBegun(failure) | Attempt::Failed(failure)) => return Err(failure),
-                    Ok(done) => return Ok(done),
-                }
-            }
-        };
-        match worked.await {
-            Ok(done) => Work::Done(Box::new(done)),
-            Err(failure) => Work::Failed(failure),
-        }
-    }
-
-    /// Scope, health and turn.
-    async fn admit<T: Tool>(&self, record: &Record, permit: &mut Option<Permit>) -> Result<(), Failure> {
-        if !record.caller.scopes.allow(T::SCOPE) {
-            let (name, scope) = (T::NAME, T::SCOPE);
-            return Err(Failure::Forbidden(format!("{name} needs the scope {scope}, which you do not have.")));
-        }
-        if self.0.closing.is_cancelled() {
-            return Err(STOPPING);
-        }
-        if !self.0.recorder.can_record() {
-            return Err(Failure::Unavailable { reason: "the audit trail cannot be written.", retry_after_s: 5 });
-        }
-        let entered = self.0.admission.enter(record.caller.tenant_id).await.map_err(|refused| match refused {
-            Refused::Overloaded => Failure::Overloaded { retry_after_s: 1 },
-            Refused::TooOften { retry_after } => {
-                let retry_after_s = u32::try_from(retry_after.as_secs() + 1).unwrap_or(u32::MAX);
-                Failure::RateLimited { retry_after_s }
-            }
-        });
-        *permit = Some(entered?);
-        Ok(())
-    }
-
-    /// One transaction, up to its last statement.
-    async fn attempt<T: Tool>(
-        &self,
-        tool: &Arc<T>,
-        record: &Record,
-        request: &T::Request,
-        details: &mut Map<String, Value>,
-    ) -> Result<Done<T::Output>, Attempt> {
-        let failed = |error| Failure::from_db(&error, record.call_id);
-        let intent = match T::HINTS.read_only {
-            true => None,
-            false => {
-                let lease = self.0.lease.key().await.map_err(failed).map_err(Attempt::Failed)?;
-                Some(record.intent(lease))
-            }
-        };
-        let opened = self.0.door.open_with(&record.caller, intent.as_ref()).await;
-        let transaction = opened.map_err(|error| Attempt::not_begun(error, record))?;
-        let call =
-            Call { id: record.call_id, caller: &record.caller, started: record.started, transaction: &transaction };
-        let result = tool.run(&call, request).await;
-        let status = match transaction.tenant().await {
-            Ok(tenant) => {
-                self.0.admission.learn(record.caller.tenant_id, TenantLimits::from_settings(&tenant.settings));
-                if let Some(query) = tool.query(request) {
-                    privacy::note_query(details, tenant, query);
-                }
-                Ok(tenant.status)
-            }
-            Err(error) => Err(error),
-        };
-        let failure = match (result, status) {
-            (Ok(answer), Ok(TenantStatus::Active)) => return Ok(Done { transaction, answer }),
-            // Whatever a tool found, a tenant that may not call is told nothing of it.
-            (_, Ok(status @ (TenantStatus::Suspended | TenantStatus::Deleted))) => Attempt::Failed(refused(status)),
-            (_, Err(error)) => Attempt::not_begun(error, record),
-            (Err(failure), Ok(TenantStatus::Active)) => Attempt::Failed(failure),
-        };
-        transaction.abandon().await;
-        Err(failure)
     }
 
     /// The end of a successful call. Once it has begun nobody stops it.
@@ -330,7 +180,7 @@ impl Calls {
 
     /// Denies a call that names no tool of ours, for the record.
     pub async fn refuse_unknown(&self, name: &str, caller: &Caller, client: Client) {
-        let record = Record::new("unknown", "unknown", caller.clone(), client);
+        let record = Record::new(Action::Unknown, "unknown", caller.clone(), client);
         // The name is the client's text: only its length is kept.
         let details = Map::from_iter([("name_chars".to_owned(), name.chars().count().into())]);
         let call = record.closed(details, Outcome::Denied, "unknown_tool");
@@ -367,30 +217,4 @@ impl Calls {
         }
         self.0.recorder.replay().await;
     }
-}
-
-/// Why a transaction did not come to its end.
-enum Attempt {
-    /// The connection was dead before anything had run.
-    NotBegun(Failure),
-    Failed(Failure),
-}
-
-impl Attempt {
-    fn not_begun(error: DbError, record: &Record) -> Self {
-        let failure = Failure::from_db(&error, record.call_id);
-        match error {
-            DbError::Unavailable(_) => Self::NotBegun(failure),
-            _ => Self::Failed(failure),
-        }
-    }
-}
-
-const STOPPING: Failure = Failure::Unavailable { reason: "the server is being stopped.", retry_after_s: 5 };
-
-fn refused(status: TenantStatus) -> Failure {
-    Failure::Forbidden(match status {
-        TenantStatus::Suspended => "your tenant is suspended; its operator can activate it again.".to_owned(),
-        _ => "your tenant does not exist any more.".to_owned(),
-    })
 }

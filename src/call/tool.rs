@@ -6,34 +6,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Failure, Problems};
+use super::{Action, Failure, Problems};
 use crate::db::{DbError, TenantTransaction};
 use crate::identity::{Caller, Scope};
-
-/// What a call does, as `audit_logs.action` names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "plain verbs")]
-pub enum Action {
-    Search,
-    Insert,
-    Report,
-    Record,
-    Read,
-}
-
-impl Action {
-    /// The name in the audit trail.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Search => "search",
-            Self::Insert => "insert",
-            Self::Report => "report",
-            Self::Record => "record",
-            Self::Read => "read",
-        }
-    }
-}
 
 /// What clients may assume of a tool (MCP tool annotations).
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
+use crate::call::{Action, Answer, Call, Failure, Hints, Outcome, Problems, Tool};
 use crate::identity::Scope;
 use crate::trail::{self, Cursor, Filter, Page, Wanted};
 
@@ -25,9 +25,9 @@ pub struct Input {
     /// Only calls of exactly this user, as rows name it.
     user: Option<String>,
     /// Only calls that did this.
-    action: Option<trail::Action>,
+    action: Option<Action>,
     /// Only calls that ended so.
-    outcome: Option<trail::Outcome>,
+    outcome: Option<Outcome>,
     /// true: only calls that succeeded; false: only those that did not, whatever the outcome.
     success: Option<bool>,
     /// Only calls of this tool, for example hybrid_search.

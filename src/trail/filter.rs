@@ -1,71 +1,10 @@
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
-use crate::call::Problems;
+use crate::call::{Action, Outcome, Problems};
 use crate::search::filter::parse_instant;
-
-/// Declares an enum of names that the trail, JSON and the command line share.
-macro_rules! names {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name { $($(#[$variant_doc])* $variant),+ }
-
-        impl $name {
-            /// The name in the trail.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-        }
-    };
-}
-
-names!(
-    /// What a call did, as `audit_logs.action` names it.
-    Action {
-        /// Looked for documents.
-        Search = "search",
-        /// Stored something.
-        Insert = "insert",
-        /// Changed something.
-        Update = "update",
-        /// Removed something.
-        Delete = "delete",
-        /// Read the state of things, or this trail.
-        Read = "read",
-        /// Summed something up.
-        Report = "report",
-        /// Reported usage.
-        Record = "record",
-        /// Named no tool that there is.
-        Unknown = "unknown",
-    }
-);
-
-names!(
-    /// How a call ended, as `audit_logs.outcome` names it.
-    Outcome {
-        /// It succeeded.
-        Ok = "ok",
-        /// It failed.
-        Error = "error",
-        /// It was refused: no permission, or no quota or budget left.
-        Denied = "denied",
-        /// Its client took it back.
-        Cancelled = "cancelled",
-        /// Its time was up.
-        Timeout = "timeout",
-        /// A fault of the server stopped it.
-        Panic = "panic",
-        /// Its server went away.
-        Interrupted = "interrupted",
-    }
-);
 
 /// Which rows are wanted, as a person or a model writes it.
 #[derive(Debug, Clone, Default, Args)]
@@ -182,6 +121,8 @@ fn storable(instant: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
 
     #[test]

@@ -5,5 +5,5 @@ mod filter;
 mod page;
 
 pub use cursor::Cursor;
-pub use filter::{Action, Filter, Outcome, Wanted};
+pub use filter::{Filter, Wanted};
 pub use page::{Entry, Page, page};

@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Action, Cursor, Filter, Outcome};
+use super::{Cursor, Filter};
+use crate::call::{Action, Outcome};
 use crate::db::{DbError, Parameter, TenantReader};
 use crate::identity::TenantId;
 

@@ -6,7 +6,6 @@ mod isolation;
 mod paging;
 mod refusals;
 
-use bailiwick::db::PoolOptions;
 use bailiwick::identity::Scopes;
 use serde_json::{Value, json};
 
@@ -88,5 +87,5 @@ fn ids(pages: &[Value]) -> Vec<String> {
 }
 
 async fn session_of(database: &TestDatabase, tenant: &Tenant, scopes: Scopes) -> Session {
-    Session::open_with(database, tenant, scopes, &PoolOptions::default()).await
+    Session::open_with(database, tenant, scopes, &database.call_options()).await
 }

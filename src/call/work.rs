@@ -1,0 +1,147 @@
+//! A call's work, from its turn to the point where only the end is left.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::admission::{Permit, Refused, TenantLimits};
+use super::record::Record;
+use super::runner::STOPPING;
+use super::{Answer, Call, Calls, Failure, Tool, arguments, privacy};
+use crate::db::{DbError, TenantStatus, TenantTransaction};
+
+/// A connection that was idle may turn out dead when it is used; so often another is tried.
+const MOST_TRIES: u32 = 3;
+
+/// What a call's work came to.
+pub(super) enum Work<O> {
+    /// All but the end.
+    Done(Box<Done<O>>),
+    Failed(Failure),
+}
+
+/// A transaction that is ready to be committed, and what may be told once it is.
+pub(super) struct Done<O> {
+    pub transaction: TenantTransaction,
+    pub answer: Answer<O>,
+}
+
+impl Calls {
+    /// Everything up to the commit of a successful call. May be dropped anywhere: what was begun is then rolled back.
+    pub(super) async fn work<T: Tool>(
+        &self,
+        tool: &Arc<T>,
+        record: &Record,
+        arguments: Map<String, Value>,
+        details: &mut Map<String, Value>,
+        permit: &mut Option<Permit>,
+    ) -> Work<T::Output> {
+        let worked = async {
+            self.admit::<T>(record, permit).await?;
+            let request = arguments::prepare(tool, arguments).await.map_err(Failure::InvalidInput)?;
+            *details = tool.describe(&request);
+            let mut tries = 1;
+            loop {
+                match self.attempt(tool, record, &request, details).await {
+                    // Nothing had begun, so nothing is begun twice.
+                    Err(Attempt::NotBegun(_)) if tries < MOST_TRIES => tries += 1,
+                    Err(Attempt::NotBegun(failure) | Attempt::Failed(failure)) => return Err(failure),
+                    Ok(done) => return Ok(done),
+                }
+            }
+        };
+        match worked.await {
+            Ok(done) => Work::Done(Box::new(done)),
+            Err(failure) => Work::Failed(failure),
+        }
+    }
+
+    /// Scope, health and turn.
+    async fn admit<T: Tool>(&self, record: &Record, permit: &mut Option<Permit>) -> Result<(), Failure> {
+        if !record.caller.scopes.allow(T::SCOPE) {
+            let (name, scope) = (T::NAME, T::SCOPE);
+            return Err(Failure::Forbidden(format!("{name} needs the scope {scope}, which you do not have.")));
+        }
+        if self.0.closing.is_cancelled() {
+            return Err(STOPPING);
+        }
+        if !self.0.recorder.can_record() {
+            return Err(Failure::Unavailable { reason: "the audit trail cannot be written.", retry_after_s: 5 });
+        }
+        let entered = self.0.admission.enter(record.caller.tenant_id).await.map_err(|refused| match refused {
+            Refused::Overloaded => Failure::Overloaded { retry_after_s: 1 },
+            Refused::TooOften { retry_after } => {
+                let retry_after_s = u32::try_from(retry_after.as_secs() + 1).unwrap_or(u32::MAX);
+                Failure::RateLimited { retry_after_s }
+            }
+        });
+        *permit = Some(entered?);
+        Ok(())
+    }
+
+    /// One transaction, up to its last statement.
+    async fn attempt<T: Tool>(
+        &self,
+        tool: &Arc<T>,
+        record: &Record,
+        request: &T::Request,
+        details: &mut Map<String, Value>,
+    ) -> Result<Done<T::Output>, Attempt> {
+        let failed = |error| Failure::from_db(&error, record.call_id);
+        let intent = match T::HINTS.read_only {
+            true => None,
+            false => {
+                let lease = self.0.lease.key().await.map_err(failed).map_err(Attempt::Failed)?;
+                Some(record.intent(lease))
+            }
+        };
+        let opened = self.0.door.open_with(&record.caller, intent.as_ref()).await;
+        let transaction = opened.map_err(|error| Attempt::not_begun(error, record))?;
+        let call =
+            Call { id: record.call_id, caller: &record.caller, started: record.started, transaction: &transaction };
+        let result = tool.run(&call, request).await;
+        let status = match transaction.tenant().await {
+            Ok(tenant) => {
+                self.0.admission.learn(record.caller.tenant_id, TenantLimits::from_settings(&tenant.settings));
+                if let Some(query) = tool.query(request) {
+                    privacy::note_query(details, tenant, query);
+                }
+                Ok(tenant.status)
+            }
+            Err(error) => Err(error),
+        };
+        let failure = match (result, status) {
+            (Ok(answer), Ok(TenantStatus::Active)) => return Ok(Done { transaction, answer }),
+            // Whatever a tool found, a tenant that may not call is told nothing of it.
+            (_, Ok(status @ (TenantStatus::Suspended | TenantStatus::Deleted))) => Attempt::Failed(refused(status)),
+            (_, Err(error)) => Attempt::not_begun(error, record),
+            (Err(failure), Ok(TenantStatus::Active)) => Attempt::Failed(failure),
+        };
+        transaction.abandon().await;
+        Err(failure)
+    }
+}
+
+/// Why a transaction did not come to its end.
+enum Attempt {
+    /// The connection was dead before anything had run.
+    NotBegun(Failure),
+    Failed(Failure),
+}
+
+impl Attempt {
+    fn not_begun(error: DbError, record: &Record) -> Self {
+        let failure = Failure::from_db(&error, record.call_id);
+        match error {
+            DbError::Unavailable(_) => Self::NotBegun(failure),
+            _ => Self::Failed(failure),
+        }
+    }
+}
+
+fn refused(status: TenantStatus) -> Failure {
+    Failure::Forbidden(match status {
+        TenantStatus::Suspended => "your tenant is suspended; its operator can activate it again.".to_owned(),
+        _ => "your tenant does not exist any more.".to_owned(),
+    })
+}
