@@ -5,6 +5,7 @@
 
 mod administration;
 mod audit;
+mod canary;
 mod catalog;
 mod clients;
 mod costs;

@@ -9,7 +9,9 @@ use std::time::Duration;
 use bailiwick::call::{Action, Answer, Call, CallOptions, Calls, Client, Failure, Hints, Problems, Tool};
 use bailiwick::db::PoolOptions;
 use bailiwick::identity::{Caller, Scope, Scopes, UserId};
-use bailiwick::tools::{CostReport, EmbeddingSpace, HybridSearch, InsertDocument, RecordUsage, SearchAuditLog, TenantStatus};
+use bailiwick::tools::{
+    CostReport, EmbeddingSpace, HybridSearch, InsertDocument, RecordUsage, SearchAuditLog, TenantStatus,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -116,7 +118,8 @@ impl Sweep {
             let tool = Arc::new(Cut { tool: make(), polls: polls.into(), stop: stop.clone() });
             let ended = self.calls.run(&tool, &self.cut, Client::default(), arguments.clone(), &stop).await;
             let (never, at) = (CancellationToken::new(), format!("{} after {polls} polls", T::NAME));
-            let seen = self.calls.run(&Arc::new(Peek), &self.next, Client::default(), Map::new(), &never).await.unwrap();
+            let seen =
+                self.calls.run(&Arc::new(Peek), &self.next, Client::default(), Map::new(), &never).await.unwrap();
             assert_eq!(seen.context, format!("{} next", self.next.tenant_id), "{at}");
             assert_eq!((seen.documents, seen.writing), (0, false), "{at}");
             match ended {
@@ -143,10 +146,12 @@ async fn wherever_a_tool_is_dropped_the_next_caller_finds_a_clean_session() {
     let mut sweep = Sweep { calls, cut, next, drops: 0 };
     let space = || EmbeddingSpace { dimensions: 4, model_id: 1, model_name: "test-model".to_owned() };
     for round in 0..rounds {
-        let document = json!({ "title": "Leave", "content": "Annual leave is 25 days.", "idempotency_key": format!("k{round}") });
+        let document =
+            json!({ "title": "Leave", "content": "Annual leave is 25 days.", "idempotency_key": format!("k{round}") });
         sweep.of(|| InsertDocument { space: space() }, document).await;
         for query in ["annual", "\"annual leave\" -nothing", "anual"] {
-            let query = json!({ "query": query, "query_embedding": [1.0, 0.0, 0.0, 0.0], "filter": { "language": "en" } });
+            let query =
+                json!({ "query": query, "query_embedding": [1.0, 0.0, 0.0, 0.0], "filter": { "language": "en" } });
             sweep.of(|| HybridSearch { space: space() }, query).await;
         }
         let usage = json!({ "model_name": "gpt-4o", "provider": "openai", "input_tokens": 1, "output_tokens": 1 });

@@ -1,0 +1,157 @@
+//! Many tenants through few connections: what one plants never shows up for another.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bailiwick::call::{CallOptions, Calls, Client};
+use bailiwick::db::PoolOptions;
+use bailiwick::identity::{Caller, Scopes, TenantId, UserId};
+use bailiwick::mcp::Toolbox;
+use bailiwick::tools::EmbeddingSpace;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::harness::TestDatabase;
+
+/// What every canary's token begins with.
+const MARK: &str = "canary";
+
+/// Keeps the lines of the log that hold a token.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let line = String::from_utf8_lossy(bytes);
+        if line.contains(MARK) {
+            self.0.lock().unwrap().push(line.into_owned());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Canary {
+    token: String,
+    caller: Caller,
+}
+
+/// The number in the environment, or the small one of the suite.
+fn size(name: &str, small: usize) -> usize {
+    std::env::var(name).map_or(small, |size| size.parse().unwrap())
+}
+
+async fn canaries(database: &TestDatabase, count: usize) -> Vec<Canary> {
+    let admin = database.connect_admin().await;
+    let mut canaries = Vec::new();
+    for index in 0..count {
+        let token = format!("{MARK}{}", Uuid::new_v4().simple());
+        let sql = "INSERT INTO tenants (slug, name) VALUES ($1, $2) RETURNING id";
+        let row = admin.query_one(sql, &[&format!("bird-{index}"), &token]).await.unwrap();
+        let user_id = UserId::parse(&format!("user-{token}")).unwrap();
+        let caller = Caller { tenant_id: TenantId::from(row.get::<_, Uuid>(0)), user_id, scopes: Scopes::all() };
+        canaries.push(Canary { token, caller });
+    }
+    canaries
+}
+
+/// One call of a canary, with its token wherever a text may stand.
+fn call(token: &str, index: usize) -> (&'static str, Value) {
+    match index % 8 {
+        0 | 1 => (
+            "insert_document",
+            json!({
+                "title": format!("Leave {token}"), "content": format!("Annual leave, says {token}."), "source": format!("{token}.txt"),
+                "metadata": { "owner": token }, "idempotency_key": format!("{token} {index}"), "embedding": [1.0, 0.0, 0.0, 0.5],
+            }),
+        ),
+        2 => (
+            "hybrid_search",
+            json!({ "query": format!("annual leave {token}"), "query_embedding": [1.0, 0.0, 0.0, 0.5] }),
+        ),
+        3 => ("hybrid_search", json!({ "query": "annual leave", "limit": 50, "explain": true })),
+        4 => ("hybrid_search", json!({ "query": "anual leve", "filter": { "metadata": { "owner": token } } })),
+        5 => (
+            "record_usage",
+            json!({ "model_name": "gpt-4o", "provider": "openai", "input_tokens": 9, "output_tokens": 1, "operation": token, "metadata": { "note": token } }),
+        ),
+        6 => ("cost_report", json!({ "group_by": ["user", "operation"] })),
+        _ => ("search_audit_log", json!({ "limit": 20 })),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tenant_plants_never_shows_up_for_another() {
+    let (tenants, callers) = (size("BAILIWICK_CANARY_TENANTS", 8), size("BAILIWICK_CANARY_CALLERS", 16));
+    let count = size("BAILIWICK_CANARY_CALLS", 1_200);
+    let log = Log::default();
+    let captured = log.clone();
+    // All of ours, and of others what an operator sees.
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter("info,bailiwick=trace").with_writer(move || captured.clone());
+    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    let database = TestDatabase::create().await;
+    let options = CallOptions { pool: PoolOptions { size: 4, ..PoolOptions::default() }, ..database.call_options() };
+    let calls = Calls::open(database.app(), &options).unwrap();
+    let model_id = calls.system().register_embedding_model("test-model").await.unwrap();
+    let space = EmbeddingSpace { dimensions: 4, model_id, model_name: "test-model".to_owned() };
+    let (toolbox, canaries) = (Arc::new(Toolbox::new(&space)), Arc::new(canaries(&database, tenants).await));
+    let (next, told, leaks) =
+        (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let hammers = (0..callers).map(|_| {
+        let (calls, toolbox, canaries) = (calls.clone(), Arc::clone(&toolbox), Arc::clone(&canaries));
+        let (next, told, leaks) = (Arc::clone(&next), Arc::clone(&told), Arc::clone(&leaks));
+        tokio::spawn(async move {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= count {
+                    return;
+                }
+                let canary = &canaries[index % canaries.len()];
+                let (tool, arguments) = call(&canary.token, index / canaries.len());
+                let Value::Object(arguments) = arguments else { unreachable!() };
+                let client = Client { user_agent: Some(format!("agent-{}", canary.token)), ip_address: None };
+                let stop = CancellationToken::new();
+                let running = toolbox.call(tool, &calls, &canary.caller, client, arguments, &stop);
+                let reply = if index % 5 == 4 {
+                    // A fifth is taken back somewhere on its way.
+                    let patience = Duration::from_millis((index as u64).wrapping_mul(0x9e37_79b9) % 40);
+                    match tokio::time::timeout(patience, running).await {
+                        Ok(reply) => reply,
+                        Err(_gone) => continue,
+                    }
+                } else {
+                    running.await
+                };
+                let reply = serde_json::to_string(&reply).unwrap();
+                told.fetch_add(usize::from(reply.contains(&canary.token)), Ordering::Relaxed);
+                if reply.replace(&canary.token, "").contains(MARK) {
+                    leaks.lock().unwrap().push(format!("{tool}: {reply}"));
+                }
+            }
+        })
+    });
+    futures_util::future::join_all(hammers).await.into_iter().for_each(|hammer| hammer.unwrap());
+    calls.drain(Duration::from_secs(10)).await;
+    assert!(leaks.lock().unwrap().is_empty(), "{:?}", leaks.lock().unwrap().first());
+    assert!(told.load(Ordering::Relaxed) > count / 4, "the canaries sing: their own tokens are in their replies");
+    let rows: i64 = database.value("SELECT count(*) FROM audit_logs").await;
+    assert_eq!(rows, i64::try_from(count).unwrap());
+    // Each row names its own tenant's user and agent, and no other token.
+    let strangers = format!(
+        "SELECT count(*) FROM audit_logs a JOIN tenants t ON t.id = a.tenant_id
+         WHERE a.user_id <> 'user-' || t.name OR a.user_agent <> 'agent-' || t.name OR replace(a::text, t.name, '') LIKE '%{MARK}%'"
+    );
+    assert_eq!(database.value::<i64>(&strangers).await, 0);
+    let mixed = format!(
+        "SELECT count(*) FROM documents d JOIN tenants t ON t.id = d.tenant_id WHERE replace(d::text, t.name, '') LIKE '%{MARK}%'"
+    );
+    assert_eq!(database.value::<i64>(&mixed).await, 0);
+    assert_eq!(log.0.lock().unwrap().first(), None, "a tenant's text is in the log");
+}
