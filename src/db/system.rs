@@ -8,6 +8,7 @@ use crate::migrations::{self, MigrationError, Migrations, Pending};
 const ROLE_POWERS: &str = include_str!("../../sql/queries/system/role_powers.sql");
 const RESOLVE_TENANT: &str = include_str!("../../sql/queries/system/resolve_tenant.sql");
 const EMBEDDING_DIMENSIONS: &str = include_str!("../../sql/queries/system/embedding_dimensions.sql");
+const CLOCK: &str = include_str!("../../sql/queries/system/clock.sql");
 const REAP_CALLS: &str = include_str!("../../sql/queries/system/reap_calls.sql");
 const REGISTER_EMBEDDING_MODEL: &str = include_str!("../../sql/queries/system/register_embedding_model.sql");
 
@@ -115,6 +116,15 @@ impl System {
     /// Any [`DbError`].
     pub async fn register_embedding_model(&self, name: &str) -> Result<i16, DbError> {
         Ok(self.query_one(REGISTER_EMBEDDING_MODEL, &[&name]).await?.try_get("id")?)
+    }
+
+    /// How far this machine's clock is from the database's, to within the time of a round trip.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn clock_skew(&self) -> Result<std::time::Duration, DbError> {
+        let theirs: jiff::Timestamp = self.query_one(CLOCK, &[]).await?.try_get("now")?;
+        Ok(jiff::Timestamp::now().duration_since(theirs).unsigned_abs())
     }
 
     /// Closes the calls of all tenants whose server is gone, as interrupted; how many there were.

@@ -13,6 +13,9 @@ use crate::tools::EmbeddingSpace;
 /// The tenant that is served on our own database unless another is named.
 pub(crate) const DEFAULT_TENANT: &str = "demo";
 
+/// A call's start is told by this machine's clock and its end by the database's.
+const LARGEST_CLOCK_SKEW: Duration = Duration::from_secs(300);
+
 /// Tools on a database that was found fit to serve.
 pub struct Service {
     toolbox: Arc<Toolbox>,
@@ -46,6 +49,10 @@ pub enum ServiceError {
         "the database's schema is older than this program.\nRun `bailiwick migrate up` with BAILIWICK_ADMIN_DATABASE_URL."
     )]
     Behind,
+    #[error(
+        "this machine's clock and the database's are {0} s apart: the audit trail would tell wrong times.\nSet the clocks (NTP) and start again."
+    )]
+    ClockSkew(u64),
     #[error("no tenant was named.\nSet BAILIWICK_TENANT (or --tenant) to the slug or id of the tenant to serve.")]
     NoTenant,
     #[error("there is no active tenant {0:?}.\nSet BAILIWICK_TENANT to the slug or id of a tenant that is active.")]
@@ -70,6 +77,10 @@ impl Service {
             Pending::NotInitialised => return Err(ServiceError::NotInitialised),
             Pending::Behind { .. } => return Err(ServiceError::Behind),
             Pending::UpToDate { .. } => {}
+        }
+        let skew = system.clock_skew().await?;
+        if skew > LARGEST_CLOCK_SKEW {
+            return Err(ServiceError::ClockSkew(skew.as_secs()));
         }
         let space = EmbeddingSpace {
             dimensions: system.embedding_dimensions().await?,

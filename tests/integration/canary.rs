@@ -139,7 +139,8 @@ async fn what_a_tenant_plants_never_shows_up_for_another() {
     });
     futures_util::future::join_all(hammers).await.into_iter().for_each(|hammer| hammer.unwrap());
     calls.drain(Duration::from_secs(10)).await;
-    assert!(leaks.lock().unwrap().is_empty(), "{:?}", leaks.lock().unwrap().first());
+    let leak = leaks.lock().unwrap().first().map(|reply: &String| reply.chars().take(600).collect::<String>());
+    assert_eq!(leak, None, "a reply tells of another tenant");
     assert!(told.load(Ordering::Relaxed) > count / 4, "the canaries sing: their own tokens are in their replies");
     let rows: i64 = database.value("SELECT count(*) FROM audit_logs").await;
     assert_eq!(rows, i64::try_from(count).unwrap());

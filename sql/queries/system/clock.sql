@@ -1,0 +1,2 @@
+-- system/clock
+SELECT clock_timestamp() AS now
