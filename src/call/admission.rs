@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::metering;
 use super::rate::Rate;
 use crate::identity::TenantId;
 
@@ -120,6 +121,7 @@ impl Admission {
             if tenant.queue.is_empty() && *running < self.options.running && tenant.running < self.most_of(tenant) {
                 tenant.running += 1;
                 *running += 1;
+                metering::turns(*running, *waiting);
                 return Ok(self.permit(tenant_id));
             }
             let is_full = |tenant: &Tenant, waiting: usize| {
@@ -139,6 +141,7 @@ impl Admission {
                 turns.push_back(tenant_id);
             }
             *waiting += 1;
+            metering::turns(*running, *waiting);
             turn
         };
         // The sender is dropped unsent only with the admission itself.
@@ -163,6 +166,7 @@ impl Admission {
             }
         }
         let granted = self.grant(&mut state);
+        metering::turns(state.running, state.waiting);
         // A permit whose waiter has gone comes back by being dropped, which takes the lock again.
         drop(state);
         for (sender, permit) in granted {

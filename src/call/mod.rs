@@ -8,6 +8,7 @@ mod admission;
 mod arguments;
 mod audit;
 mod failure;
+pub mod metering;
 mod options;
 mod outcome;
 mod privacy;

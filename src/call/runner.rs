@@ -13,7 +13,7 @@ use super::recorder::{self, Ended, Recorder};
 use super::spool::Spool;
 use super::upkeep::Upkeep;
 use super::work::{Done, Work};
-use super::{Action, Answer, Failure, Outcome, Tool, audit};
+use super::{Action, Answer, Failure, Outcome, Tool, audit, metering};
 use crate::db::{DbError, Deadlines, Door, Lease, Pool, PoolOptions, System};
 use crate::identity::Caller;
 
@@ -92,7 +92,9 @@ impl Calls {
         let cancelled = cancelled.child_token();
         let _gone = cancelled.clone().drop_guard();
         let (calls, tool) = (self.clone(), Arc::clone(tool));
-        let task = self.0.tracker.spawn(async move { calls.run_to_end(&tool, &record, arguments, &cancelled).await });
+        let span = tracing::info_span!("call", %call_id, tool = T::NAME);
+        let running = async move { calls.run_to_end(&tool, &record, arguments, &cancelled).await };
+        let task = self.0.tracker.spawn(tracing::Instrument::instrument(running, span));
         match task.await {
             Ok(result) => result,
             Err(_) => Err(Failure::Internal { call_id }),
@@ -119,7 +121,7 @@ impl Calls {
                 // The panic hook has already told the log what and where.
                 Ok(Err(_panic)) => {
                     let failure = Failure::Internal { call_id: record.call_id };
-                    return self.close(record, details, Outcome::Panic, failure).await;
+                    return self.close::<T>(record, details, Outcome::Panic, failure).await;
                 }
                 Err(_elapsed) => Work::Failed(Failure::Timeout { limit_s: self.0.deadline.as_secs() }),
             },
@@ -130,7 +132,7 @@ impl Calls {
         }
         match ended {
             Work::Done(done) => self.commit::<T>(record, details, *done).await,
-            Work::Failed(failure) => self.close(record, details, Outcome::of(failure.code()), failure).await,
+            Work::Failed(failure) => self.close::<T>(record, details, Outcome::of(failure.code()), failure).await,
         }
     }
 
@@ -146,7 +148,10 @@ impl Calls {
         details.extend(found);
         let completed = audit::complete(transaction, record, !T::HINTS.read_only, resource_id, details);
         let error = match tokio::time::timeout(COMMIT_LIMIT, completed).await {
-            Ok(Ok(())) => return Ok(output),
+            Ok(Ok(())) => {
+                metering::ended(T::NAME, Outcome::Ok, record.started.elapsed());
+                return Ok(output);
+            }
             Ok(Err(error)) => error,
             Err(_elapsed) => DbError::Unavailable("no answer to COMMIT in time".to_owned()),
         };
@@ -159,22 +164,26 @@ impl Calls {
         // Only the trail knows whether a COMMIT arrived whose answer did not.
         let is_ambiguous = matches!(error, DbError::Unavailable(_));
         let patience = if is_ambiguous { RESOLVE_LIMIT } else { CLOSE_LIMIT };
-        match self.0.recorder.close(call, patience).await {
-            Ended::As(Outcome::Ok) => Ok(output),
-            Ended::Later if is_ambiguous => Err(Failure::OutcomeUnknown { call_id: record.call_id }),
-            Ended::As(_) | Ended::Later => Err(failure),
-        }
+        let (ended, outcome) = match self.0.recorder.close(call, patience).await {
+            Ended::As(Outcome::Ok) => (Ok(output), Outcome::Ok),
+            Ended::Later if is_ambiguous => (Err(Failure::OutcomeUnknown { call_id: record.call_id }), Outcome::Error),
+            Ended::As(outcome) => (Err(failure), outcome),
+            Ended::Later => (Err(failure), Outcome::Error),
+        };
+        metering::ended(T::NAME, outcome, record.started.elapsed());
+        ended
     }
 
-    async fn close<O>(
+    async fn close<T: Tool>(
         &self,
         record: &Record,
         details: Map<String, Value>,
         outcome: Outcome,
         failure: Failure,
-    ) -> Result<O, Failure> {
+    ) -> Result<T::Output, Failure> {
         let call = record.closed(details, outcome, failure.code().name());
         self.0.recorder.close(call, CLOSE_LIMIT).await;
+        metering::ended(T::NAME, outcome, record.started.elapsed());
         Err(failure)
     }
 
@@ -185,6 +194,7 @@ impl Calls {
         let details = Map::from_iter([("name_chars".to_owned(), name.chars().count().into())]);
         let call = record.closed(details, Outcome::Denied, "unknown_tool");
         self.0.recorder.close(call, CLOSE_LIMIT).await;
+        metering::ended("unknown", Outcome::Denied, record.started.elapsed());
     }
 
     /// What is asked before there is a tenant, on the trail's connections.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
+use super::metering;
 use super::recorder::Recorder;
 use crate::db::System;
 
@@ -35,7 +36,9 @@ async fn replay(recorder: Recorder) {
     let mut pause = REPLAY_EVERY;
     loop {
         recorder.replay().await;
-        let waits = recorder.spooled_bytes() > 0 || !recorder.can_record();
+        let (spooled_bytes, can_record) = (recorder.spooled_bytes(), recorder.can_record());
+        metering::trail(spooled_bytes, can_record);
+        let waits = spooled_bytes > 0 || !can_record;
         pause = if waits { (pause * 2).min(LONGEST_PAUSE) } else { REPLAY_EVERY };
         tokio::time::sleep(pause).await;
     }
@@ -45,7 +48,10 @@ async fn reap(system: System) {
     loop {
         match system.reap_calls().await {
             Ok(0) => {}
-            Ok(calls) => tracing::warn!(calls, "calls whose server was gone were closed as interrupted"),
+            Ok(calls) => {
+                metering::reaped(calls);
+                tracing::warn!(calls, "calls whose server was gone were closed as interrupted");
+            }
             Err(error) => tracing::warn!(%error, "open calls could not be looked after"),
         }
         tokio::time::sleep(REAP_EVERY).await;

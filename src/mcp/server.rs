@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rmcp::ErrorData;
@@ -12,24 +13,43 @@ use super::Toolbox;
 use crate::call::{Calls, Client};
 use crate::identity::Caller;
 
+/// Where a request came from, among the extensions of its [`http::request::Parts`].
+#[derive(Debug, Clone, Copy)]
+pub struct ClientAddress(pub IpAddr);
+
 const INSTRUCTIONS: &str = "Bailiwick holds one organisation's documents. Use hybrid_search to find passages before you answer questions about \
 the organisation, and cite the title and document_id of what you use. Use insert_document to store text worth keeping. \
 Failures begin with a code: after invalid_input correct the arguments; after unavailable wait and repeat; \
 after forbidden, quota_exceeded or budget_exceeded tell the user. Every call is recorded in the organisation's audit trail.";
 
-/// An MCP server for one caller whose identity is settled: the user of a stdio process.
+/// An MCP server.
 #[derive(Clone)]
 pub struct Server {
     toolbox: Arc<Toolbox>,
     calls: Calls,
-    caller: Caller,
+    /// Who every call comes from; if nobody, each request brings its own caller.
+    caller: Option<Caller>,
 }
 
 impl Server {
-    /// A server that runs every call as this caller.
+    /// A server that runs every call as this caller: the user of a stdio process.
     #[must_use]
     pub fn new(toolbox: Arc<Toolbox>, calls: Calls, caller: Caller) -> Self {
-        Self { toolbox, calls, caller }
+        Self { toolbox, calls, caller: Some(caller) }
+    }
+
+    /// A server that runs each call as whom its HTTP request was authenticated as: the [`Caller`] among the extensions of the
+    /// request's [`http::request::Parts`]. A request without one is refused.
+    #[must_use]
+    pub fn for_requests(toolbox: Arc<Toolbox>, calls: Calls) -> Self {
+        Self { toolbox, calls, caller: None }
+    }
+
+    fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
+        let of_request = || context.extensions.get::<http::request::Parts>()?.extensions.get::<Caller>().cloned();
+        // A settled caller comes first: nothing that a request says may replace it.
+        let caller = self.caller.clone().or_else(of_request);
+        caller.ok_or_else(|| ErrorData::invalid_request("the request was not authenticated", None))
     }
 }
 
@@ -47,7 +67,8 @@ impl ServerHandler for Server {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let mut result = ListToolsResult::with_all_items(self.toolbox.definitions(&self.caller.scopes));
+        let caller = self.caller(&context)?;
+        let mut result = ListToolsResult::with_all_items(self.toolbox.definitions(&caller.scopes));
         if context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28) {
             // The list differs by scope, so no shared cache may keep it. Earlier revisions know no such field.
             result.cache_scope = Some(CacheScope::Private);
@@ -60,15 +81,14 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let client = client_of(&context);
+        let (caller, client) = (self.caller(&context)?, client_of(&context));
         let arguments = request.arguments.unwrap_or_default();
-        match self.toolbox.call(&request.name, &self.calls, &self.caller, client.clone(), arguments, &context.ct).await
-        {
+        match self.toolbox.call(&request.name, &self.calls, &caller, client.clone(), arguments, &context.ct).await {
             Some(result) => Ok(result.into()),
             None => {
-                self.calls.refuse_unknown(&request.name, &self.caller, client).await;
+                self.calls.refuse_unknown(&request.name, &caller, client).await;
                 let names: Vec<_> =
-                    self.toolbox.definitions(&self.caller.scopes).into_iter().map(|tool| tool.name).collect();
+                    self.toolbox.definitions(&caller.scopes).into_iter().map(|tool| tool.name).collect();
                 // MCP (Tools, Error Handling): an unknown tool is a protocol error with the code of invalid parameters.
                 Err(ErrorData::invalid_params(format!("unknown tool; there are {}", names.join(", ")), None))
             }
@@ -77,10 +97,14 @@ impl ServerHandler for Server {
 }
 
 fn client_of(context: &RequestContext<RoleServer>) -> Client {
-    let user_agent = context.client_info().map(|client| {
-        let text = format!("{}/{}", client.name, client.version);
-        // It is the client's text: bounded, and without what PostgreSQL or a terminal would stumble over.
-        text.chars().filter(|c| !c.is_control()).take(200).collect()
-    });
-    Client { user_agent, ip_address: None }
+    let request = context.extensions.get::<http::request::Parts>();
+    let introduced = context.client_info().map(|client| format!("{}/{}", client.name, client.version));
+    // A stateless request of an earlier revision says no more than its HTTP header.
+    let header = || Some(request?.headers.get(http::header::USER_AGENT)?.to_str().ok()?.to_owned());
+    // It is the client's text: bounded, and without what PostgreSQL or a terminal would stumble over.
+    let plain = |text: String| text.chars().filter(|c| !c.is_control()).take(200).collect();
+    Client {
+        user_agent: introduced.or_else(header).map(plain),
+        ip_address: request.and_then(|parts| parts.extensions.get::<ClientAddress>()).map(|address| address.0),
+    }
 }
