@@ -6,7 +6,7 @@
 
 mod background;
 mod check;
-mod lock;
+pub(crate) mod lock;
 mod merge;
 mod pass;
 mod purge;

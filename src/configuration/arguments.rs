@@ -40,3 +40,15 @@ pub struct IdentityArguments {
     #[arg(long, env = "BAILIWICK_SCOPES", value_name = "SCOPES")]
     pub scopes: Option<String>,
 }
+
+/// Where the audit trail's seals get their signature from, and where their heads are kept.
+#[derive(Debug, Clone, Args, Default)]
+#[command(next_help_heading = "Audit")]
+pub struct AuditArguments {
+    /// Ed25519 key that signs the audit trail's seals, as PKCS#8 PEM; made by itself on the program's own PostgreSQL
+    #[arg(long, env = "BAILIWICK_AUDIT_KEY", global = true, value_name = "FILE")]
+    pub audit_key: Option<PathBuf>,
+    /// File to append each new seal's head to, outside of the database; in the data folder on the program's own PostgreSQL
+    #[arg(long, env = "BAILIWICK_AUDIT_HEADS", global = true, value_name = "FILE")]
+    pub audit_heads: Option<PathBuf>,
+}

@@ -7,7 +7,7 @@ mod arguments;
 mod database;
 mod identity;
 
-pub use arguments::{DatabaseArguments, IdentityArguments};
+pub use arguments::{AuditArguments, DatabaseArguments, IdentityArguments};
 pub use database::{Database, DatabaseSettings, ExternalDatabase};
 pub use identity::IdentitySettings;
 

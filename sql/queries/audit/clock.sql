@@ -1,0 +1,2 @@
+-- audit/clock
+SELECT clock_timestamp() AS now

@@ -1,0 +1,2 @@
+-- audit/fence
+SELECT pg_current_xact_id()::text::bigint AS xid

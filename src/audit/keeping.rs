@@ -1,0 +1,73 @@
+use std::path::{Path, PathBuf};
+
+use super::{AuditError, HeadsFile, KnownHead, SealKey, TrustedKeys, key};
+use crate::configuration::AuditArguments;
+
+/// What is kept outside of the database: the key that signs, and the file of heads.
+#[derive(Clone, Default)]
+pub struct Keeping {
+    /// Signs each head; without it seals are not signed.
+    pub key: Option<SealKey>,
+    /// Gets each head; without it none is kept.
+    pub heads: Option<HeadsFile>,
+}
+
+impl Keeping {
+    /// As configured. On the program's own PostgreSQL, in `data_dir`, both have a place there, and a key is made at
+    /// first use.
+    ///
+    /// # Errors
+    /// A key that is configured and cannot be read, or one of our own that cannot be made.
+    pub fn open(arguments: &AuditArguments, data_dir: Option<&Path>) -> Result<Self, AuditError> {
+        let key = match (&arguments.audit_key, data_dir) {
+            (Some(path), _) => Some(SealKey::load(path)?),
+            (None, Some(data_dir)) => Some(SealKey::load_or_create(&own_key(data_dir))?),
+            (None, None) => None,
+        };
+        Ok(Self { key, heads: heads_file(arguments, data_dir) })
+    }
+}
+
+/// The keys to believe when the chain is checked: the configured one's public half, or our own's, and those named.
+///
+/// # Errors
+/// A file that cannot be read or holds no key.
+pub fn trusted_keys(
+    arguments: &AuditArguments,
+    data_dir: Option<&Path>,
+    named: &[PathBuf],
+) -> Result<TrustedKeys, AuditError> {
+    let mut keys = TrustedKeys::default();
+    match (&arguments.audit_key, data_dir.map(own_key)) {
+        (Some(path), _) => keys.add(path)?,
+        (None, Some(path)) if path.exists() => keys.add(&path)?,
+        // The signing key may be kept from those who check.
+        (None, Some(path)) if key::public_path(&path).exists() => keys.add(&key::public_path(&path))?,
+        _ => {}
+    }
+    for path in named {
+        keys.add(path)?;
+    }
+    Ok(keys)
+}
+
+/// The heads of that database that were kept.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn known_heads(
+    arguments: &AuditArguments,
+    data_dir: Option<&Path>,
+    database: &str,
+) -> Result<Vec<KnownHead>, AuditError> {
+    heads_file(arguments, data_dir).map_or(Ok(Vec::new()), |file| file.read(database))
+}
+
+fn own_key(data_dir: &Path) -> PathBuf {
+    data_dir.join("audit").join("signing-key.pem")
+}
+
+fn heads_file(arguments: &AuditArguments, data_dir: Option<&Path>) -> Option<HeadsFile> {
+    let own = || data_dir.map(|dir| dir.join("audit").join("heads.jsonl"));
+    arguments.audit_heads.clone().or_else(own).map(HeadsFile::new)
+}
