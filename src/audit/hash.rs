@@ -33,7 +33,10 @@ impl FromStr for Hash {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let bytes = decode(text.trim());
-        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(|| "a hash has 64 hexadecimal digits".to_owned())
+        bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or_else(|| "a hash has 64 hexadecimal digits".to_owned())
     }
 }
 

@@ -5,6 +5,7 @@
 //! connection and for all tenants together. What it cannot show: rows that a superuser removes before they are sealed
 //! (some seconds), and, without a key and without a head kept elsewhere, a chain that was made anew as a whole.
 
+mod archive;
 mod chain;
 mod cut;
 mod entry;
@@ -15,10 +16,15 @@ mod keeping;
 mod key;
 mod merkle;
 mod moment;
+mod month;
+mod overdue;
+mod retire;
 mod row;
 mod seal;
 mod sealer;
+mod verify;
 
+pub use archive::{Counts, export};
 pub use entry::Entry;
 pub use error::AuditError;
 pub use hash::Hash;
@@ -27,6 +33,12 @@ pub use keeping::{Keeping, known_heads, trusted_keys};
 pub use key::{SealKey, TrustedKeys};
 pub use merkle::MerkleTree;
 pub use moment::Moment;
+pub use month::Month;
+pub use overdue::overdue_rows;
+pub use retire::{Retired, retire};
 pub use row::AuditRow;
 pub use seal::Seal;
 pub use sealer::{Sealed, Sealer};
+pub use verify::{
+    ArchiveReport, BadRow, Expectations, Fault, FaultKind, Findings, Verification, check_archive, verify,
+};

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{CommandError, Style};
+use crate::audit;
 use crate::configuration::{DatabaseArguments, DatabaseSettings};
 use crate::db::admin;
 use crate::maintenance;
@@ -37,10 +38,14 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArgument
     for tenant in tenants {
         reports.push((tenant.slug, maintenance::check(&client, tenant.id).await?));
     }
-    let is_sound = reports.iter().all(|(_, report)| report.fault_count == 0);
+    let overdue = audit::overdue_rows(&client).await?;
+    let is_sound = overdue == 0 && reports.iter().all(|(_, report)| report.fault_count == 0);
     if arguments.json {
         let tenants: Vec<_> = reports.iter().map(|(slug, report)| json!({ "slug": slug, "index": report })).collect();
-        println!("{}", serde_json::to_string_pretty(&json!({ "sound": is_sound, "tenants": tenants }))?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&json!({ "sound": is_sound, "tenants": tenants, "unsealed_calls": overdue }))?
+        );
     } else {
         let mut table =
             Style::of_stdout().table(&["tenant", "chunks", "fresh", "deleted", "blocks", "postings", "faults"]);
@@ -61,7 +66,12 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArgument
                 println!("{slug}: {fault}");
             }
         }
-        if !is_sound {
+        if overdue > 0 {
+            println!(
+                "audit trail: {overdue} calls that were closed more than ten minutes ago are not sealed; `bailiwick maintain` seals them or says what is in the way"
+            );
+        }
+        if reports.iter().any(|(_, report)| report.fault_count > 0) {
             println!("`bailiwick maintain --rebuild --tenant SLUG` makes an index anew from the documents");
         }
     }

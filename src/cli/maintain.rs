@@ -1,12 +1,17 @@
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::{CommandError, Style};
-use crate::configuration::{DatabaseArguments, DatabaseSettings};
+use crate::audit::{Keeping, Sealed, Sealer};
+use crate::configuration::{AuditArguments, DatabaseArguments, DatabaseSettings};
 use crate::db::admin;
 use crate::maintenance::{self, Scope};
 use crate::startup::Deployment;
+
+/// What is under way gets so long to end, so that its rows can be sealed.
+const SEALS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What to look after.
 #[derive(Debug, Args)]
@@ -24,7 +29,11 @@ pub(super) struct MaintainArguments {
 
 /// Does all the maintenance that there is to do.
 #[expect(clippy::print_stdout, reason = "the command's output")]
-pub(super) async fn run(database: &DatabaseArguments, arguments: &MaintainArguments) -> Result<ExitCode, CommandError> {
+pub(super) async fn run(
+    database: &DatabaseArguments,
+    audit: &AuditArguments,
+    arguments: &MaintainArguments,
+) -> Result<ExitCode, CommandError> {
     let settings = DatabaseSettings::resolve(database)?;
     let deployment = Deployment::open(&settings).await?;
     let client = admin::connect(deployment.admin()?).await?;
@@ -39,13 +48,31 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &MaintainArgume
     };
     let scope = if arguments.rebuild { Scope::Rebuild } else { Scope::Everything };
     let report = maintenance::run(&client, Some(&observer), scope, only).await?;
+    let keeping = Keeping::open(audit, deployment.data_dir())?;
+    let sealed = Sealer::new(keeping).settle(&client, SEALS_WITHIN).await?;
+    let sealed_rows = if let Sealed::Rows { rows, .. } = sealed { rows } else { 0 };
     let code = if report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     if arguments.json {
+        let mut report = serde_json::to_value(&report)?;
+        report["sealed_rows"] = sealed_rows.into();
         println!("{}", serde_json::to_string_pretty(&report)?);
         return Ok(code);
     }
+    match sealed {
+        Sealed::Rows { rows, .. } => println!("sealed {rows} rows of the audit trail"),
+        Sealed::Nothing => {}
+        Sealed::Busy => println!("audit trail: another server is sealing it"),
+        Sealed::Pending => {
+            println!("audit trail: not sealed, for a transaction that may still add a row has not ended")
+        }
+        Sealed::KeyMissing => {
+            println!("audit trail: not sealed, for its seals are signed and BAILIWICK_AUDIT_KEY is not set")
+        }
+    }
     if report.tenants.is_empty() {
-        println!("nothing was left to do");
+        if sealed == Sealed::Nothing {
+            println!("nothing was left to do");
+        }
         return Ok(code);
     }
     let mut table = Style::of_stdout().table(&["tenant", "rebuilt", "merged", "blocks", "purged", "vector index"]);

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod doctor;
 mod logging;
 mod maintain;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::configuration::{DatabaseArguments, IdentityArguments};
+use crate::configuration::{AuditArguments, DatabaseArguments, IdentityArguments};
 use crate::demo::DemoArguments;
 use crate::embedded::{self, Options, Progress};
 
@@ -36,6 +37,8 @@ pub struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     database: DatabaseArguments,
+    #[command(flatten)]
+    audit: AuditArguments,
     /// What to log on stderr, as tracing's filter: info, debug, bailiwick=debug,tokio_postgres=info …
     #[arg(
         long,
@@ -84,6 +87,12 @@ enum Command {
     /// Compare the search indexes with the documents; exit code 1 if something is wrong
     #[command(after_help = "Examples:\n  bailiwick doctor\n  bailiwick doctor --tenant acme --json")]
     Doctor(doctor::DoctorArguments),
+    /// Check the audit trail against its seals, archive a month of it, drop what was archived
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  bailiwick audit verify\n  bailiwick audit export --month 2026-08 2026-08.jsonl\n  bailiwick audit retire --before 2026-09 --archive 2026-08.jsonl"
+    )]
+    Audit(audit::AuditCommand),
     /// Print mcp-manifest.json: the MCPB manifest of this program
     #[command(after_help = "Example:\n  bailiwick manifest > mcp-manifest.json")]
     Manifest,
@@ -111,23 +120,27 @@ pub async fn run() -> ExitCode {
         return ExitCode::from(2);
     }
     let done = match cli.command {
-        None => match serve::run(&cli.database, &cli.identity).await {
+        None => match serve::run(&cli.database, &cli.audit, &cli.identity).await {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
-        Some(Command::Serve(identity)) => match serve::run(&cli.database, &identity).await {
+        Some(Command::Serve(identity)) => match serve::run(&cli.database, &cli.audit, &identity).await {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
         Some(Command::Demo(arguments)) => crate::demo::run(&cli.database, &arguments).await,
         Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,
         Some(Command::Tenant(command)) => tenant::run(&cli.database, &command).await,
-        Some(Command::Maintain(arguments)) => match maintain::run(&cli.database, &arguments).await {
+        Some(Command::Maintain(arguments)) => match maintain::run(&cli.database, &cli.audit, &arguments).await {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
         Some(Command::Report(command)) => report::run(&cli.database, &command).await,
         Some(Command::Doctor(arguments)) => match doctor::run(&cli.database, &arguments).await {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Some(Command::Audit(command)) => match audit::run(&cli.database, &cli.audit, &command).await {
             Ok(code) => return code,
             Err(error) => Err(error),
         },

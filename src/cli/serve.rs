@@ -6,24 +6,24 @@ use rmcp::ServiceExt;
 
 use super::CommandError;
 use super::signals::Signals;
-use crate::configuration::{DatabaseArguments, DatabaseSettings, IdentityArguments, IdentitySettings};
+use crate::audit::Keeping;
+use crate::configuration::{AuditArguments, DatabaseArguments, DatabaseSettings, IdentityArguments, IdentitySettings};
 use crate::identity::Caller;
 use crate::startup::{Deployment, Service};
 
-/// The background's work on the indexes, which ends with the server.
+/// The background's work on indexes and seals, which ends with the server.
 struct Maintenance(Option<tokio::task::JoinHandle<()>>);
 
 impl Maintenance {
-    fn of(deployment: &Deployment) -> Self {
-        match deployment.admin() {
-            Ok(config) => Self(Some(crate::maintenance::spawn(config.clone()))),
-            Err(_) => {
-                tracing::warn!(
-                    "no administrator's connection (BAILIWICK_ADMIN_DATABASE_URL): run `bailiwick maintain` now and then, or searches slow down as documents come"
-                );
-                Self(None)
-            }
-        }
+    fn of(deployment: &Deployment, audit: &AuditArguments) -> Result<Self, CommandError> {
+        let Ok(config) = deployment.admin() else {
+            tracing::warn!(
+                "no administrator's connection (BAILIWICK_ADMIN_DATABASE_URL): run `bailiwick maintain` now and then, or searches slow down as documents come and the audit trail is not sealed"
+            );
+            return Ok(Self(None));
+        };
+        let keeping = Keeping::open(audit, deployment.data_dir())?;
+        Ok(Self(Some(crate::maintenance::spawn(config.clone(), keeping))))
     }
 }
 
@@ -40,10 +40,14 @@ const DRAIN: Duration = Duration::from_secs(15);
 
 /// Serves MCP over stdio until the client closes it or a signal asks for the end. Both let the calls under way end; a second
 /// signal does not.
-pub(super) async fn run(database: &DatabaseArguments, identity: &IdentityArguments) -> Result<ExitCode, CommandError> {
+pub(super) async fn run(
+    database: &DatabaseArguments,
+    audit: &AuditArguments,
+    identity: &IdentityArguments,
+) -> Result<ExitCode, CommandError> {
     let mut signals = Signals::listen()?;
     let started = tokio::select! {
-        started = start(database, identity) => started?,
+        started = start(database, audit, identity) => started?,
         signal = signals.next() => return Ok(signal.exit_code()),
     };
     // The hold on our own PostgreSQL is kept to the end.
@@ -95,7 +99,11 @@ struct Running {
     maintenance: Maintenance,
 }
 
-async fn start(database: &DatabaseArguments, identity: &IdentityArguments) -> Result<(Running, Caller), CommandError> {
+async fn start(
+    database: &DatabaseArguments,
+    audit: &AuditArguments,
+    identity: &IdentityArguments,
+) -> Result<(Running, Caller), CommandError> {
     let settings = DatabaseSettings::resolve(database)?;
     let identity = IdentitySettings::resolve(identity)?;
     let deployment = Deployment::open(&settings).await?;
@@ -106,6 +114,6 @@ async fn start(database: &DatabaseArguments, identity: &IdentityArguments) -> Re
             "Serving MCP over stdio: a client starts this program by itself. `bailiwick demo` shows what it does; Ctrl-D ends."
         );
     }
-    let maintenance = Maintenance::of(&deployment);
+    let maintenance = Maintenance::of(&deployment, audit)?;
     Ok((Running { deployment, service, maintenance }, caller))
 }

@@ -1,9 +1,11 @@
+use std::fmt::Display;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_postgres::Config;
 
 use super::pass::{Report, Scope, run, settle_vectors};
+use crate::audit::{AuditError, Keeping, Sealer};
 use crate::db::{DbError, admin};
 
 /// Between two looks at what is due.
@@ -16,16 +18,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// Between two looks at the vector indexes.
 const VECTORS_EVERY: Duration = Duration::from_secs(60);
 
-/// Looks after the indexes until the handle is aborted, on connections of its own. A failure is logged and tried again.
+/// Between two passes over the audit trail.
+const SEALS_EVERY: Duration = Duration::from_secs(5);
+
+/// Looks after indexes and seals until the handle is aborted, on connections of its own. A failure is logged and tried again.
 #[must_use]
-pub fn spawn(config: Config) -> JoinHandle<()> {
+pub fn spawn(config: Config, keeping: Keeping) -> JoinHandle<()> {
     tokio::spawn(async move {
-        // Side by side, for a build may take minutes and nobody's postings shall wait for it.
-        tokio::join!(again_and_again(|| postings(config.clone())), again_and_again(|| vectors(config.clone())),);
+        // Side by side, for a build may take minutes and nobody's postings or seals shall wait for it.
+        tokio::join!(
+            again_and_again(|| postings(config.clone())),
+            again_and_again(|| vectors(config.clone())),
+            again_and_again(|| seals(config.clone(), keeping.clone())),
+        );
     })
 }
 
-async fn again_and_again<W: Future<Output = Result<(), DbError>>>(work: impl Fn() -> W) {
+async fn again_and_again<E: Display, W: Future<Output = Result<(), E>>>(work: impl Fn() -> W) {
     let mut pause = INTERVAL;
     loop {
         let started = std::time::Instant::now();
@@ -56,6 +65,15 @@ async fn vectors(config: Config) -> Result<(), DbError> {
     loop {
         tokio::time::sleep(VECTORS_EVERY).await;
         tell(&settle_vectors(&client, Some(&observer)).await?);
+    }
+}
+
+async fn seals(config: Config, keeping: Keeping) -> Result<(), AuditError> {
+    let client = admin::connect(&config).await?;
+    let mut sealer = Sealer::new(keeping);
+    loop {
+        sealer.pass(&client).await?;
+        tokio::time::sleep(SEALS_EVERY).await;
     }
 }
 

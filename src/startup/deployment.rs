@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio_postgres::Config;
 
@@ -102,6 +102,12 @@ impl Deployment {
     #[must_use]
     pub fn is_embedded(&self) -> bool {
         self.embedded.is_some()
+    }
+
+    /// The folder of our own server.
+    #[must_use]
+    pub fn data_dir(&self) -> Option<&Path> {
+        self.embedded.as_ref().map(EmbeddedServer::data_dir)
     }
 
     /// How the application connects.

@@ -1,0 +1,2 @@
+-- audit/database
+SELECT current_database()::text AS name

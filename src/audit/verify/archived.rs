@@ -1,0 +1,93 @@
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::links::Links;
+use super::matching::{Expected, Matching};
+use super::{FaultKind, Findings};
+use crate::audit::archive::{Counts, Line, Lines};
+use crate::audit::{AuditError, KnownHead, Month, Seal, TrustedKeys};
+
+/// What an archive holds, and what is wrong with it.
+#[derive(Debug, Serialize)]
+pub struct ArchiveReport {
+    /// The file.
+    pub file: String,
+    /// The database it is of.
+    pub database: String,
+    /// Its month.
+    pub month: Month,
+    /// Rows and seals in it.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// What is wrong.
+    #[serde(flatten)]
+    pub findings: Findings,
+    /// Its seals' heads, which must be in the chain of the database.
+    #[serde(skip)]
+    pub heads: Vec<KnownHead>,
+}
+
+/// Checks an archive by itself: rows against leaves, leaves against roots, heads against each other and their signatures.
+///
+/// # Errors
+/// A file that cannot be read or is no archive.
+pub fn check_archive(path: &Path, trusted: &TrustedKeys) -> Result<ArchiveReport, AuditError> {
+    let (mut lines, database, month) = Lines::open(path)?;
+    let (mut findings, mut heads, mut counts) = (Findings::default(), Vec::new(), Counts::default());
+    let source: std::sync::Arc<str> = path.display().to_string().into();
+    let mut links = Links::new(trusted, true, None);
+    let expected = Expected::Within(month.begin(), month.end());
+    let mut next = lines.next()?;
+    let mut declared = None;
+    while let Some(line) = next.take() {
+        match line {
+            Line::Seal(seal) => {
+                links.check(&seal, &mut findings);
+                heads.push(KnownHead { seal_no: Some(seal.seal_no), head: seal.head, source: source.clone() });
+                counts.seals += 1;
+                next = rows(&mut lines, &seal, expected, &mut counts, &mut findings)?;
+                continue;
+            }
+            Line::End(counts) => declared = Some(counts),
+            Line::Header { .. } | Line::Row(_) => return Err(lines.refuse("not to be here".to_owned())),
+        }
+        if lines.next()?.is_some() {
+            return Err(lines.refuse("something behind the last line".to_owned()));
+        }
+    }
+    links.end(&mut findings);
+    match declared {
+        None => findings.other(FaultKind::Removed, format!("{source} is cut off")),
+        Some(declared) if declared != counts => {
+            findings
+                .other(FaultKind::Removed, format!("{source} says that it holds {declared:?} and holds {counts:?}"));
+        }
+        Some(_) => {}
+    }
+    findings.name_moves();
+    Ok(ArchiveReport { file: source.to_string(), database, month, counts, findings, heads })
+}
+
+/// Compares the rows behind a seal with its leaves; returns the line after them.
+fn rows(
+    lines: &mut Lines,
+    seal: &Seal,
+    expected: Expected,
+    counts: &mut Counts,
+    findings: &mut Findings,
+) -> Result<Option<Line>, AuditError> {
+    let mut matching = Matching::new(seal, expected);
+    loop {
+        match lines.next()? {
+            Some(Line::Row(row)) => {
+                matching.row(&row, findings);
+                counts.rows += 1;
+            }
+            other => {
+                matching.end(findings);
+                return Ok(other);
+            }
+        }
+    }
+}
