@@ -1,7 +1,12 @@
 use std::path::{Path, PathBuf};
 
+use tokio_postgres::Client;
+
 use super::{AuditError, HeadsFile, KnownHead, SealKey, TrustedKeys, key};
 use crate::configuration::AuditArguments;
+use crate::db::{DbError, OperatorTransaction};
+
+const DATABASE: &str = include_str!("../../sql/queries/audit/database.sql");
 
 /// What is kept outside of the database: the key that signs, and the file of heads.
 #[derive(Clone, Default)]
@@ -51,16 +56,20 @@ pub fn trusted_keys(
     Ok(keys)
 }
 
-/// The heads of that database that were kept.
+/// The heads that were kept of the database that the client is connected to.
 ///
 /// # Errors
-/// A file that cannot be read.
-pub fn known_heads(
+/// A file that cannot be read, and any [`DbError`](crate::db::DbError).
+pub async fn known_heads(
+    client: &Client,
     arguments: &AuditArguments,
     data_dir: Option<&Path>,
-    database: &str,
 ) -> Result<Vec<KnownHead>, AuditError> {
-    heads_file(arguments, data_dir).map_or(Ok(Vec::new()), |file| file.read(database))
+    let Some(file) = heads_file(arguments, data_dir) else { return Ok(Vec::new()) };
+    let transaction = OperatorTransaction::begin_snapshot(client).await?;
+    let name = transaction.query(DATABASE, &[]).await;
+    let name = transaction.end(name).await?.first().map(|row| row.try_get::<_, String>("name")).transpose();
+    file.read(&name.map_err(DbError::from)?.unwrap_or_default())
 }
 
 fn own_key(data_dir: &Path) -> PathBuf {

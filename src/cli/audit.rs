@@ -74,16 +74,12 @@ pub(super) async fn run(
     }
     let settings = DatabaseSettings::resolve(database)?;
     let deployment = Deployment::open(&settings).await?;
-    let config = deployment.admin()?;
-    let client = admin::connect(config).await?;
+    let client = admin::connect(deployment.admin()?).await?;
+    let known = audit::known_heads(&client, audit, deployment.data_dir()).await?;
     let expectations = |expected: &ExpectedArguments| -> Result<Expectations, CommandError> {
-        let name = config.get_dbname().or(config.get_user()).unwrap_or_default();
-        let mut heads = audit::known_heads(audit, deployment.data_dir(), name)?;
-        heads.extend(expected.head.iter().map(|head| KnownHead {
-            seal_no: None,
-            head: *head,
-            source: "--head".into(),
-        }));
+        let given = expected.head.iter();
+        let given = given.map(|head| KnownHead { seal_no: None, head: *head, source: "--head".into() });
+        let heads = known.iter().cloned().chain(given).collect();
         Ok(Expectations { trusted: audit::trusted_keys(audit, deployment.data_dir(), &expected.public_key)?, heads })
     };
     match command {

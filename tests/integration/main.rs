@@ -21,6 +21,7 @@ mod migrations;
 mod quality;
 mod reference;
 mod schemas;
+mod seals;
 mod search;
 mod sql_files;
 mod stdio;

@@ -5,6 +5,6 @@ FROM (
     -- As many as fit into $2 bytes of leaves, and one at least.
     SELECT s.*, sum(coalesce(octet_length(s.leaves), 0)) OVER (ORDER BY s.seal_no ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW) AS bytes_before
     FROM (SELECT * FROM audit_seals WHERE seal_no > $1::bigint ORDER BY seal_no LIMIT 1000) AS s
-) AS some
+) AS batch
 WHERE coalesce(bytes_before, 0) < $2::bigint
 ORDER BY seal_no
