@@ -1622,26 +1622,29 @@ SET LOCAL search_path = public;
 SET LOCAL ROLE bailiwick_owner;
 
 CREATE TABLE audit_seals (
-    seal_no       bigint PRIMARY KEY,
-    sealed_at     timestamptz NOT NULL DEFAULT now(),
-    first_id      bigint NOT NULL,
-    last_id       bigint NOT NULL,
-    row_count     bigint NOT NULL,
-    sealed_until  timestamptz NOT NULL,
-    retained_from timestamptz,
-    merkle_root   bytea NOT NULL,
-    previous_head bytea NOT NULL,
-    head          bytea NOT NULL,
-    key_id        text,
-    signature     bytea,
-    leaves        bytea STORAGE EXTERNAL,
+    seal_no          bigint PRIMARY KEY,
+    first_id         bigint NOT NULL,
+    last_id          bigint NOT NULL,
+    row_count        bigint NOT NULL,
+    latest_timestamp timestamptz,
+    sealed_until     timestamptz NOT NULL,
+    retained_from    timestamptz,
+    merkle_root      bytea NOT NULL,
+    previous_head    bytea NOT NULL,
+    head             bytea NOT NULL,
+    key_id           text,
+    signature        bytea,
+    leaves           bytea STORAGE EXTERNAL,
     CONSTRAINT audit_seals_hash_lengths
         CHECK (octet_length(merkle_root) = 32 AND octet_length(previous_head) = 32 AND octet_length(head) = 32)
 );
 COMMENT ON TABLE audit_seals IS 'Chain of Merkle roots over the audit rows of all tenants, in the order of their ids; holds ids, times and hashes only.';
 COMMENT ON COLUMN audit_seals.first_id IS 'The seal covers the rows with ids from here to last_id; there are gaps where calls were rolled back.';
+COMMENT ON COLUMN audit_seals.latest_timestamp IS 'The latest of its rows'' timestamps; NULL if it has no rows.';
 COMMENT ON COLUMN audit_seals.sealed_until IS 'Every call closed before this moment is under this seal or an earlier one.';
 COMMENT ON COLUMN audit_seals.retained_from IS 'Rows of calls that began before this moment have been retired by the operator; NULL if none have.';
+COMMENT ON COLUMN audit_seals.head IS 'SHA-256 over all columns but signature and leaves; the next seal''s previous_head. Kept outside of the database too.';
+COMMENT ON COLUMN audit_seals.key_id IS 'First 16 hexadecimal digits of the SHA-256 of the Ed25519 key that signed the head; NULL if none did.';
 COMMENT ON COLUMN audit_seals.leaves IS 'For each row its id, its timestamp and the hash of the rest, so that the row that was changed can be named; NULL once all its rows are retired.';
 
 CREATE FUNCTION audit_sealed_until() RETURNS timestamptz
@@ -1671,6 +1674,8 @@ INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292'),
     (10, 'calls', '2d102a6dad4a784601d28aec5681e3b6e1c98e66dd5ce8fa794324392115a76b'),
     (11, 'seals', '8205d71003aa5afa23024b5a3c06895aa684a7b6cdcab4d822eea81b08e48ae4');
+    (10, 'calls', 'f02a7db1b243a929e348caa2a12f08256a6166a5884fb86369f06ebf1dc6a147'),
+    (11, 'seals', 'eccaa9cefcfbbf74c0b98b2b4861475cffe2f09503bd32af90a92191e6c1587b');
 INSERT INTO public.schema_migrations (version, dirty) VALUES (11, false);
 
 COMMIT;

@@ -56,6 +56,12 @@ async fn every_edit_is_found_and_named() {
             let first = found.first_bad_row.as_ref().map(|row| row.id);
             assert_eq!(first, Some(row), "{number}: {}: {found:#?}", edit.sql);
         }
+        if edit.rebuild.is_some() {
+            // The key alone finds a chain made anew, without a head from outside.
+            let found = bailiwick::audit::verify(&trail.client, &trail.expectations).await.unwrap().findings;
+            assert!(found.faults.iter().all(|fault| fault.kind == FaultKind::Signature), "{found:#?}");
+            assert!(found.fault_count > 0, "{number}: {}", edit.sql);
+        }
         restore(&trail).await;
     }
     trail.assert_sound().await;

@@ -28,6 +28,13 @@ impl Trail {
         Self { client, folder, keeping, expectations: Expectations { trusted, heads: Vec::new() }, database }
     }
 
+    /// Makes a month's partition, as the owner.
+    pub async fn partition(&self, month: &str) {
+        let sql =
+            format!("SET ROLE bailiwick_owner; SELECT create_month_partition('audit_logs', '{month}-01'); RESET ROLE");
+        self.client.batch_execute(&sql).await.unwrap();
+    }
+
     /// Adds calls of both tenants that begin a minute apart from that time on.
     pub async fn add(&self, calls: usize, from: &str) {
         let sql = format!(
