@@ -65,7 +65,7 @@ pub fn check_archive(path: &Path, trusted: &TrustedKeys) -> Result<ArchiveReport
         }
         Some(_) => {}
     }
-    findings.name_moves();
+    findings.name_moves(&[]);
     Ok(ArchiveReport { file: source.to_string(), database, month, counts, findings, heads })
 }
 

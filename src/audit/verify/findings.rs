@@ -20,7 +20,7 @@ pub enum FaultKind {
     Head,
     /// A row is not as it was sealed.
     Changed,
-    /// A sealed row stands elsewhere: under another id or timestamp.
+    /// A sealed row stands elsewhere: under another id, timestamp or tenant.
     Moved,
     /// A sealed row is gone.
     Removed,
@@ -68,7 +68,7 @@ pub struct Fault {
     sealed: Option<Entry>,
     /// As it is.
     #[serde(skip)]
-    found: Option<Entry>,
+    found: Option<Box<AuditRow>>,
 }
 
 impl fmt::Display for Fault {
@@ -117,7 +117,7 @@ impl Findings {
         } else {
             (FaultKind::Changed, "is not as it was sealed".to_owned())
         };
-        self.row(kind, Some(seal_no), row.into(), what, Some(*sealed), Some(found));
+        self.row(kind, Some(seal_no), row.into(), what, Some(*sealed), Some(row));
     }
 
     pub(super) fn removed(&mut self, seal_no: i64, sealed: &Entry) {
@@ -126,7 +126,7 @@ impl Findings {
     }
 
     pub(super) fn unsealed(&mut self, seal_no: Option<i64>, row: &AuditRow, what: &str) {
-        self.row(FaultKind::Unsealed, seal_no, row.into(), what.to_owned(), None, Some(row.entry()));
+        self.row(FaultKind::Unsealed, seal_no, row.into(), what.to_owned(), None, Some(row));
     }
 
     fn row(
@@ -136,9 +136,10 @@ impl Findings {
         row: BadRow,
         what: String,
         sealed: Option<Entry>,
-        found: Option<Entry>,
+        found: Option<&AuditRow>,
     ) {
         self.first_bad_row.get_or_insert_with(|| row.clone());
+        let found = found.map(|row| Box::new(row.clone()));
         self.add(Fault { kind, seal_no, row: Some(row), what, sealed, found });
     }
 
@@ -149,15 +150,27 @@ impl Findings {
         }
     }
 
-    /// Says of the rows listed that stand where they do not belong where they come from.
-    pub(super) fn name_moves(&mut self) {
+    /// Says of the rows listed that stand where they do not belong where they come from: another id, or another of
+    /// these tenants.
+    pub(super) fn name_moves(&mut self, tenants: &[Uuid]) {
         let sealed: Vec<Entry> = self.faults.iter().filter_map(|fault| fault.sealed).collect();
         for fault in &mut self.faults {
-            let Some(found) = fault.found else { continue };
-            let from = sealed.iter().find(|entry| entry.body_hash == found.body_hash && entry.id != found.id);
-            if let Some(from) = from {
+            let Some(found) = &fault.found else { continue };
+            let body_hash = found.body_hash();
+            if let Some(from) = sealed.iter().find(|entry| entry.body_hash == body_hash && entry.id != found.id) {
                 fault.kind = FaultKind::Moved;
                 fault.what = format!("is the row that was sealed with id {}", from.id);
+                continue;
+            }
+            let belongs = |tenant_id: &&Uuid| {
+                let row = AuditRow { tenant_id: **tenant_id, ..AuditRow::clone(found) };
+                Some(row.body_hash()) == fault.sealed.map(|sealed| sealed.body_hash)
+            };
+            if fault.kind == FaultKind::Changed
+                && let Some(tenant_id) = tenants.iter().find(belongs)
+            {
+                fault.kind = FaultKind::Moved;
+                fault.what = format!("was moved there from the tenant {tenant_id}");
             }
         }
     }

@@ -11,6 +11,7 @@ use std::pin::pin;
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 pub use archived::{ArchiveReport, check_archive};
 pub use findings::{BadRow, Fault, FaultKind, Findings};
@@ -23,6 +24,7 @@ use crate::db::{DbError, OperatorTransaction};
 
 const ROWS: &str = include_str!("../../../sql/queries/audit/rows.sql");
 const SEALS: &str = include_str!("../../../sql/queries/audit/seals.sql");
+const TENANTS: &str = include_str!("../../../sql/queries/audit/tenants.sql");
 const UNSEALED: &str = include_str!("../../../sql/queries/audit/unsealed.sql");
 
 /// Leaves that are held at a time: so many bytes, and those of one seal more.
@@ -108,7 +110,11 @@ async fn work(
     links.end(&mut done.findings);
     kept.end(&mut done.findings);
     rest(transaction, next_id, &mut done).await?;
-    done.findings.name_moves();
+    if !done.is_sound() {
+        let rows = transaction.query(TENANTS, &[]).await?;
+        let tenants: Vec<Uuid> = rows.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?;
+        done.findings.name_moves(&tenants);
+    }
     Ok(done)
 }
 

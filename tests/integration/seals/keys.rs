@@ -61,3 +61,34 @@ fn half_a_line_of_heads_spoils_no_other() {
         file.read("here").unwrap().into_iter().map(|known| (known.seal_no, known.head.to_string())).collect();
     assert_eq!(known, [(Some(1), head.clone()), (Some(3), head)]);
 }
+
+/// Run by the test below, as a process of its own.
+#[test]
+#[ignore = "a helper of the test below"]
+fn make_the_key_named_in_the_environment() {
+    let path = std::env::var("BAILIWICK_TEST_KEY_PATH").unwrap();
+    println!("key {}", SealKey::load_or_create(path.as_ref()).unwrap().key_id());
+}
+
+#[test]
+fn processes_that_start_at_once_have_one_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let children: Vec<_> = (0..4)
+        .map(|_| {
+            std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "seals::keys::make_the_key_named_in_the_environment", "--ignored", "--nocapture"])
+                .env("BAILIWICK_TEST_KEY_PATH", folder.path().join("audit").join("signing-key.pem"))
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let ids: std::collections::BTreeSet<_> = children
+        .into_iter()
+        .map(|child| {
+            let text = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+            text.split("key ").nth(1).unwrap()[..16].to_owned()
+        })
+        .collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+}

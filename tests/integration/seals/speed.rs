@@ -1,5 +1,7 @@
 use std::time::Instant;
 
+use bailiwick::audit::Sealer;
+
 use super::trail::Trail;
 
 /// `BAILIWICK_TRAIL_ROWS=200000 cargo test --test integration -- seals::speed --nocapture` measures.
@@ -9,9 +11,14 @@ async fn a_long_trail_is_sealed_and_verified() {
     let trail = Trail::create().await;
     trail.add(rows, "2026-01-01").await;
     let started = Instant::now();
-    trail.seal().await;
+    let rows_a_seal = std::env::var("BAILIWICK_ROWS_A_SEAL").map_or(50_000, |rows| rows.parse().unwrap());
+    let mut sealer = Sealer::new(trail.keeping.clone()).most_rows(rows_a_seal);
+    sealer.settle(&trail.client, std::time::Duration::from_secs(60)).await.unwrap();
     let sealed = started.elapsed();
     let found = trail.assert_sound().await;
     assert_eq!(found.rows_checked, rows as u64);
-    eprintln!("{rows} rows sealed in {sealed:?}, verified in {:?}", started.elapsed() - sealed);
+    let (seals, verified) = (found.seals_checked, started.elapsed() - sealed);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let memory = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+    eprintln!("{rows} rows sealed under {seals} seals in {sealed:?}, verified in {verified:?}, {memory}");
 }

@@ -84,9 +84,9 @@ async fn a_fault_names_the_row_and_what_happened_to_it() {
         ("UPDATE audit_logs SET id = 16 - id WHERE id IN (7, 9)", FaultKind::Moved, 7, "sealed with id 9"),
         (
             "UPDATE audit_logs SET tenant_id = (SELECT t.id FROM tenants t WHERE t.id <> tenant_id) WHERE id = 9",
-            FaultKind::Changed,
+            FaultKind::Moved,
             9,
-            "is not as it was sealed",
+            "moved there from the tenant",
         ),
         ("UPDATE audit_logs SET id = 5000 WHERE id = 9", FaultKind::Removed, 9, "is gone"),
     ];
