@@ -93,7 +93,7 @@ impl HeadsFile {
             }
             match serde_json::from_str::<Line>(&text) {
                 Ok(line) if line.database == database => {
-                    heads.push(KnownHead { seal_no: Some(line.seal_no), head: line.head, source: Arc::clone(&source) })
+                    heads.push(KnownHead { seal_no: Some(line.seal_no), head: line.head, source: Arc::clone(&source) });
                 }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(file = %self.0.display(), line = at + 1, %error, "no head"),

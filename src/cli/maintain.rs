@@ -63,10 +63,10 @@ pub(super) async fn run(
         Sealed::Nothing => {}
         Sealed::Busy => println!("audit trail: another server is sealing it"),
         Sealed::Pending => {
-            println!("audit trail: not sealed, for a transaction that may still add a row has not ended")
+            println!("audit trail: not sealed, for a transaction that may still add a row has not ended");
         }
         Sealed::KeyMissing => {
-            println!("audit trail: not sealed, for its seals are signed and BAILIWICK_AUDIT_KEY is not set")
+            println!("audit trail: not sealed, for its seals are signed and BAILIWICK_AUDIT_KEY is not set");
         }
     }
     if report.tenants.is_empty() {

@@ -65,6 +65,7 @@ fn half_a_line_of_heads_spoils_no_other() {
 /// Run by the test below, as a process of its own.
 #[test]
 #[ignore = "a helper of the test below"]
+#[expect(clippy::print_stdout, reason = "its answer")]
 fn make_the_key_named_in_the_environment() {
     let path = std::env::var("BAILIWICK_TEST_KEY_PATH").unwrap();
     println!("key {}", SealKey::load_or_create(path.as_ref()).unwrap().key_id());

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::slice::from_ref;
 
 use bailiwick::audit::{Counts, Expectations, check_archive, export, retire, verify};
 
@@ -40,7 +41,7 @@ async fn months_are_retired_and_the_rest_stays_verifiable() {
         assert_eq!((report.findings.fault_count, report.counts), (0, Counts { rows, seals }), "{:#?}", report.findings);
     }
     assert_eq!(
-        try_to_retire(&trail, "2026-08", &[july.clone()]).await.unwrap(),
+        try_to_retire(&trail, "2026-08", from_ref(&july)).await.unwrap(),
         (39, vec!["audit_logs_2026_07".into()])
     );
     let found = trail.assert_sound().await;
@@ -51,7 +52,7 @@ async fn months_are_retired_and_the_rest_stays_verifiable() {
     trail.add(5, "2026-09-03").await;
     trail.seal().await;
     assert_eq!(
-        try_to_retire(&trail, "2026-09", &[august.clone()]).await.unwrap(),
+        try_to_retire(&trail, "2026-09", from_ref(&august)).await.unwrap(),
         (11, vec!["audit_logs_2026_08".into()])
     );
     let found = trail.assert_sound().await;
@@ -90,7 +91,7 @@ async fn nothing_is_retired_that_no_archive_holds() {
         let error = try_to_retire(&trail, before, archives).await.unwrap_err();
         assert!(error.contains(words), "{error}");
     };
-    refused("2026-09", &[july.clone()], "no archive of 2026-08").await;
+    refused("2026-09", from_ref(&july), "no archive of 2026-08").await;
     // A row that came after the archive was written.
     trail.add(1, "2026-08-20").await;
     refused("2026-09", &[july.clone(), august.clone()], "1 rows of 2026-08 are not sealed yet").await;

@@ -21,7 +21,7 @@ async fn call(client: &Client, tenant_id: Uuid) {
 /// Calls that take a random while and are sometimes rolled back, until told to stop.
 async fn write(database: &TestDatabase, seed: u64, stop: Arc<AtomicBool>) {
     let client = database.connect_app().await;
-    let tenant_id = database.tenant(if seed % 2 == 0 { "demo" } else { "enterprise" }).await.id.as_uuid();
+    let tenant_id = database.tenant(if seed.is_multiple_of(2) { "demo" } else { "enterprise" }).await.id.as_uuid();
     let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     while !stop.load(Ordering::Relaxed) {
         random ^= random << 13;
@@ -29,7 +29,7 @@ async fn write(database: &TestDatabase, seed: u64, stop: Arc<AtomicBool>) {
         random ^= random << 17;
         call(&client, tenant_id).await;
         tokio::time::sleep(Duration::from_millis(random % 40)).await;
-        client.batch_execute(if random % 5 == 0 { "ROLLBACK" } else { "COMMIT" }).await.unwrap();
+        client.batch_execute(if random.is_multiple_of(5) { "ROLLBACK" } else { "COMMIT" }).await.unwrap();
     }
 }
 
