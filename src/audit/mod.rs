@@ -10,6 +10,7 @@ mod chain;
 mod cut;
 mod entry;
 mod error;
+mod foothold;
 mod hash;
 mod heads;
 mod keeping;

@@ -7,6 +7,7 @@ use tokio_postgres::Client;
 
 use super::chain::{self, Leaves};
 use super::cut::Cut;
+use super::foothold::Foothold;
 use super::{AuditError, AuditRow, Keeping, Moment, Seal};
 use crate::db::{DbError, OperatorTransaction};
 use crate::maintenance::lock;
@@ -36,6 +37,7 @@ pub enum Sealed {
 pub struct Sealer {
     keeping: Keeping,
     pending: Option<Cut>,
+    foothold: Foothold,
     /// Up to this id there was nothing to seal: calls that were rolled back leave ids without rows.
     looked_until: i64,
     most_rows: i64,
@@ -47,7 +49,15 @@ impl Sealer {
     /// A sealer that keeps key and heads there.
     #[must_use]
     pub fn new(keeping: Keeping) -> Self {
-        Self { keeping, pending: None, looked_until: 0, most_rows: MOST_ROWS, waits: true, has_warned: false }
+        Self {
+            keeping,
+            pending: None,
+            foothold: Foothold::default(),
+            looked_until: 0,
+            most_rows: MOST_ROWS,
+            waits: true,
+            has_warned: false,
+        }
     }
 
     /// Puts so many rows under one seal at most.
@@ -68,7 +78,8 @@ impl Sealer {
     /// Seals what can be sealed now, on an administrator's connection of its own. Never waits for a transaction.
     ///
     /// # Errors
-    /// Any [`AuditError`]; seals that were written before it stay.
+    /// Any [`AuditError`]; seals that were written before it stay. [`AuditError::Refused`] if a seal is gone that was
+    /// there, or whose head was kept.
     pub async fn pass(&mut self, client: &Client) -> Result<Sealed, AuditError> {
         if !lock::try_take(client, lock::SEALS).await? {
             return Ok(Sealed::Busy);
@@ -96,7 +107,7 @@ impl Sealer {
 
     async fn work(&mut self, client: &Client) -> Result<Sealed, AuditError> {
         let transaction = OperatorTransaction::begin(client).await?;
-        let last = chain::last_seal(&transaction).await;
+        let last = self.find_end(&transaction).await;
         let last = transaction.end(last).await?;
         let sealed_id = last.as_ref().map_or(0, |last| last.last_id).max(self.looked_until);
         let pending = self.pending.take().filter(|cut| cut.last_id > sealed_id);
@@ -121,6 +132,13 @@ impl Sealer {
         self.seal(client, cut).await
     }
 
+    /// The last seal, made sure that the chain was not cut off meanwhile.
+    async fn find_end(&mut self, transaction: &OperatorTransaction<'_>) -> Result<Option<Seal>, AuditError> {
+        let last = chain::last_seal(transaction).await?;
+        self.foothold.check(transaction, self.keeping.heads.as_ref(), last.as_ref()).await?;
+        Ok(last)
+    }
+
     async fn seal(&mut self, client: &Client, cut: Cut) -> Result<Sealed, AuditError> {
         let (mut seals, mut rows) = (0, 0);
         loop {
@@ -130,6 +148,7 @@ impl Sealer {
                 Step::Wrote { database, seal, is_last } => {
                     seals += 1;
                     rows += seal.row_count;
+                    self.foothold.go_to(&seal);
                     chain::publish(&self.keeping, database, *seal).await;
                     if is_last {
                         break;

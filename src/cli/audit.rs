@@ -155,6 +155,11 @@ fn print_findings(text: &str, findings: &Findings) {
     for fault in &findings.faults {
         println!("  {fault}");
     }
+    // It may stand behind the faults that are listed.
+    let listed = |row| findings.faults.iter().any(|fault| fault.row.as_ref() == Some(row));
+    if let Some(row) = findings.first_bad_row.as_ref().filter(|row| !listed(row)) {
+        println!("  … the first row that is not as it should be has the id {} ({})", row.id, row.timestamp);
+    }
     let unlisted = findings.fault_count - findings.faults.len() as u64;
     if unlisted > 0 {
         println!("  and {unlisted} more");

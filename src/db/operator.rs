@@ -30,7 +30,8 @@ impl<'a> OperatorTransaction<'a> {
     async fn begin_with(client: &'a Client, begin: &str) -> Result<Self, DbError> {
         // What a dropped predecessor left open ends first.
         client.batch_execute("ROLLBACK").await?;
-        let context = "SET LOCAL ROLE bailiwick_owner; SET LOCAL app.current_user_role = 'admin'; \
+        // A head is told to the world once its seal is committed, so it must not be lost in a crash after that.
+        let context = "SET LOCAL synchronous_commit = on; SET LOCAL ROLE bailiwick_owner; SET LOCAL app.current_user_role = 'admin'; \
                        SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '3s'; SET LOCAL jit = off";
         client.batch_execute(&format!("{begin}; {context}")).await?;
         Ok(Self { client })

@@ -92,7 +92,7 @@ async fn a_server_seals_by_itself() {
     server.initialize().await;
     trail.add(4, "2026-11-02").await;
     let started = std::time::Instant::now();
-    while trail.database.value::<i64>("SELECT count(*) FROM audit_seals").await == 0 {
+    while trail.database.value::<i64>("SELECT coalesce(sum(row_count), 0)::bigint FROM audit_seals").await < 4 {
         assert!(started.elapsed().as_secs() < 30, "nothing was sealed");
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
@@ -100,5 +100,5 @@ async fn a_server_seals_by_itself() {
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stderr.contains("audit trail sealed"), "{stderr}");
     let found = trail.assert_sound().await;
-    assert_eq!((found.rows_checked, found.heads_checked), (4, 1));
+    assert_eq!((found.rows_checked, found.heads_checked as u64), (4, found.seals_checked));
 }

@@ -145,3 +145,39 @@ async fn a_signed_chain_is_not_continued_without_the_key() {
     assert_eq!(unsigned.pass(&trail.client).await.unwrap(), Sealed::KeyMissing);
     assert_eq!(trail.assert_sound().await.unsealed_rows, 5);
 }
+
+#[tokio::test]
+async fn rows_are_not_sealed_anew_where_the_chain_was_cut_off() {
+    let trail = Trail::create().await;
+    let mut sealers =
+        [Sealer::new(trail.keeping.clone()), Sealer::new(Keeping { heads: None, ..trail.keeping.clone() })];
+    let patience = Duration::from_secs(20);
+    for day in 2..5 {
+        trail.add(5, &format!("2026-11-0{day}")).await;
+        for sealer in &mut sealers {
+            sealer.settle(&trail.client, patience).await.unwrap();
+        }
+    }
+    let cut = "DELETE FROM audit_seals WHERE seal_no = 3; UPDATE audit_logs SET user_id = 'nobody' WHERE id = 12";
+    trail.client.batch_execute(cut).await.unwrap();
+    // One that saw the seal, one that was told of its head, and one that starts now and reads of it.
+    let fresh = Sealer::new(trail.keeping.clone());
+    for mut sealer in sealers.into_iter().chain([fresh]) {
+        let error = sealer.settle(&trail.client, patience).await.unwrap_err().to_string();
+        assert!(error.contains("no longer has seal 3 with the head"), "{error}");
+    }
+    assert_eq!(trail.verify().await.unsealed_rows, 5);
+}
+
+#[tokio::test]
+async fn the_role_for_maintenance_may_seal_and_verify() {
+    let trail = Trail::create().await;
+    trail.add(5, "2026-11-02").await;
+    let config = trail.database.url("bailiwick_maintenance").await.parse().unwrap();
+    let client = bailiwick::db::admin::connect(&config).await.unwrap();
+    let mut sealer = Sealer::new(trail.keeping.clone());
+    let sealed = sealer.settle(&client, Duration::from_secs(20)).await.unwrap();
+    assert_eq!(sealed, Sealed::Rows { seals: 1, rows: 5 });
+    let found = verify(&client, &trail.expectations).await.unwrap();
+    assert_eq!((found.findings.fault_count, found.rows_checked), (0, 5));
+}

@@ -38,7 +38,8 @@ impl Trail {
     /// Adds calls of both tenants that begin a minute apart from that time on.
     pub async fn add(&self, calls: usize, from: &str) {
         let sql = format!(
-            "INSERT INTO audit_logs (\"timestamp\", completed_at, tenant_id, user_id, call_id, action, resource, resource_id,
+            "SELECT pg_current_xact_id(); -- before the ids, as the functions do it
+             INSERT INTO audit_logs (\"timestamp\", completed_at, tenant_id, user_id, call_id, action, resource, resource_id,
                                      details, outcome, success, error_message, ip_address, user_agent, duration_ms)
              SELECT timestamptz '{from}' + n * interval '1 minute', timestamptz '{from}' + n * interval '61 seconds', t.id,
                     'user ' || n % 3, gen_random_uuid(), 'search', CASE WHEN n % 2 = 0 THEN 'tools/hybrid_search' END,
