@@ -6,7 +6,7 @@ use bailiwick::audit::{Expectations, FaultKind, Keeping, Sealed, Sealer, verify}
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::trail::Trail;
+use super::trail::{PATIENCE, Trail};
 use crate::harness::TestDatabase;
 
 /// One call of the application, its transaction left open.
@@ -77,6 +77,22 @@ async fn a_seal_that_does_not_wait_is_found_out() {
 }
 
 #[tokio::test]
+async fn a_row_that_came_late_is_out_of_a_seal() {
+    let trail = Trail::create().await;
+    let tenant_id = trail.database.tenant("demo").await.id.as_uuid();
+    let (late, done) = (trail.database.connect_app().await, trail.database.connect_app().await);
+    call(&late, tenant_id).await;
+    call(&done, tenant_id).await;
+    done.batch_execute("COMMIT").await.unwrap();
+    let mut sealer = Sealer::new(trail.keeping.clone()).without_waiting();
+    assert_eq!(sealer.pass(&trail.client).await.unwrap(), Sealed::Rows { seals: 1, rows: 1 });
+    late.batch_execute("COMMIT").await.unwrap();
+    let found = trail.verify().await.findings;
+    assert_eq!((found.fault_count, found.first_bad_row.unwrap().id), (1, 1));
+    assert!(found.faults[0].what.contains("out of a seal"), "{}", found.faults[0]);
+}
+
+#[tokio::test]
 async fn the_newest_transaction_is_waited_for_too() {
     let trail = Trail::create().await;
     let tenant_id = trail.database.tenant("demo").await.id.as_uuid();
@@ -91,12 +107,10 @@ async fn the_newest_transaction_is_waited_for_too() {
     open.batch_execute("COMMIT").await.unwrap();
     // The cut that waited, and not a later one: calls that keep coming do not put it off.
     call(&done, tenant_id).await;
-    // Transactions of other tests' databases hold a seal up as well.
-    let patience = Duration::from_secs(20);
-    assert_eq!(sealer.settle(&trail.client, patience).await.unwrap(), Sealed::Rows { seals: 1, rows: 2 });
+    assert_eq!(sealer.settle(&trail.client, PATIENCE).await.unwrap(), Sealed::Rows { seals: 1, rows: 2 });
     assert_eq!(sealer.pass(&trail.client).await.unwrap(), Sealed::Pending);
     done.batch_execute("ROLLBACK").await.unwrap();
-    assert_eq!(sealer.settle(&trail.client, patience).await.unwrap(), Sealed::Nothing);
+    assert_eq!(sealer.settle(&trail.client, PATIENCE).await.unwrap(), Sealed::Nothing);
     assert_eq!(trail.assert_sound().await.seals_checked, 1);
 }
 
@@ -134,8 +148,7 @@ async fn a_signed_chain_is_not_continued_without_the_key() {
     let trail = Trail::create().await;
     trail.add(5, "2026-11-02").await;
     let mut unsigned = Sealer::new(Keeping::default());
-    let patience = Duration::from_secs(20);
-    assert_eq!(unsigned.settle(&trail.client, patience).await.unwrap(), Sealed::Rows { seals: 1, rows: 5 });
+    assert_eq!(unsigned.settle(&trail.client, PATIENCE).await.unwrap(), Sealed::Rows { seals: 1, rows: 5 });
     let found = verify(&trail.client, &trail.expectations).await.unwrap();
     assert_eq!(found.findings.faults[0].kind, FaultKind::Signature, "nobody vouches for it");
     trail.add(5, "2026-11-03").await;
@@ -151,11 +164,10 @@ async fn rows_are_not_sealed_anew_where_the_chain_was_cut_off() {
     let trail = Trail::create().await;
     let mut sealers =
         [Sealer::new(trail.keeping.clone()), Sealer::new(Keeping { heads: None, ..trail.keeping.clone() })];
-    let patience = Duration::from_secs(20);
     for day in 2..5 {
         trail.add(5, &format!("2026-11-0{day}")).await;
         for sealer in &mut sealers {
-            sealer.settle(&trail.client, patience).await.unwrap();
+            sealer.settle(&trail.client, PATIENCE).await.unwrap();
         }
     }
     let cut = "DELETE FROM audit_seals WHERE seal_no = 3; UPDATE audit_logs SET user_id = 'nobody' WHERE id = 12";
@@ -163,7 +175,7 @@ async fn rows_are_not_sealed_anew_where_the_chain_was_cut_off() {
     // One that saw the seal, one that was told of its head, and one that starts now and reads of it.
     let fresh = Sealer::new(trail.keeping.clone());
     for mut sealer in sealers.into_iter().chain([fresh]) {
-        let error = sealer.settle(&trail.client, patience).await.unwrap_err().to_string();
+        let error = sealer.settle(&trail.client, PATIENCE).await.unwrap_err().to_string();
         assert!(error.contains("no longer has seal 3 with the head"), "{error}");
     }
     assert_eq!(trail.verify().await.unsealed_rows, 5);
@@ -176,7 +188,7 @@ async fn the_role_for_maintenance_may_seal_and_verify() {
     let config = trail.database.url("bailiwick_maintenance").await.parse().unwrap();
     let client = bailiwick::db::admin::connect(&config).await.unwrap();
     let mut sealer = Sealer::new(trail.keeping.clone());
-    let sealed = sealer.settle(&client, Duration::from_secs(20)).await.unwrap();
+    let sealed = sealer.settle(&client, PATIENCE).await.unwrap();
     assert_eq!(sealed, Sealed::Rows { seals: 1, rows: 5 });
     let found = verify(&client, &trail.expectations).await.unwrap();
     assert_eq!((found.findings.fault_count, found.rows_checked), (0, 5));

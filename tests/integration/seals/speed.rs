@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use bailiwick::audit::Sealer;
 
-use super::trail::Trail;
+use super::trail::{PATIENCE, Trail};
 
 /// `BAILIWICK_TRAIL_ROWS=200000 cargo test --test integration -- seals::speed --nocapture` measures.
 #[tokio::test]
@@ -13,7 +13,7 @@ async fn a_long_trail_is_sealed_and_verified() {
     let started = Instant::now();
     let rows_a_seal = std::env::var("BAILIWICK_ROWS_A_SEAL").map_or(50_000, |rows| rows.parse().unwrap());
     let mut sealer = Sealer::new(trail.keeping.clone()).most_rows(rows_a_seal);
-    sealer.settle(&trail.client, std::time::Duration::from_secs(60)).await.unwrap();
+    sealer.settle(&trail.client, PATIENCE).await.unwrap();
     let sealed = started.elapsed();
     let found = trail.assert_sound().await;
     assert_eq!(found.rows_checked, rows as u64);

@@ -1,9 +1,7 @@
-use std::time::Duration;
-
 use bailiwick::audit::{FaultKind, Keeping, SealKey, Sealer};
 
 use super::edits::{Edit, Random, Rebuild, edit};
-use super::trail::Trail;
+use super::trail::{PATIENCE, Trail};
 
 const ROWS: i64 = 40;
 const SEALS: i64 = 6;
@@ -13,7 +11,7 @@ async fn sealed() -> Trail {
     let trail = Trail::create().await;
     trail.add(40, "2026-11-02").await;
     let mut sealer = Sealer::new(trail.keeping.clone()).most_rows(7);
-    sealer.settle(&trail.client, Duration::from_secs(20)).await.unwrap();
+    sealer.settle(&trail.client, PATIENCE).await.unwrap();
     let found = trail.assert_sound().await;
     assert_eq!((found.rows_checked, found.seals_checked, found.heads_checked), (40, 6, 6));
     let keep =
@@ -38,7 +36,7 @@ async fn tamper(trail: &Trail, edit: &Edit) {
         }
     };
     let mut sealer = Sealer::new(Keeping { key, heads: None }).most_rows(7);
-    sealer.settle(&trail.client, Duration::from_secs(20)).await.unwrap();
+    sealer.settle(&trail.client, PATIENCE).await.unwrap();
 }
 
 /// `BAILIWICK_TAMPER_EDITS=1000` is the full size.

@@ -1,10 +1,15 @@
 //! A trail to seal and to tamper with.
 
+use std::time::Duration;
+
 use bailiwick::audit::{Expectations, HeadsFile, Keeping, SealKey, Sealed, Sealer, TrustedKeys, Verification, verify};
 use tempfile::TempDir;
 use tokio_postgres::Client;
 
 use crate::harness::TestDatabase;
+
+/// Transactions of other tests' databases, which share the cluster, hold a seal up as well.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A database with a key and a file of heads beside it.
 pub struct Trail {
@@ -56,7 +61,7 @@ impl Trail {
     /// Seals all there is.
     pub async fn seal(&self) -> Sealed {
         let mut sealer = Sealer::new(self.keeping.clone());
-        sealer.settle(&self.client, std::time::Duration::from_secs(20)).await.unwrap()
+        sealer.settle(&self.client, PATIENCE).await.unwrap()
     }
 
     /// What is found with the key and the heads that were kept.
