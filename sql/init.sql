@@ -1673,8 +1673,6 @@ INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (8, 'hybrid_search', 'bb1ddc5bc6f82965f991486f479a69d56c20ff559ab642302979a196c9a99b94'),
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292'),
     (10, 'calls', '2d102a6dad4a784601d28aec5681e3b6e1c98e66dd5ce8fa794324392115a76b'),
-    (11, 'seals', '8205d71003aa5afa23024b5a3c06895aa684a7b6cdcab4d822eea81b08e48ae4');
-    (10, 'calls', 'f02a7db1b243a929e348caa2a12f08256a6166a5884fb86369f06ebf1dc6a147'),
     (11, 'seals', 'eccaa9cefcfbbf74c0b98b2b4861475cffe2f09503bd32af90a92191e6c1587b');
 INSERT INTO public.schema_migrations (version, dirty) VALUES (11, false);
 
