@@ -23,14 +23,15 @@ COMMENT ON COLUMN call_intents.lease IS 'Advisory lock key that the serving proc
 CREATE INDEX idx_call_intents_lease ON call_intents (lease);
 
 SELECT protect_tenant_table('call_intents');
-GRANT SELECT, INSERT ON call_intents TO bailiwick_app;
+GRANT SELECT, INSERT, UPDATE (lease) ON call_intents TO bailiwick_app;
 GRANT SELECT, DELETE ON call_intents TO bailiwick_definer;
 
 -- The reaper closes calls of every tenant, so it has an owner of its own, to whom these two tables open.
 CREATE POLICY call_intents_reaper ON call_intents TO bailiwick_reaper USING (true) WITH CHECK (true);
-CREATE POLICY audit_logs_reaper ON audit_logs FOR INSERT TO bailiwick_reaper WITH CHECK (true);
+CREATE POLICY audit_logs_reaper_reads ON audit_logs FOR SELECT TO bailiwick_reaper USING (true);
+CREATE POLICY audit_logs_reaper_adds ON audit_logs FOR INSERT TO bailiwick_reaper WITH CHECK (true);
 GRANT SELECT, UPDATE, DELETE ON call_intents TO bailiwick_reaper;
-GRANT INSERT ON audit_logs TO bailiwick_reaper;
+GRANT SELECT, INSERT ON audit_logs TO bailiwick_reaper;
 GRANT USAGE ON SEQUENCE audit_logs_id_seq TO bailiwick_reaper;
 
 CREATE FUNCTION complete_call(
@@ -80,19 +81,20 @@ BEGIN
         RAISE EXCEPTION 'calls can only be closed in their tenant''s context' USING ERRCODE = 'insufficient_privilege';
     END IF;
     PERFORM pg_current_xact_id();
-    WITH given AS (
-        SELECT * FROM jsonb_to_recordset(p_calls) AS c (
-            call_id uuid, user_id text, started_at timestamptz, action text, resource text, details jsonb, outcome text,
-            error_message text, user_agent text, ip_address inet, duration_ms integer)
-    ), opened AS (
-        DELETE FROM call_intents i USING given g WHERE i.tenant_id = v_tenant_id AND i.call_id = g.call_id
-    )
+    -- Intent first and row second, as everybody who closes calls.
+    DELETE FROM call_intents i USING jsonb_to_recordset(p_calls) AS g (call_id uuid)
+    WHERE i.tenant_id = v_tenant_id AND i.call_id = g.call_id;
     INSERT INTO audit_logs (id, "timestamp", completed_at, tenant_id, user_id, call_id, action, resource, details,
                             outcome, success, error_message, user_agent, ip_address, duration_ms)
     SELECT nextval('audit_logs_id_seq'), g.started_at, clock_timestamp(), v_tenant_id, g.user_id, g.call_id, g.action,
            g.resource, coalesce(g.details, '{}'), g.outcome, false, g.error_message, g.user_agent, g.ip_address, g.duration_ms
     -- One order for all, so that two who close the same calls wait for each other rather than in a ring.
-    FROM (SELECT * FROM given ORDER BY given.call_id) AS g
+    FROM (
+        SELECT * FROM jsonb_to_recordset(p_calls) AS c (
+            call_id uuid, user_id text, started_at timestamptz, action text, resource text, details jsonb, outcome text,
+            error_message text, user_agent text, ip_address inet, duration_ms integer)
+        ORDER BY c.call_id
+    ) AS g
     ON CONFLICT DO NOTHING;
     -- A statement of its own, for it must see what the one above waited for.
     RETURN QUERY
@@ -106,7 +108,7 @@ COMMENT ON FUNCTION close_calls(jsonb) IS
 GRANT EXECUTE ON FUNCTION close_calls(jsonb) TO bailiwick_app;
 ALTER FUNCTION close_calls(jsonb) OWNER TO bailiwick_definer;
 
-CREATE FUNCTION reap_calls(p_longest_call interval DEFAULT '40 seconds', p_limit integer DEFAULT 1000) RETURNS integer
+CREATE FUNCTION reap_calls(p_closed_since interval, p_longest_call interval) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '2s'
 AS $$
 DECLARE
@@ -120,8 +122,14 @@ BEGIN
         SELECT lease FROM leases WHERE pg_try_advisory_xact_lock(lease)
     ), picked AS (
         SELECT i.tenant_id, i.call_id FROM call_intents i
-        WHERE i.lease IN (SELECT lease FROM dead) OR i.opened_at < clock_timestamp() - p_longest_call
-        LIMIT p_limit
+        WHERE i.lease IN (SELECT lease FROM dead)
+           -- A living server's call is its own to close, maybe late, for its row may wait on disk. But an intent that landed after
+           -- its call was closed is nobody's, and no call lives for ever.
+           OR i.opened_at < clock_timestamp() - p_longest_call
+           OR i.opened_at < clock_timestamp() - p_closed_since
+              AND EXISTS (SELECT FROM audit_logs a
+                          WHERE a.tenant_id = i.tenant_id AND a."timestamp" = i.started_at AND a.call_id = i.call_id)
+        LIMIT 1000
         -- Whoever is just closing one may finish.
         FOR UPDATE SKIP LOCKED
     ), removed AS (
@@ -138,7 +146,14 @@ BEGIN
     RETURN v_reaped;
 END
 $$;
-COMMENT ON FUNCTION reap_calls(interval, integer) IS
-    'Closes as interrupted the calls whose server is gone, or that are older than any call can be; returns how many. Any server may do so, for all tenants.';
-GRANT EXECUTE ON FUNCTION reap_calls(interval, integer) TO bailiwick_app;
-ALTER FUNCTION reap_calls(interval, integer) OWNER TO bailiwick_reaper;
+COMMENT ON FUNCTION reap_calls(interval, interval) IS
+    'Closes as interrupted the calls of all tenants whose server is gone, or that are older than any call can be; removes intents of that age whose call is closed. Returns how many rows it added.';
+
+-- What the application may do: no bounds of its own choosing.
+CREATE FUNCTION reap_calls() RETURNS integer
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$ SELECT reap_calls('40 seconds', '10 minutes') $$;
+COMMENT ON FUNCTION reap_calls() IS 'The reaper with its usual bounds; any server may run it.';
+GRANT EXECUTE ON FUNCTION reap_calls() TO bailiwick_app;
+ALTER FUNCTION reap_calls(interval, interval) OWNER TO bailiwick_reaper;
+ALTER FUNCTION reap_calls() OWNER TO bailiwick_reaper;

@@ -128,12 +128,16 @@ impl Admission {
                 tenant.queue.len() >= self.options.waiting_of_tenant || waiting >= self.options.waiting
             };
             if is_full(tenant, *waiting) {
-                let before = tenant.queue.len();
-                tenant.queue.retain(|waiter| !waiter.is_closed());
-                *waiting -= before - tenant.queue.len();
-                if is_full(tenant, *waiting) {
-                    return Err(Refused::Overloaded);
+                // Those who gave up make room.
+                *waiting = 0;
+                for tenant in tenants.values_mut() {
+                    tenant.queue.retain(|waiter| !waiter.is_closed());
+                    *waiting += tenant.queue.len();
                 }
+            }
+            let tenant = tenants.entry(tenant_id).or_default();
+            if is_full(tenant, *waiting) {
+                return Err(Refused::Overloaded);
             }
             let (sender, turn) = oneshot::channel();
             tenant.queue.push_back(sender);

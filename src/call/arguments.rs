@@ -4,13 +4,23 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::admission::Permit;
 use super::{Problems, Tool};
 
 /// Reads and checks the arguments, on a thread that may be kept busy (a document is cut into passages here) and before
 /// there is a transaction to keep waiting.
-pub(super) async fn prepare<T: Tool>(tool: &Arc<T>, arguments: Map<String, Value>) -> Result<T::Request, Problems> {
+///
+/// A call that is taken back meanwhile keeps its turn until the thread is done: threads are bounded by turns.
+pub(super) async fn prepare<T: Tool>(
+    tool: &Arc<T>,
+    arguments: Map<String, Value>,
+    permit: Option<Arc<Permit>>,
+) -> Result<T::Request, Problems> {
     let tool = Arc::clone(tool);
-    let checked = tokio::task::spawn_blocking(move || tool.check(parse::<T>(arguments)?));
+    let checked = tokio::task::spawn_blocking(move || {
+        let _turn = permit;
+        tool.check(parse::<T>(arguments)?)
+    });
     match checked.await.map_err(tokio::task::JoinError::try_into_panic) {
         Ok(request) => request,
         // A panic in a check is one of the call's.

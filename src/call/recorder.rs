@@ -1,9 +1,10 @@
 //! The rows of calls that did not succeed: to the database, or else to the spool.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::Value;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use super::Outcome;
 use super::record::ClosedCall;
-use super::spool::Spool;
+use super::spool::{Segment, Spool};
 use crate::db::{DbError, Door};
 use crate::identity::{Caller, Scopes, TenantId, UserId};
 
@@ -74,16 +75,19 @@ impl Recorder {
     ///
     /// `patience`: how long to try before the row is left for later.
     pub(super) async fn close(&self, call: ClosedCall, patience: Duration) -> Ended {
-        let (begun, mut pause) = (Instant::now(), Duration::from_millis(20));
-        loop {
-            if let Ok(outcome) = self.write(call.clone()).await {
-                return Ended::As(outcome);
+        let tries = async {
+            let mut pause = Duration::from_millis(20);
+            loop {
+                match self.write(call.clone()).await {
+                    Ok(outcome) => return outcome,
+                    Err(Unwritten) => tokio::time::sleep(pause).await,
+                }
+                pause = (pause * 2).min(Duration::from_millis(500));
             }
-            if begun.elapsed() + pause > patience {
-                break;
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(500));
+        };
+        // A write that comes through later all the same adds nothing to what the spool will send.
+        if let Ok(outcome) = tokio::time::timeout(patience, tries).await {
+            return Ended::As(outcome);
         }
         self.keep(call).await;
         Ended::Later
@@ -99,39 +103,49 @@ impl Recorder {
         self.kept.spooled_bytes.load(Ordering::Relaxed)
     }
 
-    /// Sends what was kept, ours and that of dead processes. What cannot be sent stays.
+    /// Sends what was kept, ours and that of dead processes, a part at a time so that calls that end now come in between. What
+    /// cannot be sent stays.
     pub(super) async fn replay(&self) {
         let unwritten = lock(&self.kept.unwritten).clone();
-        if !unwritten.is_empty() {
-            let tried: Vec<_> = unwritten.iter().map(|call| call.call_id).collect();
-            let failed: Vec<_> = self.write_all(unwritten).await.into_iter().map(|call| call.call_id).collect();
-            let is_written = |call: &ClosedCall| tried.contains(&call.call_id) && !failed.contains(&call.call_id);
-            lock(&self.kept.unwritten).retain(|call| !is_written(call));
+        for call in unwritten {
+            let call_id = call.call_id;
+            // The disk may have room again while the database is still away.
+            if self.write(call.clone()).await.is_ok() || matches!(self.spool(call).await, Some(Ok(()))) {
+                lock(&self.kept.unwritten).retain(|other| other.call_id != call_id);
+            }
         }
-        let segments = self.with_spool(|spool| {
-            spool.close_segments();
-            spool.rows()
-        });
-        for (path, rows) in segments.await.unwrap_or_default() {
-            let count = rows.len();
-            if !self.write_all(rows).await.is_empty() {
-                return;
-            }
-            match self.with_spool(move |spool| spool.remove(&path)).await {
-                Some(Ok(())) => tracing::info!(rows = count, "audit rows that had waited on disk are written"),
-                Some(Err(error)) => tracing::error!(%error, "a segment of the audit spool cannot be removed"),
-                None => {}
-            }
+        for segment in self.with_spool(Spool::segments).await.unwrap_or_default() {
+            self.send(segment).await;
         }
     }
 
-    /// The rows that could not be written.
-    async fn write_all(&self, calls: Vec<ClosedCall>) -> Vec<ClosedCall> {
-        let written = futures_util::future::join_all(calls.into_iter().map(async |call| {
-            let written = self.write(call.clone()).await;
-            written.err().map(|_| call)
-        }));
-        written.await.into_iter().flatten().collect()
+    async fn send(&self, segment: Segment) {
+        let path = segment.path().display().to_string();
+        let reading = segment.clone();
+        let contents = match tokio::task::spawn_blocking(move || reading.contents()).await {
+            Ok(Ok(contents)) => contents,
+            Ok(Err(error)) => return tracing::error!(path, %error, "a segment of the audit spool cannot be read"),
+            Err(_stopping) => return,
+        };
+        let count = contents.rows.len();
+        for part in contents.rows.chunks(LARGEST_BATCH) {
+            let written = futures_util::future::join_all(part.iter().map(|call| self.write(call.clone()))).await;
+            if written.iter().any(Result::is_err) {
+                return;
+            }
+        }
+        let done = self.with_spool(move |spool| match contents.is_strange {
+            false => spool.remove(&segment).map(|()| None),
+            true => spool.set_aside(&segment).map(Some),
+        });
+        match done.await {
+            Some(Ok(None)) => tracing::info!(rows = count, "audit rows that had waited on disk are written"),
+            Some(Ok(Some(aside))) => {
+                tracing::error!(path = %aside.display(), "this part of the audit spool is not of this version, or damaged: look at it");
+            }
+            Some(Err(error)) => tracing::error!(path, %error, "a segment of the audit spool cannot be removed"),
+            None => {}
+        }
     }
 
     async fn write(&self, call: ClosedCall) -> Result<Outcome, Unwritten> {
@@ -141,15 +155,19 @@ impl Recorder {
     }
 
     async fn keep(&self, call: ClosedCall) {
-        let (call_id, row) = (call.call_id, call.clone());
-        match self.with_spool(move |spool| spool.append(&row)).await {
+        let call_id = call.call_id;
+        match self.spool(call.clone()).await {
             Some(Ok(())) => tracing::warn!(%call_id, "the audit row of a call waits on disk for the database"),
-            Some(Err(error)) => {
-                tracing::error!(%call_id, %error, "an audit row can be kept nowhere: no call is let in until it can");
+            spooled => {
+                let error = spooled.and_then(Result::err);
+                tracing::error!(%call_id, ?error, "an audit row can be kept nowhere: no call is let in until it can");
                 lock(&self.kept.unwritten).push(call);
             }
-            None => tracing::error!(%call_id, "the audit row of a call is lost: the program is being stopped"),
         }
+    }
+
+    async fn spool(&self, call: ClosedCall) -> Option<io::Result<()>> {
+        self.with_spool(move |spool| spool.append(&call)).await
     }
 
     /// Works on the files, on a thread that may wait. `None` only while the runtime shuts down.
@@ -185,7 +203,8 @@ async fn write_in_batches(door: Door, mut jobs: mpsc::Receiver<Job>) {
 
 async fn write_for_tenant(door: &Door, tenant_id: TenantId, mut jobs: Vec<Job>) {
     let mut written = write(door, tenant_id, &jobs).await;
-    if written.is_err() && jobs.len() > 1 && !matches!(written, Err(DbError::Unavailable(_))) {
+    let is_refused = !matches!(written, Ok(_) | Err(DbError::Unavailable(_) | DbError::TimedOut(_)));
+    if is_refused && jobs.len() > 1 {
         // One row that is refused must not take the others with it.
         for job in jobs.drain(..) {
             let job = [job];

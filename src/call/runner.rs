@@ -22,7 +22,9 @@ const COMMIT_LIMIT: Duration = Duration::from_secs(5);
 /// How long the database is asked what became of a COMMIT whose answer was lost.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(6);
 /// How long to try to write a failure's row before it goes to disk.
-const CLOSE_LIMIT: Duration = Duration::from_millis(200);
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+/// How long the last rows are tried when the server ends.
+const LAST_ROWS: Duration = Duration::from_secs(3);
 /// Runs calls. Cheap to clone.
 #[derive(Clone)]
 pub struct Calls(pub(super) Arc<Shared>);
@@ -108,6 +110,10 @@ impl Calls {
         arguments: Map<String, Value>,
         cancelled: &CancellationToken,
     ) -> Result<T::Output, Failure> {
+        if !self.0.recorder.can_record() {
+            // Not accepted, hence no row: there is no place where it could be kept.
+            return Err(Failure::Unavailable { reason: "the audit trail cannot be written.", retry_after_s: 5 });
+        }
         let mut details = Map::new();
         let mut permit = None;
         let work = self.work(tool, record, arguments, &mut details, &mut permit);
@@ -120,6 +126,7 @@ impl Calls {
                 Ok(Ok(work)) => work,
                 // The panic hook has already told the log what and where.
                 Ok(Err(_panic)) => {
+                    drop(permit);
                     let failure = Failure::Internal { call_id: record.call_id };
                     return self.close::<T>(record, details, Outcome::Panic, failure).await;
                 }
@@ -157,7 +164,7 @@ impl Calls {
         };
         if matches!(error, DbError::Closed(_)) {
             // Whoever closed it took our lease for lost; it probably is.
-            self.0.lease.renew().await;
+            self.0.lease.renew();
         }
         let failure = Failure::from_db(&error, record.call_id);
         let call = record.failed(described, failure.code());
@@ -189,12 +196,17 @@ impl Calls {
 
     /// Denies a call that names no tool of ours, for the record.
     pub async fn refuse_unknown(&self, name: &str, caller: &Caller, client: Client) {
+        if !self.0.recorder.can_record() {
+            return;
+        }
         let record = Record::new(Action::Unknown, "unknown", caller.clone(), client);
         // The name is the client's text: only its length is kept.
         let details = Map::from_iter([("name_chars".to_owned(), name.chars().count().into())]);
         let call = record.closed(details, Outcome::Denied, "unknown_tool");
-        self.0.recorder.close(call, CLOSE_LIMIT).await;
         metering::ended("unknown", Outcome::Denied, record.started.elapsed());
+        let recorder = self.0.recorder.clone();
+        let closed = self.0.tracker.spawn(async move { recorder.close(call, CLOSE_LIMIT).await });
+        drop(closed.await);
     }
 
     /// What is asked before there is a tenant, on the trail's connections.
@@ -214,8 +226,8 @@ impl Calls {
     }
 
     /// Lets no further call in and waits until those under way have ended, each with its row. What takes longer than
-    /// `patience` is stopped.
-    pub async fn drain(&self, patience: Duration) {
+    /// `patience` is stopped. True if every row is in the database or on disk.
+    pub async fn drain(&self, patience: Duration) -> bool {
         self.0.closing.cancel();
         self.0.tracker.close();
         if tokio::time::timeout(patience, self.0.tracker.wait()).await.is_err() {
@@ -225,6 +237,7 @@ impl Calls {
                 tracing::error!("calls could not be stopped");
             }
         }
-        self.0.recorder.replay().await;
+        drop(tokio::time::timeout(LAST_ROWS, self.0.recorder.replay()).await);
+        self.0.recorder.can_record()
     }
 }

@@ -1,8 +1,10 @@
 //! Rows that the database cannot take now, kept on disk until it can.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -10,8 +12,10 @@ use super::record::ClosedCall;
 
 /// How much may wait: about a hundred thousand rows.
 pub const DEFAULT_SPOOL_BYTES: u64 = 64 << 20;
+/// A segment that has grown so far is closed, so that none takes much memory when it is read.
+const SEGMENT_BYTES: u64 = 1 << 20;
 
-/// A folder of segments: files of one row a line (JSON), each locked by the process that wrote it. A segment is read back
+/// A folder of segments: files of one row a line (JSON), each locked by the process that has it. A segment is read back
 /// whole and removed once the database has every row of it; doing so twice adds nothing, since a call is closed only once.
 #[derive(Debug)]
 pub(super) struct Spool {
@@ -19,16 +23,24 @@ pub(super) struct Spool {
     most_bytes: u64,
     /// What rows are appended to.
     current: Option<Segment>,
-    /// What is being sent, ours and what dead processes left.
+    /// What is to be sent, ours and what dead processes left.
     closed: Vec<Segment>,
 }
 
-/// A locked file.
-#[derive(Debug)]
-struct Segment {
+/// A locked file. It is read through the handle that holds the lock, never by its name.
+#[derive(Debug, Clone)]
+pub(super) struct Segment {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     bytes: u64,
+}
+
+/// What a segment holds.
+pub(super) struct Contents {
+    /// Its rows.
+    pub rows: Vec<ClosedCall>,
+    /// Some of it is no row of ours: another version's, or damaged. It is not to be removed.
+    pub is_strange: bool,
 }
 
 impl Spool {
@@ -44,15 +56,17 @@ impl Spool {
         if self.bytes() + length > self.most_bytes {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "the spool is full"));
         }
-        let segment = match self.current.take() {
-            Some(segment) => self.current.insert(segment),
-            None => self.current.insert(Segment::create(&self.folder)?),
+        let mut segment = match self.current.take() {
+            Some(segment) => segment,
+            None => Segment::create(&self.folder)?,
         };
-        let written = segment.file.write_all(&line).and_then(|()| segment.file.sync_data());
-        match written {
-            Ok(()) => segment.bytes += length,
-            // What was half written is read back as such; nothing is appended behind it.
-            Err(_) => self.closed.extend(self.current.take()),
+        let written = (&*segment.file).write_all(&line).and_then(|()| segment.file.sync_data());
+        segment.bytes += if written.is_ok() { length } else { 0 };
+        // What was half written is read back as such; nothing is appended behind it.
+        if written.is_err() || segment.bytes >= SEGMENT_BYTES {
+            self.closed.push(segment);
+        } else {
+            self.current = Some(segment);
         }
         written
     }
@@ -62,72 +76,80 @@ impl Spool {
         self.closed.iter().chain(&self.current).map(|segment| segment.bytes).sum()
     }
 
-    /// Closes the current segment and adopts those of dead processes: what there is to send now.
-    pub(super) fn close_segments(&mut self) {
+    /// Closes the current segment, adopts those of dead processes, and says what there is to send.
+    pub(super) fn segments(&mut self) -> Vec<Segment> {
         self.closed.extend(self.current.take());
-        let Ok(entries) = fs::read_dir(&self.folder) else { return };
-        for path in entries.flatten().map(|entry| entry.path()) {
+        for path in fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
             let is_segment = path.extension().is_some_and(|extension| extension == "jsonl");
             if is_segment && self.closed.iter().all(|segment| segment.path != path) {
                 self.closed.extend(Segment::adopt(&path));
             }
         }
-    }
-
-    /// The rows of the closed segments, each with its place. What cannot be read now stays for later.
-    pub(super) fn rows(&self) -> Vec<(PathBuf, Vec<ClosedCall>)> {
-        let read = self.closed.iter().filter_map(|segment| match segment.rows() {
-            Ok(rows) => Some((segment.path.clone(), rows)),
-            Err(error) => {
-                tracing::error!(path = %segment.path.display(), %error, "a segment of the audit spool cannot be read");
-                None
-            }
-        });
-        read.collect()
+        self.closed.clone()
     }
 
     /// Removes a segment whose rows the database has.
-    pub(super) fn remove(&mut self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)?;
-        self.closed.retain(|segment| segment.path != path);
+    pub(super) fn remove(&mut self, segment: &Segment) -> io::Result<()> {
+        match fs::remove_file(&segment.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => self.closed.retain(|closed| closed.path != segment.path),
+        }
         Ok(())
+    }
+
+    /// Puts a segment aside, for a person to look at.
+    pub(super) fn set_aside(&mut self, segment: &Segment) -> io::Result<PathBuf> {
+        let aside = segment.path.with_extension("strange");
+        fs::rename(&segment.path, &aside)?;
+        self.closed.retain(|closed| closed.path != segment.path);
+        Ok(aside)
     }
 }
 
 impl Segment {
     fn create(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let path = folder.join(format!("{}.jsonl", Uuid::now_v7()));
-        let file = OpenOptions::new().read(true).append(true).create_new(true).open(&path)?;
+        let name = Uuid::now_v7().to_string();
+        let (making, path) = (folder.join(format!("{name}.new")), folder.join(format!("{name}.jsonl")));
+        let file = OpenOptions::new().read(true).append(true).create_new(true).open(&making)?;
+        // Locked before it has a name that others look for.
         file.try_lock().map_err(io::Error::from)?;
+        fs::rename(&making, &path)?;
         // The file's name, too, must outlive a crash.
         File::open(folder)?.sync_all()?;
-        Ok(Self { path, file, bytes: 0 })
+        Ok(Self { path, file: Arc::new(file), bytes: 0 })
     }
 
     /// Takes a segment over if its process is gone.
     fn adopt(path: &Path) -> Option<Self> {
         let file = OpenOptions::new().read(true).append(true).open(path).ok()?;
         file.try_lock().ok()?;
-        // Its process may have removed it between our look and our lock.
-        fs::exists(path).ok().filter(|exists| *exists)?;
-        let bytes = file.metadata().ok()?.len();
-        Some(Self { path: path.to_owned(), file, bytes })
+        // Another may have sent and removed it between our opening and our lock.
+        let (ours, named) = (file.metadata().ok()?, fs::metadata(path).ok()?);
+        let is_there = (ours.dev(), ours.ino()) == (named.dev(), named.ino());
+        is_there.then(|| Self { path: path.to_owned(), file: Arc::new(file), bytes: ours.len() })
     }
 
-    fn rows(&self) -> io::Result<Vec<ClosedCall>> {
-        let text = fs::read(&self.path)?;
-        let (mut rows, mut torn) = (Vec::new(), 0);
-        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+    /// Reads it.
+    pub(super) fn contents(&self) -> io::Result<Contents> {
+        let mut text = Vec::new();
+        let mut file = &*self.file;
+        file.rewind()?;
+        file.read_to_end(&mut text)?;
+        let mut contents = Contents { rows: Vec::new(), is_strange: false };
+        // Only the last line can have been cut short, and then it never was on disk as a whole: nobody was told that it is.
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        for line in text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match serde_json::from_slice(line) {
-                Ok(row) => rows.push(row),
-                // It never was on disk as a whole, so nobody was told that it is.
-                Err(_) => torn += 1,
+                Ok(row) => contents.rows.push(row),
+                Err(_) => contents.is_strange = true,
             }
         }
-        if torn > 0 {
-            tracing::warn!(path = %self.path.display(), torn, "the audit spool has lines that were not written to their end");
-        }
-        Ok(rows)
+        Ok(contents)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 }

@@ -34,11 +34,11 @@ impl Calls {
         record: &Record,
         arguments: Map<String, Value>,
         details: &mut Map<String, Value>,
-        permit: &mut Option<Permit>,
+        permit: &mut Option<Arc<Permit>>,
     ) -> Work<T::Output> {
         let worked = async {
             self.admit::<T>(record, permit).await?;
-            let request = arguments::prepare(tool, arguments).await.map_err(Failure::InvalidInput)?;
+            let request = arguments::prepare(tool, arguments, permit.clone()).await.map_err(Failure::InvalidInput)?;
             *details = tool.describe(&request);
             let mut tries = 1;
             loop {
@@ -56,17 +56,14 @@ impl Calls {
         }
     }
 
-    /// Scope, health and turn.
-    async fn admit<T: Tool>(&self, record: &Record, permit: &mut Option<Permit>) -> Result<(), Failure> {
+    /// Scope and turn.
+    async fn admit<T: Tool>(&self, record: &Record, permit: &mut Option<Arc<Permit>>) -> Result<(), Failure> {
         if !record.caller.scopes.allow(T::SCOPE) {
             let (name, scope) = (T::NAME, T::SCOPE);
             return Err(Failure::Forbidden(format!("{name} needs the scope {scope}, which you do not have.")));
         }
         if self.0.closing.is_cancelled() {
             return Err(STOPPING);
-        }
-        if !self.0.recorder.can_record() {
-            return Err(Failure::Unavailable { reason: "the audit trail cannot be written.", retry_after_s: 5 });
         }
         let entered = self.0.admission.enter(record.caller.tenant_id).await.map_err(|refused| match refused {
             Refused::Overloaded => Failure::Overloaded { retry_after_s: 1 },
@@ -75,7 +72,7 @@ impl Calls {
                 Failure::RateLimited { retry_after_s }
             }
         });
-        *permit = Some(entered?);
+        *permit = Some(Arc::new(entered?));
         Ok(())
     }
 

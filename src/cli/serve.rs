@@ -35,8 +35,8 @@ impl Drop for Maintenance {
     }
 }
 
-/// How long calls under way may take once the end was asked for.
-const DRAIN: Duration = Duration::from_secs(15);
+/// How long calls under way may take once the end was asked for. With what is done after it less than half a minute.
+const DRAIN: Duration = Duration::from_secs(12);
 
 /// Serves MCP over stdio until the client closes it or a signal asks for the end. Both let the calls under way end; a second
 /// signal does not.
@@ -52,7 +52,11 @@ pub(super) async fn run(
     };
     // The hold on our own PostgreSQL is kept to the end.
     let (Running { deployment: _deployment, service, maintenance }, caller) = started;
-    let serving = match service.server(caller).serve(rmcp::transport::stdio_pipes()).await {
+    let served = tokio::select! {
+        served = service.server(caller).serve(rmcp::transport::stdio_pipes()) => served,
+        _ = signals.next() => return Ok(ExitCode::SUCCESS),
+    };
+    let serving = match served {
         Ok(serving) => serving,
         // stdin ended before a client introduced itself: nothing to serve is no failure.
         Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => {
@@ -63,31 +67,38 @@ pub(super) async fn run(
     };
     let stop = serving.cancellation_token();
     let mut ended = std::pin::pin!(serving.waiting());
-    let signal = tokio::select! {
+    let mut asked = tokio::select! {
         end = &mut ended => {
             tracing::info!(?end, "client gone");
-            None
+            false
         }
-        signal = signals.next() => Some(signal),
+        signal = signals.next() => {
+            tracing::info!(signal = signal.name, "ending: calls under way are answered, new ones are refused");
+            true
+        }
     };
     drop(maintenance);
-    let drained = async {
-        match signal {
-            Some(signal) => {
-                tracing::info!(signal = signal.name, "ending: calls under way are answered, new ones are refused");
-                service.drain(DRAIN).await;
-                stop.cancel();
-                // Their answers have left when this returns.
-                let _ = ended.await;
-            }
-            None => service.drain(DRAIN).await,
+    let is_open = asked;
+    let mut drained = std::pin::pin!(async {
+        if is_open {
+            service.drain(DRAIN).await;
+            stop.cancel();
+            // Their answers have left when this returns.
+            let _ = ended.await;
         }
-    };
-    tokio::select! {
-        () = drained => Ok(ExitCode::SUCCESS),
-        second = signals.next() => {
-            tracing::warn!(signal = second.name, "ended at once");
-            Ok(second.exit_code())
+        service.drain(DRAIN).await
+    });
+    loop {
+        tokio::select! {
+            all_kept = &mut drained => return Ok(if all_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+            signal = signals.next() => {
+                // A client that closes stdin often sends one signal more.
+                if asked {
+                    tracing::warn!(signal = signal.name, "ended at once");
+                    return Ok(signal.exit_code());
+                }
+                asked = true;
+            }
         }
     }
 }

@@ -268,17 +268,24 @@ impl Drop for TenantTransaction {
         let Some(connection) = Arc::into_inner(connection) else {
             return;
         };
-        let client = Object::take(connection);
-        // The cancel request names a backend, not a statement, so the connection must not serve anybody until it has
-        // been answered: it leaves the pool first and is closed after.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                let token = client.cancel_token();
-                let _ = tokio::time::timeout(std::time::Duration::from_secs(1), token.cancel_query(NoTls)).await;
-                drop(client);
-            });
-        }
+        discard(connection);
     }
+}
+
+/// Stops the connection's statement and closes it.
+///
+/// The cancel request names a backend, not a statement, so nobody may use the connection any more. Its place in the pool is
+/// given back only then: a flood of cancelled calls must not open connections without bound.
+pub(super) fn discard(connection: Object) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        drop(Object::take(connection));
+        return;
+    };
+    runtime.spawn(async move {
+        let token = connection.cancel_token();
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), token.cancel_query(NoTls)).await;
+        drop(Object::take(connection));
+    });
 }
 
 fn first_line(sql: &str) -> &str {

@@ -1,7 +1,7 @@
 //! The lock by which other servers know that this one lives.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, Config, NoTls};
@@ -16,13 +16,23 @@ use super::DbError;
 #[derive(Clone)]
 pub struct Lease {
     config: Config,
-    held: Arc<Mutex<Option<Held>>>,
+    held: Arc<Mutex<Hold>>,
+}
+
+#[derive(Default)]
+struct Hold {
+    lease: Option<Held>,
+    /// When it could not be taken: those who waited for that try need not each wait for one of their own.
+    failed_at: Option<Instant>,
 }
 
 struct Held {
     key: i64,
     client: Client,
 }
+
+/// After a try in vain.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Longest wait for the connection and its lock.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -45,19 +55,26 @@ impl Lease {
     /// [`DbError::Unavailable`] if the database cannot be reached in time.
     pub async fn key(&self) -> Result<i64, DbError> {
         let mut held = self.held.lock().await;
-        if let Some(lease) = held.as_ref().filter(|lease| !lease.client.is_closed()) {
+        if let Some(lease) = held.lease.as_ref().filter(|lease| !lease.client.is_closed()) {
             return Ok(lease.key);
         }
+        if held.failed_at.is_some_and(|failed_at| failed_at.elapsed() < PAUSE) {
+            return Err(DbError::Unavailable("no lease could be taken a moment ago".to_owned()));
+        }
         let taken = tokio::time::timeout(PATIENCE, self.take()).await;
-        let lease = taken.map_err(|_| DbError::Unavailable("no lease could be taken in time".to_owned()))??;
+        let taken = taken.unwrap_or_else(|_| Err(DbError::Unavailable("no lease could be taken in time".to_owned())));
+        held.failed_at = taken.is_err().then(Instant::now);
+        let lease = taken?;
         let key = lease.key;
-        *held = Some(lease);
+        held.lease = Some(lease);
         Ok(key)
     }
 
-    /// Gives the lease up: another key is taken when one is needed.
-    pub async fn renew(&self) {
-        self.held.lock().await.take();
+    /// Gives the lease up, unless it is being taken just now: another key is taken when one is needed.
+    pub fn renew(&self) {
+        if let Ok(mut held) = self.held.try_lock() {
+            held.lease = None;
+        }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the lease has a connection of its own, which reads no table")]

@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{DbError, Parameter, Pool, TenantStatus};
+use super::{DbError, Parameter, Pool, TenantStatus, door};
 use crate::identity::TenantId;
 use crate::migrations::{self, MigrationError, Migrations, Pending};
 
@@ -11,6 +13,9 @@ const EMBEDDING_DIMENSIONS: &str = include_str!("../../sql/queries/system/embedd
 const CLOCK: &str = include_str!("../../sql/queries/system/clock.sql");
 const REAP_CALLS: &str = include_str!("../../sql/queries/system/reap_calls.sql");
 const REGISTER_EMBEDDING_MODEL: &str = include_str!("../../sql/queries/system/register_embedding_model.sql");
+
+/// There is no statement time-out outside a call's transaction.
+const LONGEST_QUERY: Duration = Duration::from_secs(5);
 
 /// Why the schema could not be judged.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +127,7 @@ impl System {
     ///
     /// # Errors
     /// Any [`DbError`].
-    pub async fn clock_skew(&self) -> Result<std::time::Duration, DbError> {
+    pub async fn clock_skew(&self) -> Result<Duration, DbError> {
         let theirs: jiff::Timestamp = self.query_one(CLOCK, &[]).await?.try_get("now")?;
         Ok(jiff::Timestamp::now().duration_since(theirs).unsigned_abs())
     }
@@ -137,8 +142,18 @@ impl System {
 
     async fn query(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, DbError> {
         let connection = self.pool.connection().await?;
-        let statement = connection.prepare_cached(sql).await?;
-        Ok(connection.query(&statement, parameters).await?)
+        let asked = async {
+            let statement = connection.prepare_cached(sql).await?;
+            connection.query(&statement, parameters).await
+        };
+        match tokio::time::timeout(LONGEST_QUERY, asked).await {
+            Ok(rows) => Ok(rows?),
+            Err(_elapsed) => {
+                // An answer may still be on its way: nobody else may take it for his.
+                door::discard(connection);
+                Err(DbError::Unavailable("no answer in time".to_owned()))
+            }
+        }
     }
 
     async fn query_one(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Row, DbError> {

@@ -115,8 +115,9 @@ impl Service {
         Server::new(Arc::clone(&self.toolbox), self.calls.clone(), caller)
     }
 
-    /// Lets the calls under way end, each with its answer and its row; those that take longer than `patience` are stopped.
-    pub async fn drain(&self, patience: Duration) {
-        self.calls.drain(patience).await;
+    /// Lets the calls under way end, each with its answer and its row; those that take longer than `patience` are stopped. True
+    /// if every row is kept.
+    pub async fn drain(&self, patience: Duration) -> bool {
+        self.calls.drain(patience).await
     }
 }

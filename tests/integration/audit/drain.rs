@@ -86,3 +86,30 @@ async fn the_end_of_stdin_lets_calls_end() {
     assert_eq!(messages[0]["result"]["isError"], false, "{messages:?}");
     assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs WHERE outcome = 'ok'").await, 2);
 }
+
+#[tokio::test]
+async fn a_signal_before_any_client_ends_the_server() {
+    let database = TestDatabase::create().await;
+    let mut process = Process::serve(&database, "demo").await;
+    // It has started once it asks for open calls.
+    let connected = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%reap_calls%' AND pid <> pg_backend_pid()";
+    while database.value::<i64>(connected).await == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    signal(&process, "TERM");
+    let status = tokio::time::timeout(Duration::from_secs(10), process.child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_signal_after_the_end_of_stdin_is_the_first() {
+    let database = TestDatabase::create().await;
+    let (mut process, blocker) = busy(&database).await;
+    process.stdin.take();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    signal(&process, "TERM");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    blocker.batch_execute("ROLLBACK").await.unwrap();
+    let (code, messages, stderr) = process.finish().await;
+    assert_eq!((code, messages.len()), (Some(0), 1), "{stderr}");
+}

@@ -44,10 +44,17 @@ async fn calls_of_dead_servers_are_closed_as_interrupted_and_those_of_living_one
     assert_eq!(outcomes(&database).await, "insert interrupted interrupted");
     let whole = "SELECT count(*) FROM audit_logs WHERE user_id = 'left' AND user_agent = 'gone/1' AND duration_ms BETWEEN 900 AND 60000 AND resource = 'tools/insert_document'";
     assert_eq!(database.value::<i64>(whole).await, 1);
-    // No call lives that long, whatever its server says.
+    // Its row may wait on its server's disk; but no call lives for ever, whatever its server says.
     leave_intent(&database, lease.key().await.unwrap(), "50 seconds").await;
+    assert_eq!(system.reap_calls().await.unwrap(), 0);
+    leave_intent(&database, lease.key().await.unwrap(), "11 minutes").await;
     assert_eq!(system.reap_calls().await.unwrap(), 1);
-    lease.renew().await;
+    // An intent that landed after its call was closed goes without another row.
+    let close = "INSERT INTO audit_logs (tenant_id, user_id, call_id, action, outcome, success, \"timestamp\")
+                 SELECT tenant_id, user_id, call_id, action, 'cancelled', false, started_at FROM call_intents WHERE opened_at < now() - interval '40 seconds'";
+    database.execute(close).await;
+    assert_eq!((system.reap_calls().await.unwrap(), open_intents(&database).await), (0, 1));
+    lease.renew();
     for _ in 0..100 {
         // The session whose connection was closed lets go a moment later.
         if system.reap_calls().await.unwrap() == 1 {
@@ -79,7 +86,7 @@ async fn a_change_is_announced_before_it_begins_and_no_more_once_it_ended() {
     // Somebody takes our lease for lost while the call runs: it is fenced, and keeps nothing.
     let fence = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        database.value::<i32>("SELECT reap_calls(interval '0')").await
+        database.value::<i32>("SELECT reap_calls(interval '0', interval '0')").await
     };
     let (fenced, reaped) = tokio::join!(change(), fence);
     assert!(matches!(fenced, Err(Failure::Unavailable { .. })), "{fenced:?}");

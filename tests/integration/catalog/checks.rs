@@ -53,7 +53,7 @@ pub const CHECKS: &[(&str, &str)] = &[
                ('tenants', 'tenants_identity_lookup', 'SELECT'), ('api_keys', 'api_keys_identity_lookup', 'SELECT'),
                ('tenants', 'tenants_statistics', 'SELECT'), ('documents', 'documents_statistics', 'SELECT'),
                ('cost_tracking', 'cost_tracking_statistics', 'SELECT'),
-               ('call_intents', 'call_intents_reaper', 'ALL'), ('audit_logs', 'audit_logs_reaper', 'INSERT'))",
+               ('call_intents', 'call_intents_reaper', 'ALL'), ('audit_logs', 'audit_logs_reaper_adds', 'INSERT'), ('audit_logs', 'audit_logs_reaper_reads', 'SELECT'))",
     ),
     (
         "partitions are shut",
