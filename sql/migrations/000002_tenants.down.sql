@@ -1,4 +1,5 @@
 SET LOCAL ROLE bailiwick_identity;
+DROP FUNCTION note_api_key_use(uuid, uuid);
 DROP FUNCTION authenticate_api_key(bytea);
 DROP FUNCTION resolve_tenant(text);
 

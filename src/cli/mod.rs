@@ -2,6 +2,7 @@
 
 mod audit;
 mod doctor;
+mod key;
 mod logging;
 mod maintain;
 mod manifest;
@@ -73,6 +74,12 @@ enum Command {
         after_help = "Examples:\n  bailiwick tenant create acme --name 'Acme Ltd' --monthly-budget-usd 100\n  bailiwick tenant list --json"
     )]
     Tenant(tenant::TenantCommand),
+    /// Make, list and revoke the API keys of HTTP callers
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  bailiwick key create --tenant acme --user ada@acme.example\n  bailiwick key list --tenant acme\n  bailiwick key revoke 7k3m9q2v"
+    )]
+    Key(key::KeyCommand),
     /// Look after the search indexes: merge, clear away what was deleted, make vector indexes (`serve` does it by itself)
     #[command(
         after_help = "Examples:\n  bailiwick maintain\n  bailiwick maintain --tenant acme --json\n  bailiwick maintain --rebuild"
@@ -131,6 +138,7 @@ pub async fn run() -> ExitCode {
         Some(Command::Demo(arguments)) => crate::demo::run(&cli.database, &arguments).await,
         Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,
         Some(Command::Tenant(command)) => tenant::run(&cli.database, &command).await,
+        Some(Command::Key(command)) => key::run(&cli.database, command).await,
         Some(Command::Maintain(arguments)) => match maintain::run(&cli.database, &cli.audit, &arguments).await {
             Ok(code) => return code,
             Err(error) => Err(error),

@@ -1,5 +1,7 @@
 //! Connections for administration: migrations, tenants, background maintenance. Never used to serve a call.
 
+pub mod keys;
+
 use rust_decimal::Decimal;
 use serde::Serialize;
 use tokio_postgres::error::SqlState;

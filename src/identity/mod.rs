@@ -1,9 +1,15 @@
 //! Who calls: tenant, user and scopes, established once a call and never taken from its arguments.
 
+mod api_key;
+mod key_ring;
+mod principal;
 mod scope;
 mod tenant_id;
 mod user_id;
 
+pub use api_key::{ApiKey, MalformedKey};
+pub use key_ring::KeyRing;
+pub use principal::Principal;
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use tenant_id::{DocumentId, TenantId};
 pub use user_id::{InvalidUserId, UserId};

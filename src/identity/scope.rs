@@ -63,6 +63,12 @@ impl Scopes {
     pub fn allow(&self, scope: Scope) -> bool {
         self.0.contains(&scope)
     }
+
+    /// The scopes' names, in the order of [`Scope::ALL`].
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|scope| scope.name()).collect()
+    }
 }
 
 impl FromIterator<Scope> for Scopes {
@@ -91,7 +97,6 @@ impl FromStr for Scopes {
 
 impl std::fmt::Display for Scopes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<_> = self.0.iter().map(|scope| scope.name()).collect();
-        f.write_str(&names.join(" "))
+        f.write_str(&self.names().join(" "))
     }
 }

@@ -15,6 +15,7 @@ mod door;
 mod examples;
 mod harness;
 mod insert;
+mod keys;
 mod maintenance;
 mod matrix;
 mod migrations;

@@ -50,7 +50,7 @@ pub const CHECKS: &[(&str, &str)] = &[
         "SELECT tablename || ': ' || policyname FROM pg_policies
          WHERE schemaname = 'public' AND (qual = 'true' OR with_check = 'true')
            AND (tablename, policyname, cmd) NOT IN (
-               ('tenants', 'tenants_identity_lookup', 'SELECT'), ('api_keys', 'api_keys_identity_lookup', 'SELECT'),
+               ('tenants', 'tenants_identity_lookup', 'SELECT'), ('api_keys', 'api_keys_identity_lookup', 'SELECT'), ('api_keys', 'api_keys_identity_use', 'UPDATE'),
                ('tenants', 'tenants_statistics', 'SELECT'), ('documents', 'documents_statistics', 'SELECT'),
                ('cost_tracking', 'cost_tracking_statistics', 'SELECT'),
                ('call_intents', 'call_intents_reaper', 'ALL'), ('audit_logs', 'audit_logs_reaper_adds', 'INSERT'), ('audit_logs', 'audit_logs_reaper_reads', 'SELECT'))",
@@ -137,7 +137,7 @@ pub const CHECKS: &[(&str, &str)] = &[
          WHERE n.nspname = 'public' AND has_function_privilege('bailiwick_app', p.oid, 'EXECUTE')
            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
            AND p.proname NOT IN (
-               'current_tenant_id', 'cosine_similarity', 'euclidean_distance', 'resolve_tenant', 'authenticate_api_key',
+               'current_tenant_id', 'cosine_similarity', 'euclidean_distance', 'resolve_tenant', 'authenticate_api_key', 'note_api_key_use',
                'register_embedding_model', 'text_search_configuration', 'text_terms', 'query_terms', 'document_facets', 'east_asian_runs', 'spaced_words',
                'allocate_chunk_numbers', 'complete_call', 'close_calls', 'reap_calls', 'audit_sealed_until', 'current_tenant_statistics', 'hybrid_search', 'block_postings')",
     ),

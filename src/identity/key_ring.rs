@@ -1,0 +1,92 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use moka::Expiry;
+use moka::future::Cache;
+use uuid::Uuid;
+
+use super::{ApiKey, Principal, TenantId};
+use crate::db::{DbError, System};
+
+/// How long an answer is believed, counted from when it was asked for: a revoked key is refused after that.
+const BELIEVED: Duration = Duration::from_secs(1);
+/// Longest look-up: who waited for it must not be let in by an answer of long ago.
+const LONGEST_LOOKUP: Duration = Duration::from_secs(3);
+/// How often a key's use is noted. A second more than the database's minute, so that it does not take it for too early.
+const NOTED_EVERY: Duration = Duration::from_secs(61);
+/// Keys and non-keys remembered; a flood of guesses takes no more memory than that.
+const MOST: u64 = 10_000;
+
+/// Keys of late callers, so that not each call asks the database who calls. Cheap to clone.
+#[derive(Clone)]
+pub struct KeyRing {
+    system: System,
+    /// By the key's SHA-256.
+    known: Cache<[u8; 32], Answer>,
+    noted: Cache<(TenantId, Uuid), ()>,
+}
+
+#[derive(Clone)]
+struct Answer {
+    asked: Instant,
+    /// `None`: no such key, or one that has ended.
+    principal: Option<Arc<Principal>>,
+}
+
+/// Lets an answer go [`BELIEVED`] after it was asked for, however long it took to come.
+struct SinceAsked;
+
+impl Expiry<[u8; 32], Answer> for SinceAsked {
+    fn expire_after_create(&self, _: &[u8; 32], answer: &Answer, _: Instant) -> Option<Duration> {
+        Some(BELIEVED.saturating_sub(answer.asked.elapsed()))
+    }
+}
+
+impl KeyRing {
+    /// An empty ring.
+    #[must_use]
+    pub fn new(system: System) -> Self {
+        Self {
+            system,
+            known: Cache::builder().max_capacity(MOST).expire_after(SinceAsked).build(),
+            noted: Cache::builder().max_capacity(MOST).time_to_live(NOTED_EVERY).build(),
+        }
+    }
+
+    /// Whom the key stands for; `None` if there is no such key, or it was revoked or has expired. A revocation is
+    /// effective within one second and one look-up. Equal keys at once are looked up once. That the key was used is noted
+    /// in the background.
+    ///
+    /// # Errors
+    /// Any [`DbError`], shared by all who waited for the same look-up, and not remembered.
+    pub async fn principal(&self, key: &ApiKey) -> Result<Option<Arc<Principal>>, Arc<DbError>> {
+        let answer = self.known.try_get_with(key.sha256(), self.look_up(key)).await?;
+        let principal = answer.principal.filter(|principal| !principal.has_expired(Timestamp::now()));
+        if let Some(principal) = &principal {
+            self.note_use(principal).await;
+        }
+        Ok(principal)
+    }
+
+    async fn look_up(&self, key: &ApiKey) -> Result<Answer, DbError> {
+        let asked = Instant::now();
+        let found = tokio::time::timeout(LONGEST_LOOKUP, self.system.authenticate(key)).await;
+        let found = found.map_err(|_| DbError::TimedOut("a key was looked up for too long".to_owned()))?;
+        Ok(Answer { asked, principal: found?.map(Arc::new) })
+    }
+
+    async fn note_use(&self, principal: &Principal) {
+        let key = (principal.tenant_id, principal.key_id);
+        if !self.noted.entry(key).or_insert(()).await.is_fresh() {
+            return;
+        }
+        let (system, noted) = (self.system.clone(), self.noted.clone());
+        tokio::spawn(async move {
+            if let Err(error) = system.note_key_use(key.0, key.1).await {
+                tracing::warn!(%error, tenant = %key.0, key = %key.1, "the use of a key could not be noted");
+                noted.invalidate(&key).await;
+            }
+        });
+    }
+}
