@@ -298,9 +298,13 @@ CREATE TABLE api_keys (
     last_used_at timestamptz,
     revoked_at   timestamptz,
     PRIMARY KEY (tenant_id, id),
-    CONSTRAINT api_keys_sha256_length CHECK (octet_length(key_sha256) = 32)
+    CONSTRAINT api_keys_sha256_length CHECK (octet_length(key_sha256) = 32),
+    CONSTRAINT api_keys_scopes_not_null CHECK (array_position(scopes, NULL) IS NULL)
 );
 COMMENT ON TABLE api_keys IS 'Credentials for HTTP callers; only the SHA-256 of a key is kept.';
+COMMENT ON COLUMN api_keys.key_prefix IS 'Public characters of the key, by which people recognise it; not derived from its secret.';
+COMMENT ON COLUMN api_keys.expires_at IS 'When the key ends by itself; NULL is never.';
+COMMENT ON COLUMN api_keys.last_used_at IS 'Moved at most once a minute.';
 -- Not unique: a key is 256 random bits, and a unique key without tenant_id would tell one tenant of another's.
 CREATE INDEX idx_api_keys_sha256 ON api_keys (key_sha256);
 SELECT protect_tenant_table('api_keys');
@@ -309,6 +313,8 @@ SELECT protect_tenant_table('api_keys');
 CREATE POLICY tenants_identity_lookup ON tenants FOR SELECT TO bailiwick_identity USING (true);
 CREATE POLICY api_keys_identity_lookup ON api_keys FOR SELECT TO bailiwick_identity USING (true);
 GRANT SELECT ON tenants, api_keys TO bailiwick_identity;
+CREATE POLICY api_keys_identity_use ON api_keys FOR UPDATE TO bailiwick_identity USING (true) WITH CHECK (true);
+GRANT UPDATE (last_used_at) ON api_keys TO bailiwick_identity;
 
 CREATE FUNCTION resolve_tenant(p_name text)
 RETURNS TABLE (id uuid, slug text, status text)
@@ -321,10 +327,10 @@ GRANT EXECUTE ON FUNCTION resolve_tenant(text) TO bailiwick_app;
 ALTER FUNCTION resolve_tenant(text) OWNER TO bailiwick_identity;
 
 CREATE FUNCTION authenticate_api_key(p_key_sha256 bytea)
-RETURNS TABLE (tenant_id uuid, tenant_status text, key_id uuid, user_id text, scopes text[])
+RETURNS TABLE (tenant_id uuid, tenant_slug text, tenant_status text, key_id uuid, user_id text, scopes text[], expires_at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
-    SELECT k.tenant_id, t.status, k.id, k.user_id, k.scopes
+    SELECT k.tenant_id, t.slug, t.status, k.id, k.user_id, k.scopes, k.expires_at
     FROM api_keys k
     JOIN tenants t ON t.id = k.tenant_id
     WHERE k.key_sha256 = p_key_sha256
@@ -334,6 +340,18 @@ $$;
 COMMENT ON FUNCTION authenticate_api_key(bytea) IS 'The principal of a live API key, by the SHA-256 of the key.';
 GRANT EXECUTE ON FUNCTION authenticate_api_key(bytea) TO bailiwick_app;
 ALTER FUNCTION authenticate_api_key(bytea) OWNER TO bailiwick_identity;
+
+CREATE FUNCTION note_api_key_use(p_tenant_id uuid, p_key_id uuid) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    -- Whoever waited for another's note finds the condition no longer true.
+    UPDATE api_keys SET last_used_at = now()
+    WHERE tenant_id = p_tenant_id AND id = p_key_id
+      AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+$$;
+COMMENT ON FUNCTION note_api_key_use(uuid, uuid) IS 'Moves a key''s last_used_at forward, at most once a minute, before there is a context.';
+GRANT EXECUTE ON FUNCTION note_api_key_use(uuid, uuid) TO bailiwick_app;
+ALTER FUNCTION note_api_key_use(uuid, uuid) OWNER TO bailiwick_identity;
 
 -- ==== 000003_documents.up.sql ====
 
@@ -1679,7 +1697,7 @@ SET LOCAL search_path = public;
 DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', '746511b72d519d80abf8741d143b94b2ea79b9f1b821b3e2795edfb4f1dba7a4'),
-    (2, 'tenants', '800ff4e1aafbfb5c9be4c0e4193563ba7b03713607b7ca5c386e3aa5b3b60cc0'),
+    (2, 'tenants', '56634f3d01b2d4147e00605268b984c093de5694934e7d16aacb928199c2d372'),
     (3, 'documents', '7850405aa54cdc98874527be1e54f83a2591767abf81474b820d525809041fc3'),
     (4, 'search', 'cdd8b2e0c1c2cc2bf2144ac5fffd415c313b30f744ea5d9ddc6e5c45b3f59a08'),
     (5, 'audit', 'e97f76a2b45074cd5a8c24588886101206b1bf309af687e163be9d7ac4b6103f'),

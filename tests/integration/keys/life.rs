@@ -3,7 +3,7 @@ use bailiwick::db::admin::keys::{self, Creation, KeyName, NewKey};
 use bailiwick::identity::{ApiKey, Scope, Scopes, UserId};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{key_of, last_used, make, revoke, system};
+use super::{key_of, last_used, make, system};
 use crate::harness::TestDatabase;
 
 #[tokio::test]

@@ -16,11 +16,12 @@ async fn until(mut holds: impl AsyncFnMut() -> bool) -> Duration {
     begun.elapsed()
 }
 
-/// Rows of `api_keys` that look-ups have read by the hash, as the statistics of this database count them.
+/// Look-ups that reached this database, as far as its sessions have told.
 async fn lookups(database: &TestDatabase) -> i64 {
-    // A session's counts are told when it is idle for a second, or at once when it ends.
     database
-        .value("SELECT coalesce(calls, 0) FROM pg_stat_user_functions WHERE funcname = 'authenticate_api_key'")
+        .value(
+            "SELECT coalesce(sum(calls), 0)::int8 FROM pg_stat_user_functions WHERE funcname = 'authenticate_api_key'",
+        )
         .await
 }
 
@@ -33,10 +34,10 @@ async fn a_revocation_is_effective_within_a_second_although_the_ring_is_asked_al
     // The ring believes its answer of just now, and not one of ever.
     revoke(&database, id).await;
     let took = until(async || ring.principal(&key).await.unwrap().is_none()).await;
-    assert!(took < Duration::from_millis(1_500), "{took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
     database.execute(&format!("UPDATE api_keys SET revoked_at = NULL WHERE id = '{id}'")).await;
     let took = until(async || ring.principal(&key).await.unwrap().is_some()).await;
-    assert!(took < Duration::from_millis(1_500), "a refusal is believed no longer: {took:?}");
+    assert!(took < Duration::from_secs(2), "a refusal is believed no longer: {took:?}");
 }
 
 #[tokio::test]
@@ -53,8 +54,9 @@ async fn equal_keys_at_once_are_looked_up_once() {
         assert_eq!(found.iter().flatten().count(), 50);
     }
     let seconds = begun.elapsed().as_secs();
+    // A session tells its counts when it ends.
     pool.close();
-    until(async || lookups(&database).await > 0).await;
+    until(async || lookups(&database).await >= 2).await;
     let counted = lookups(&database).await;
     assert!((2..=2 * (1 + i64::try_from(seconds).unwrap())).contains(&counted), "{counted} in {seconds} s");
 }
@@ -62,15 +64,16 @@ async fn equal_keys_at_once_are_looked_up_once() {
 #[tokio::test]
 async fn a_key_that_expires_while_it_is_believed_is_refused() {
     let database = TestDatabase::create().await;
-    let ring = KeyRing::new(system(&database));
-    let (key, id) = key_of(&database, "demo").await;
-    database
-        .execute(&format!("UPDATE api_keys SET expires_at = clock_timestamp() + interval '300 ms' WHERE id = '{id}'"))
-        .await;
-    let begun = Instant::now();
+    let (admin, system) = (database.connect_admin().await, system(&database));
+    let (key, _) = key_of(&database, "demo").await;
+    system.authenticate(&key).await.unwrap();
+    let ring = KeyRing::new(system);
+    admin.batch_execute("UPDATE api_keys SET expires_at = clock_timestamp() + interval '700 ms'").await.unwrap();
     assert!(ring.principal(&key).await.unwrap().is_some());
+    // From here on the database would let it in.
+    admin.batch_execute("UPDATE api_keys SET expires_at = NULL").await.unwrap();
     until(async || ring.principal(&key).await.unwrap().is_none()).await;
-    assert!(begun.elapsed() < Duration::from_millis(700), "{:?}", begun.elapsed());
+    until(async || ring.principal(&key).await.unwrap().is_some()).await;
 }
 
 #[tokio::test]
