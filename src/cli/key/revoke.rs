@@ -80,7 +80,7 @@ pub(super) async fn run(client: &Client, request: Request) -> Result<(), Command
             } })
         ),
         (false, false) => {
-            println!("key {prefix} of {user} in tenant {tenant} revoked; servers refuse it within a second")
+            println!("key {prefix} of {user} in tenant {tenant} revoked; servers refuse it within a second");
         }
         (false, true) => println!("key {prefix} of {user} in tenant {tenant} was revoked already, at {revoked_at}"),
     }

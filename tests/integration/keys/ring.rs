@@ -89,7 +89,7 @@ async fn a_ring_notes_a_use_in_the_background_and_once() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(last_used(&database, id).await.unwrap().to_string(), "2026-01-01T00:00:00Z");
     KeyRing::new(system(&database)).principal(&key).await.unwrap().unwrap();
-    until(async || last_used(&database, id).await.unwrap().to_string() > "2026-01-02".to_owned()).await;
+    until(async || last_used(&database, id).await.unwrap().to_string().as_str() > "2026-01-02").await;
 }
 
 #[tokio::test]
