@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::configuration::{AuditArguments, DatabaseArguments, IdentityArguments};
+use crate::configuration::{AuditArguments, DatabaseArguments};
 use crate::demo::DemoArguments;
 use crate::embedded::{self, Options, Progress};
 
@@ -51,14 +51,16 @@ pub struct Cli {
     )]
     log: String,
     #[command(flatten)]
-    identity: IdentityArguments,
+    serve: serve::ServeArguments,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve MCP over stdio (the default)
-    #[command(after_help = "Example:\n  BAILIWICK_TENANT=demo bailiwick serve")]
-    Serve(IdentityArguments),
+    /// Serve MCP over stdio (the default), or over HTTP for all tenants
+    #[command(
+        after_help = "Examples:\n  BAILIWICK_TENANT=demo bailiwick serve\n  bailiwick serve --http 127.0.0.1:8080"
+    )]
+    Serve(serve::ServeArguments),
     /// Show the main job: two tenants, real MCP calls, a budget report and the audit trail
     #[command(after_help = "Examples:\n  bailiwick demo\n  bailiwick demo --json\n  bailiwick demo --keep")]
     Demo(DemoArguments),
@@ -127,11 +129,11 @@ pub async fn run() -> ExitCode {
         return ExitCode::from(2);
     }
     let done = match cli.command {
-        None => match serve::run(&cli.database, &cli.audit, &cli.identity).await {
+        None => match serve::run(&cli.database, &cli.audit, &cli.serve).await {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
-        Some(Command::Serve(identity)) => match serve::run(&cli.database, &cli.audit, &identity).await {
+        Some(Command::Serve(arguments)) => match serve::run(&cli.database, &cli.audit, &arguments).await {
             Ok(code) => return code,
             Err(error) => Err(error),
         },

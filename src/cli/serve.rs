@@ -1,15 +1,27 @@
-use std::io::IsTerminal;
+mod http;
+mod stdio;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rmcp::ServiceExt;
+use clap::Args;
 
 use super::CommandError;
 use super::signals::Signals;
 use crate::audit::Keeping;
-use crate::configuration::{AuditArguments, DatabaseArguments, DatabaseSettings, IdentityArguments, IdentitySettings};
-use crate::identity::Caller;
+use crate::configuration::{
+    AuditArguments, DatabaseArguments, DatabaseSettings, HttpArguments, HttpSettings, IdentityArguments,
+};
 use crate::startup::{Deployment, Service};
+
+/// Whom to serve, and how.
+#[derive(Debug, Clone, Args, Default)]
+pub(super) struct ServeArguments {
+    #[command(flatten)]
+    identity: IdentityArguments,
+    #[command(flatten)]
+    http: HttpArguments,
+}
 
 /// The background's work on indexes and seals, which ends with the server.
 struct Maintenance(Option<tokio::task::JoinHandle<()>>);
@@ -38,68 +50,22 @@ impl Drop for Maintenance {
 /// How long calls under way may take once the end was asked for. With what is done after it less than half a minute.
 const DRAIN: Duration = Duration::from_secs(12);
 
-/// Serves MCP over stdio until the client closes it or a signal asks for the end. Both let the calls under way end; a second
-/// signal does not.
+/// Serves over HTTP if that was asked for, else over stdio, until the client closes it (stdio) or a signal asks for the end. Both
+/// let the calls under way end; a second signal does not.
 pub(super) async fn run(
     database: &DatabaseArguments,
     audit: &AuditArguments,
-    identity: &IdentityArguments,
+    arguments: &ServeArguments,
 ) -> Result<ExitCode, CommandError> {
+    let http = HttpSettings::resolve(&arguments.http)?;
     let mut signals = Signals::listen()?;
     let started = tokio::select! {
-        started = start(database, audit, identity) => started?,
+        started = start(database, audit) => started?,
         signal = signals.next() => return Ok(signal.exit_code()),
     };
-    // The hold on our own PostgreSQL is kept to the end.
-    let (Running { deployment: _deployment, service, maintenance }, caller) = started;
-    let served = tokio::select! {
-        served = service.server(caller).serve(rmcp::transport::stdio_pipes()) => served,
-        _ = signals.next() => return Ok(ExitCode::SUCCESS),
-    };
-    let serving = match served {
-        Ok(serving) => serving,
-        // stdin ended before a client introduced itself: nothing to serve is no failure.
-        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => {
-            tracing::info!("no client came");
-            return Ok(ExitCode::SUCCESS);
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let stop = serving.cancellation_token();
-    let mut ended = std::pin::pin!(serving.waiting());
-    let mut asked = tokio::select! {
-        end = &mut ended => {
-            tracing::info!(?end, "client gone");
-            false
-        }
-        signal = signals.next() => {
-            tracing::info!(signal = signal.name, "ending: calls under way are answered, new ones are refused");
-            true
-        }
-    };
-    drop(maintenance);
-    let is_open = asked;
-    let mut drained = std::pin::pin!(async {
-        if is_open {
-            service.drain(DRAIN).await;
-            stop.cancel();
-            // Their answers have left when this returns.
-            let _ = ended.await;
-        }
-        service.drain(DRAIN).await
-    });
-    loop {
-        tokio::select! {
-            all_kept = &mut drained => return Ok(if all_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
-            signal = signals.next() => {
-                // A client that closes stdin often sends one signal more.
-                if asked {
-                    tracing::warn!(signal = signal.name, "ended at once");
-                    return Ok(signal.exit_code());
-                }
-                asked = true;
-            }
-        }
+    match http {
+        Some(http) => http::run(started, http, signals).await,
+        None => stdio::run(started, &arguments.identity, signals).await,
     }
 }
 
@@ -110,21 +76,28 @@ struct Running {
     maintenance: Maintenance,
 }
 
-async fn start(
-    database: &DatabaseArguments,
-    audit: &AuditArguments,
-    identity: &IdentityArguments,
-) -> Result<(Running, Caller), CommandError> {
+async fn start(database: &DatabaseArguments, audit: &AuditArguments) -> Result<Running, CommandError> {
     let settings = DatabaseSettings::resolve(database)?;
-    let identity = IdentitySettings::resolve(identity)?;
     let deployment = Deployment::open(&settings).await?;
     let service = Service::start(&deployment, &settings).await?;
-    let caller = service.caller(&deployment, &identity).await?;
-    if std::io::stdin().is_terminal() {
-        eprintln!(
-            "Serving MCP over stdio: a client starts this program by itself. `bailiwick demo` shows what it does; Ctrl-D ends."
-        );
-    }
     let maintenance = Maintenance::of(&deployment, audit)?;
-    Ok((Running { deployment, service, maintenance }, caller))
+    Ok(Running { deployment, service, maintenance })
+}
+
+/// Waits for the end of `drained`, or for a signal more than was already `asked` with.
+async fn end(drained: impl Future<Output = bool>, mut asked: bool, mut signals: Signals) -> ExitCode {
+    let mut drained = std::pin::pin!(drained);
+    loop {
+        tokio::select! {
+            all_kept = &mut drained => return if all_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE },
+            signal = signals.next() => {
+                // A client that closes stdin often sends one signal more.
+                if asked {
+                    tracing::warn!(signal = signal.name, "ended at once");
+                    return signal.exit_code();
+                }
+                asked = true;
+            }
+        }
+    }
 }

@@ -5,10 +5,12 @@
 
 mod arguments;
 mod database;
+mod http;
 mod identity;
 
-pub use arguments::{AuditArguments, DatabaseArguments, IdentityArguments};
+pub use arguments::{AuditArguments, DatabaseArguments, HttpArguments, IdentityArguments};
 pub use database::{Database, DatabaseSettings, ExternalDatabase};
+pub use http::HttpSettings;
 pub use identity::IdentitySettings;
 
 /// What is wrong with the configuration, one line a problem.

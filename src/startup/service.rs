@@ -5,7 +5,8 @@ use super::{Deployment, DeploymentError};
 use crate::call::{CallOptions, Calls};
 use crate::configuration::{DatabaseSettings, IdentitySettings};
 use crate::db::{DbError, Pool, PoolOptions, StartupError, System, TenantStatus};
-use crate::identity::Caller;
+use crate::http::{Exposition, Face, HttpOptions};
+use crate::identity::{Caller, KeyRing};
 use crate::mcp::{Server, Toolbox};
 use crate::migrations::{InvalidFiles, Migrations, Pending};
 use crate::tools::EmbeddingSpace;
@@ -113,6 +114,23 @@ impl Service {
     #[must_use]
     pub fn server(&self, caller: Caller) -> Server {
         Server::new(Arc::clone(&self.toolbox), self.calls.clone(), caller)
+    }
+
+    /// The routes of the HTTP face, each request as whom its key says.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if there is no connection for the application, or no valid pool.
+    pub fn router(
+        &self,
+        deployment: &Deployment,
+        options: HttpOptions,
+        exposition: Option<Exposition>,
+    ) -> Result<axum::Router, ServiceError> {
+        // Connections of their own: a flood of bad keys must not keep calls or the trail waiting.
+        let pool = Pool::new(deployment.app()?.clone(), &PoolOptions { size: 2, ..PoolOptions::default() })?;
+        let keys = KeyRing::new(System::new(pool));
+        let face = Face { calls: self.calls.clone(), keys, exposition, options };
+        Ok(crate::http::router(face, Arc::clone(&self.toolbox)))
     }
 
     /// Lets the calls under way end, each with its answer and its row; those that take longer than `patience` are stopped. True

@@ -1,0 +1,115 @@
+use std::net::{IpAddr, SocketAddr};
+
+use super::{ConfigurationError, HttpArguments};
+use crate::http::{HttpOptions, TrustedProxies};
+
+/// Where to serve over HTTP, and within which bounds.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// Bounds and names.
+    pub options: HttpOptions,
+}
+
+impl HttpSettings {
+    /// Reads the arguments; `None` if HTTP was not asked for.
+    ///
+    /// # Errors
+    /// Every problem together.
+    pub fn resolve(arguments: &HttpArguments) -> Result<Option<Self>, ConfigurationError> {
+        let given =
+            |text: &Option<String>| text.clone().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let Some(address) = given(&arguments.http) else { return Ok(None) };
+        let mut problems = Vec::new();
+        let address = address.parse::<SocketAddr>().map_err(|_| {
+            problems
+                .push(format!("BAILIWICK_HTTP is {address:?}; expected an address and a port, like 127.0.0.1:8080."));
+        });
+        let mut allowed_hosts = list(&arguments.allowed_hosts);
+        let public_url = given(&arguments.public_url).map(|url| url.trim_end_matches('/').to_owned());
+        if let Some(url) = &public_url {
+            match url.parse::<http::Uri>() {
+                Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.path() == "/" => {
+                    allowed_hosts.extend(uri.authority().map(ToString::to_string));
+                }
+                _ => problems.push(format!(
+                    "BAILIWICK_PUBLIC_URL is {url:?}; expected a URL without a path, like https://mcp.example.com."
+                )),
+            }
+        }
+        let allowed_origins = list(&arguments.allowed_origins);
+        for origin in &allowed_origins {
+            let uri = origin.parse::<http::Uri>().ok();
+            if uri.is_none_or(|uri| uri.scheme().is_none() || uri.path() != "/" || origin.ends_with('/')) {
+                problems.push(format!(
+                    "BAILIWICK_ALLOWED_ORIGINS has {origin:?}; expected origins like https://app.example.com."
+                ));
+            }
+        }
+        let mut proxies = Vec::new();
+        for proxy in list(&arguments.trusted_proxies) {
+            match proxy.parse::<IpAddr>() {
+                Ok(address) => proxies.push(address.to_canonical()),
+                Err(_) => {
+                    problems.push(format!("BAILIWICK_TRUSTED_PROXIES has {proxy:?}; expected addresses like 10.0.0.1."))
+                }
+            }
+        }
+        match address {
+            Ok(address) if problems.is_empty() => Ok(Some(Self {
+                address,
+                options: HttpOptions {
+                    allowed_hosts,
+                    allowed_origins,
+                    public_url,
+                    trusted_proxies: TrustedProxies::new(proxies),
+                    metrics_token: given(&arguments.metrics_token).map(Into::into),
+                    ..HttpOptions::default()
+                },
+            })),
+            _ => Err(ConfigurationError(problems)),
+        }
+    }
+}
+
+fn list(text: &Option<String>) -> Vec<String> {
+    let items = text.iter().flat_map(|text| text.split(','));
+    items.map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_are_reported_together() {
+        let arguments = HttpArguments {
+            http: Some("8080".to_owned()),
+            public_url: Some("mcp.example.com".to_owned()),
+            allowed_origins: Some("https://app.example.com, app.example.com,https://a.example/path".to_owned()),
+            trusted_proxies: Some("10.0.0.1,proxy".to_owned()),
+            ..HttpArguments::default()
+        };
+        let problems = HttpSettings::resolve(&arguments).unwrap_err().0;
+        assert_eq!(problems.len(), 5, "{problems:?}");
+    }
+
+    #[test]
+    fn the_public_host_is_allowed() {
+        let arguments = HttpArguments {
+            http: Some("0.0.0.0:8080".to_owned()),
+            public_url: Some("https://mcp.example.com/".to_owned()),
+            allowed_hosts: Some(" other.example ,".to_owned()),
+            ..HttpArguments::default()
+        };
+        let settings = HttpSettings::resolve(&arguments).unwrap().unwrap();
+        assert_eq!(settings.options.allowed_hosts, ["other.example", "mcp.example.com"]);
+        assert_eq!(settings.options.public_url.as_deref(), Some("https://mcp.example.com"));
+    }
+
+    #[test]
+    fn without_an_address_there_is_no_http() {
+        assert!(HttpSettings::resolve(&HttpArguments::default()).unwrap().is_none());
+    }
+}

@@ -1,0 +1,121 @@
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::Face;
+use super::address::client_address;
+use super::listener::Peer;
+use crate::identity::{ApiKey, Caller, Scope};
+use crate::mcp::ClientAddress;
+
+/// Why a request is not let in.
+enum Refused {
+    /// It has no credential.
+    Missing,
+    /// Its credential is none of ours, or not any more. Which of these is not told.
+    Invalid,
+    /// The database could not be asked.
+    Unavailable,
+}
+
+/// Lets a request in as whom its own credential says (`Authorization: Bearer`), and as nobody else: neither a session nor
+/// anything in its body has a say (MCP, Authorization, Access Token Usage).
+pub(super) async fn authenticate(State(face): State<Arc<Face>>, mut request: Request, next: Next) -> Response {
+    if let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() {
+        let address = client_address(peer, request.headers(), &face.options.trusted_proxies);
+        request.extensions_mut().insert(ClientAddress(address));
+    }
+    match caller(&face, request.headers()).await {
+        Ok(caller) => {
+            // What follows needs the caller, not the credential.
+            request.headers_mut().remove(AUTHORIZATION);
+            request.extensions_mut().insert(caller);
+            let mut response = next.run(request).await;
+            response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+            response
+        }
+        Err(refused) => refusal(&face, &refused),
+    }
+}
+
+async fn caller(face: &Face, headers: &HeaderMap) -> Result<Caller, Refused> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let credential = given.next().ok_or(Refused::Missing)?;
+    if given.next().is_some() {
+        // Two credentials are a question of which one counts; here neither does.
+        return Err(Refused::Invalid);
+    }
+    let text = credential.to_str().map_err(|_| Refused::Invalid)?;
+    let (scheme, token) = text.split_once(' ').ok_or(Refused::Invalid)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refused::Invalid);
+    }
+    let key = ApiKey::parse(token.trim()).map_err(|_| Refused::Invalid)?;
+    match face.keys.principal(&key).await {
+        Ok(Some(principal)) => Ok(principal.caller()),
+        Ok(None) => Err(Refused::Invalid),
+        Err(error) => {
+            tracing::warn!(%error, "a key could not be looked up");
+            Err(Refused::Unavailable)
+        }
+    }
+}
+
+fn refusal(face: &Face, refused: &Refused) -> Response {
+    let (reason, status, text) = match refused {
+        Refused::Missing => ("missing", StatusCode::UNAUTHORIZED, "give an API key: Authorization: Bearer bwk_…"),
+        Refused::Invalid => ("invalid", StatusCode::UNAUTHORIZED, "this credential is not valid (any more)"),
+        Refused::Unavailable => {
+            ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "the credential cannot be checked now")
+        }
+    };
+    // Counted, not logged one by one: whoever knocks without a key has no tenant whose trail could tell of it.
+    metrics::counter!("bailiwick_http_unauthenticated_total", "reason" => reason).increment(1);
+    let mut response = (status, text).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
+    } else if let Ok(challenge) = HeaderValue::from_str(&challenge(face, matches!(refused, Refused::Invalid))) {
+        headers.insert(WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+/// RFC 6750, section 3, and RFC 9728, section 5.1.
+fn challenge(face: &Face, is_invalid: bool) -> String {
+    let mut challenge = "Bearer realm=\"bailiwick\"".to_owned();
+    if is_invalid {
+        challenge.push_str(", error=\"invalid_token\"");
+    }
+    if let Some(url) = &face.options.public_url {
+        challenge.push_str(&format!(", resource_metadata=\"{url}/.well-known/oauth-protected-resource/mcp\""));
+    }
+    challenge
+}
+
+/// `/.well-known/oauth-protected-resource/mcp` (RFC 9728): what guards the resource.
+pub(super) async fn resource_metadata(State(face): State<Arc<Face>>) -> Response {
+    let Some(url) = &face.options.public_url else { return StatusCode::NOT_FOUND.into_response() };
+    let scopes = Scope::ALL.map(Scope::name);
+    axum::Json(serde_json::json!({
+        "resource": format!("{url}/mcp"), "resource_name": "Bailiwick", "bearer_methods_supported": ["header"], "scopes_supported": scopes,
+    }))
+    .into_response()
+}
+
+/// Takes the body whole, within its bounds of size and time, before anything works on it.
+pub(super) async fn whole_body(State(face): State<Arc<Face>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let read = axum::body::to_bytes(body, face.options.largest_body_bytes);
+    match tokio::time::timeout(face.options.body_limit, read).await {
+        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Ok(Err(_)) => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or was cut").into_response(),
+        Err(_elapsed) => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time").into_response(),
+    }
+}

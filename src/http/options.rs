@@ -1,0 +1,65 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Bounds and names of the HTTP face.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// `Host` values that are served beside loopback's: names, with a port or without (DNS rebinding is kept out so).
+    pub allowed_hosts: Vec<String>,
+    /// `Origin` values of browsers that may call. Requests without one are no browser's.
+    pub allowed_origins: Vec<String>,
+    /// Under which URL clients reach this server, for what it tells of itself.
+    pub public_url: Option<String>,
+    /// Proxies whose word on the client's address is taken.
+    pub trusted_proxies: TrustedProxies,
+    /// Bearer token that reads `/metrics`; without one only loopback may.
+    pub metrics_token: Option<secrecy::SecretString>,
+    /// Connections at the same time.
+    pub most_connections: usize,
+    /// Of them, from one address.
+    pub most_connections_of_address: usize,
+    /// Largest body, in bytes: a document of a million characters, escaped.
+    pub largest_body_bytes: usize,
+    /// Longest wait for a request's head.
+    pub header_limit: Duration,
+    /// Longest wait for its body.
+    pub body_limit: Duration,
+    /// A reader that takes nothing for so long is cut.
+    pub write_limit: Duration,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            public_url: None,
+            trusted_proxies: TrustedProxies::default(),
+            metrics_token: None,
+            most_connections: 4_096,
+            most_connections_of_address: 512,
+            largest_body_bytes: 12 << 20,
+            header_limit: Duration::from_secs(10),
+            body_limit: Duration::from_secs(15),
+            write_limit: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Addresses of proxies before this server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpAddr>);
+
+impl TrustedProxies {
+    /// These proxies.
+    #[must_use]
+    pub fn new(addresses: Vec<IpAddr>) -> Self {
+        Self(addresses)
+    }
+
+    /// Whether it is one of them.
+    #[must_use]
+    pub fn contain(&self, address: IpAddr) -> bool {
+        self.0.contains(&address.to_canonical())
+    }
+}

@@ -1,0 +1,123 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use secrecy::ExposeSecret;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::listener::Peer;
+use super::{Exposition, HttpOptions, authentication, health};
+use crate::call::Calls;
+use crate::identity::KeyRing;
+use crate::mcp::{Server, Toolbox};
+
+/// What the routes share.
+pub struct Face {
+    /// Runs what is called.
+    pub calls: Calls,
+    /// Whom keys stand for.
+    pub keys: KeyRing,
+    /// The figures of `/metrics`.
+    pub exposition: Option<Exposition>,
+    /// Bounds and names.
+    pub options: HttpOptions,
+}
+
+/// All routes: MCP at `/mcp`, and beside it what an operator asks. Nothing but `/mcp` reaches a tenant's data, and `/mcp`
+/// only with a credential.
+#[must_use]
+pub fn router(face: Face, toolbox: Arc<Toolbox>) -> Router {
+    let server = Server::for_requests(toolbox, face.calls.clone());
+    // No sessions: every request stands for itself, so none can be taken over, and a restart is not felt.
+    let mcp = StreamableHttpService::new(
+        move || Ok(server.clone()),
+        Arc::new(NeverSessionManager::default()),
+        mcp_config(&face.options),
+    );
+    let cors = cors(&face.options.allowed_origins);
+    let face = Arc::new(face);
+    let guarded = Router::new()
+        .route_service("/mcp", mcp)
+        // The last one added is asked first.
+        .layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::whole_body))
+        .layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::authenticate));
+    Router::new()
+        .merge(guarded)
+        .route("/healthz", get(health::healthy))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(figures))
+        .route("/.well-known/oauth-protected-resource", get(authentication::resource_metadata))
+        .route("/.well-known/oauth-protected-resource/mcp", get(authentication::resource_metadata))
+        .layer(cors)
+        .layer(middleware::from_fn(count))
+        .with_state(face)
+}
+
+fn mcp_config(options: &HttpOptions) -> StreamableHttpServerConfig {
+    let loopback = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let hosts = loopback.into_iter().chain(options.allowed_hosts.clone());
+    StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        .with_allowed_hosts(hosts)
+        .with_allowed_origins(options.allowed_origins.clone())
+        .enforce_origin_validation()
+        .with_max_request_body_bytes(options.largest_body_bytes)
+}
+
+/// Lets browsers of the allowed origins call, and no others (Fetch Standard, CORS).
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let ours = ["mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name", "last-event-id"]
+        .map(HeaderName::from_static);
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::POST, Method::GET, Method::DELETE])
+        .allow_headers(ours.into_iter().chain([AUTHORIZATION, CONTENT_TYPE]).collect::<Vec<_>>())
+        .expose_headers([HeaderName::from_static("mcp-session-id"), http::header::WWW_AUTHENTICATE])
+}
+
+async fn figures(State(face): State<Arc<Face>>, request: Request) -> Response {
+    let Some(exposition) = &face.exposition else { return StatusCode::NOT_FOUND.into_response() };
+    let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+    let allowed = match &face.options.metrics_token {
+        Some(token) => {
+            let given =
+                request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+            given.is_some_and(|given| same(given, token.expose_secret()))
+        }
+        // A proxy on this machine calls from loopback too, for strangers.
+        None => {
+            let peer = request.extensions().get::<Peer>().is_some_and(|peer| is_loopback(peer.0.ip()));
+            peer && !["x-forwarded-for", "forwarded"].iter().any(|name| request.headers().contains_key(*name))
+        }
+    };
+    if !allowed {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], exposition.text()).into_response()
+}
+
+/// Whether two secrets are equal, told by their hashes so that the time taken tells nothing of where they differ.
+fn same(given: &str, secret: &str) -> bool {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(given) == Sha256::digest(secret)
+}
+
+/// Counts answers by route and status; a path that is no route counts as none, so that strangers make no new series.
+async fn count(request: Request, next: Next) -> Response {
+    let route =
+        request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    metrics::counter!("bailiwick_http_requests_total", "route" => route, "status" => status).increment(1);
+    response
+}
