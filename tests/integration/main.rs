@@ -14,6 +14,7 @@ mod documentation;
 mod door;
 mod examples;
 mod harness;
+mod http;
 mod insert;
 mod keys;
 mod maintenance;

@@ -8,4 +8,4 @@ mod faults;
 mod intents;
 mod privacy;
 mod spool;
-mod tools;
+pub mod tools;

@@ -1,0 +1,131 @@
+//! Clients that are slow, greedy or many.
+
+use std::time::{Duration, Instant};
+
+use bailiwick::http::HttpOptions;
+use reqwest::{Client, StatusCode};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{ALL_SCOPES, HttpServer, key, reply, tool_call};
+use crate::harness::TestDatabase;
+
+/// Everything until the server closes.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut text)).await;
+    assert!(read.is_ok(), "the connection stays open");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[tokio::test]
+async fn dribblers_are_cut_while_others_are_served() {
+    let database = TestDatabase::create().await;
+    let options = HttpOptions {
+        header_limit: Duration::from_millis(400),
+        body_limit: Duration::from_millis(400),
+        ..HttpOptions::default()
+    };
+    let server = HttpServer::start(&database, options).await;
+    let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
+    let mut heads = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"POST /mcp HTTP/1.1\r\nHost: local").await.unwrap();
+        heads.push(stream);
+    }
+    let mut bodies = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ada}\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{{"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        bodies.push(stream);
+    }
+    let client = Client::new();
+    assert_eq!(server.call(&client, &ada, "tenant_status", json!({})).await["isError"], false);
+    for mut stream in heads {
+        rest(&mut stream).await;
+    }
+    for mut stream in bodies {
+        assert!(rest(&mut stream).await.starts_with("HTTP/1.1 408 "));
+    }
+    assert_eq!(server.call(&client, &ada, "tenant_status", json!({})).await["isError"], false);
+}
+
+#[tokio::test]
+async fn bodies_are_bounded_and_strangers_are_refused_before_theirs_is_read() {
+    let database = TestDatabase::create().await;
+    let options = HttpOptions { largest_body_bytes: 10_000, ..HttpOptions::default() };
+    let server = HttpServer::start(&database, options).await;
+    let (ada, client) = (key(&database, "demo", "ada", ALL_SCOPES).await, Client::new());
+    let large = json!({ "title": "t", "content": "x".repeat(20_000) });
+    let response = server.post(&client, &ada).json(&tool_call(1, "insert_document", &large)).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let begun = Instant::now();
+    stream
+        .write_all(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 401 "));
+    assert!(begun.elapsed() < Duration::from_secs(5), "no body was waited for");
+    for rubbish in ["", "{", "[]", "null", "{\"jsonrpc\":\"2.0\"}", "\u{0}"] {
+        let response =
+            server.post(&client, &ada).header("content-type", "application/json").body(rubbish).send().await.unwrap();
+        assert!(response.status().is_client_error(), "{rubbish:?}: {}", response.status());
+    }
+}
+
+#[tokio::test]
+async fn connections_of_one_address_are_bounded_and_given_back() {
+    let database = TestDatabase::create().await;
+    let options = HttpOptions {
+        most_connections_of_address: 5,
+        header_limit: Duration::from_millis(700),
+        ..HttpOptions::default()
+    };
+    let server = HttpServer::start(&database, options).await;
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut sixth = TcpStream::connect(server.address).await.unwrap();
+    let _ = sixth.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert!(!rest_or_reset(&mut sixth).await.starts_with("HTTP/1.1 200 "));
+    drop(held);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(Client::new().get(server.url("/healthz")).send().await.unwrap().status(), StatusCode::OK);
+}
+
+async fn rest_or_reset(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut text)).await.unwrap();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[tokio::test]
+async fn equal_ids_of_many_clients_are_not_mixed_up() {
+    let database = TestDatabase::create().await;
+    let server = HttpServer::start(&database, HttpOptions::default()).await;
+    let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
+    let clients = (0..40).map(|client_no| {
+        let (server, ada) = (&server, &ada);
+        async move {
+            let client = Client::new();
+            for id in 0..10 {
+                // The limit that a client's call asks for comes back in its refusal: one call's answer is told from another's.
+                let limit = 1_000 + client_no * 100 + id;
+                let message = tool_call(id, "hybrid_search", &json!({ "query": "x", "limit": limit }));
+                let answer = reply(server.post(&client, ada).json(&message).send().await.unwrap()).await;
+                let text = answer["result"]["content"][0]["text"].as_str().unwrap();
+                assert!(answer["id"] == id && text.contains(&format!("is {limit};")), "{answer}");
+            }
+        }
+    });
+    futures_util::future::join_all(clients).await;
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs").await, 400);
+}

@@ -1,0 +1,84 @@
+//! The real binary over HTTP, and real clients of it.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::{ALL_SCOPES, key, tool_call};
+use crate::harness::TestDatabase;
+
+/// `bailiwick serve --http` on a free port.
+struct Served {
+    child: Child,
+    url: String,
+}
+
+impl Served {
+    async fn start(database: &TestDatabase) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bailiwick"))
+            .args(["serve", "--http", "127.0.0.1:0"])
+            .env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        loop {
+            let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.unwrap().unwrap();
+            let line = line.expect("it says where it serves");
+            if let Some(rest) = line.split_once("Serving MCP at ").map(|(_, rest)| rest.to_owned()) {
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return Self { child, url: rest.split(' ').next().unwrap().to_owned() };
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_binary_serves_counts_and_ends_in_order() {
+    let database = TestDatabase::create().await;
+    let mut served = Served::start(&database).await;
+    let (ada, client) = (key(&database, "demo", "ada", ALL_SCOPES).await, reqwest::Client::new());
+    let post = |message: Value| {
+        client
+            .post(&served.url)
+            .bearer_auth(&ada)
+            .header("accept", "application/json, text/event-stream")
+            .json(&message)
+            .send()
+    };
+    let stored = post(tool_call(1, "insert_document", &json!({ "title": "t", "content": "c" }))).await.unwrap();
+    assert_eq!(stored.json::<Value>().await.unwrap()["result"]["isError"], false);
+    let refused = post(tool_call(2, "hybrid_search", &json!({ "query": "" }))).await.unwrap();
+    assert_eq!(refused.json::<Value>().await.unwrap()["result"]["isError"], true);
+    let figures = client.get(served.url.replace("/mcp", "/metrics")).send().await.unwrap().text().await.unwrap();
+    for line in [
+        "bailiwick_calls_total{tool=\"insert_document\",outcome=\"ok\"} 1",
+        "bailiwick_calls_total{tool=\"hybrid_search\",outcome=\"error\"} 1",
+        "bailiwick_call_duration_seconds_count{tool=\"insert_document\"} 1",
+        "bailiwick_http_requests_total{route=\"/mcp\",status=\"200\"} 2",
+    ] {
+        assert!(figures.lines().any(|found| found == line), "{line} is not in\n{figures}");
+    }
+    assert!(!figures.contains("demo") && !figures.contains("ada"), "figures name no tenant and no user");
+    let through_proxy =
+        client.get(served.url.replace("/mcp", "/metrics")).header("x-forwarded-for", "192.0.2.1").send().await.unwrap();
+    assert_eq!(through_proxy.status(), 404);
+    let pid = served.child.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    let status = tokio::time::timeout(Duration::from_secs(25), served.child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn wrong_settings_are_told_together() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+    let output = command.args(["serve", "--http", "8080", "--public-url", "mcp.example"]).output().await.unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("BAILIWICK_HTTP is \"8080\"") && stderr.contains("BAILIWICK_PUBLIC_URL is"), "{stderr}");
+}
