@@ -1,0 +1,101 @@
+//! A server with faulty tools: in this process, or as a process of its own that is this program again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick::call::{CallOptions, Calls};
+use bailiwick::db::{Deadlines, PoolOptions};
+use bailiwick::identity::{Caller, Scopes, TenantId, UserId};
+use bailiwick::mcp::{Server, Toolbox};
+use bailiwick::tools::{CostReport, EmbeddingSpace, HybridSearch, InsertDocument, RecordUsage};
+use clap::Args;
+use rmcp::ServiceExt;
+use tokio_postgres::Config;
+use uuid::Uuid;
+
+use crate::Result;
+use crate::faulty::Faulty;
+use crate::links::Links;
+
+/// How long calls may take; shorter than usual, so that a storm of time-outs passes.
+pub const DEADLINE: Duration = Duration::from_millis(1_500);
+const CONNECTIONS: usize = 6;
+
+/// All that a server must be told: it starts while the database is away, too.
+#[derive(Debug, Clone, Args)]
+pub struct ServerArguments {
+    /// Folder of the socket to connect to
+    #[arg(long)]
+    pub socket: PathBuf,
+    #[arg(long)]
+    pub database: String,
+    #[arg(long)]
+    pub tenant: Uuid,
+    /// Folder of the audit spool, shared by all servers
+    #[arg(long)]
+    pub spool: PathBuf,
+    /// Folder for what tools note of their calls
+    #[arg(long)]
+    pub links: PathBuf,
+    #[arg(long)]
+    pub seed: u64,
+    #[arg(long)]
+    pub dimensions: usize,
+    #[arg(long)]
+    pub model: i16,
+}
+
+impl ServerArguments {
+    /// The same as a command line.
+    pub fn to_command_line(&self) -> Vec<String> {
+        let Self { socket, database, tenant, spool, links, seed, dimensions, model } = self;
+        vec![
+            format!("--socket={}", socket.display()),
+            format!("--database={database}"),
+            format!("--tenant={tenant}"),
+            format!("--spool={}", spool.display()),
+            format!("--links={}", links.display()),
+            format!("--seed={seed}"),
+            format!("--dimensions={dimensions}"),
+            format!("--model={model}"),
+        ]
+    }
+
+    /// Opens calls and a server on them.
+    pub fn open(&self) -> Result<(Server, Calls)> {
+        let mut config = Config::new();
+        config.host_path(&self.socket).user("bailiwick_app").dbname(&self.database);
+        let options = CallOptions {
+            deadline: DEADLINE,
+            database: Deadlines {
+                statement: Duration::from_millis(1_200),
+                lock: Duration::from_millis(800),
+                idle: Duration::from_secs(15),
+            },
+            pool: PoolOptions { size: CONNECTIONS, ..PoolOptions::default() },
+            ..CallOptions::new(self.spool.clone())
+        };
+        let calls = Calls::open(&config, &options)?;
+        let space =
+            EmbeddingSpace { dimensions: self.dimensions, model_id: self.model, model_name: "torture".to_owned() };
+        let (seed, links) = (self.seed, Arc::new(Links::create(&self.links)?));
+        let toolbox = Toolbox::empty()
+            .with(Faulty { tool: HybridSearch { space: space.clone() }, seed, links: Arc::clone(&links) })
+            .with(Faulty { tool: InsertDocument { space }, seed, links: Arc::clone(&links) })
+            .with(Faulty { tool: CostReport, seed, links: Arc::clone(&links) })
+            .with(Faulty { tool: RecordUsage, seed, links });
+        let caller =
+            Caller { tenant_id: TenantId::from(self.tenant), user_id: UserId::parse("torture")?, scopes: Scopes::all() };
+        Ok((Server::new(Arc::new(toolbox), calls.clone(), caller), calls))
+    }
+}
+
+/// The body of a server process: serves until its stdin ends, then lets its calls end.
+pub async fn serve(arguments: &ServerArguments) -> Result<()> {
+    let (server, calls) = arguments.open()?;
+    let running = server.serve(rmcp::transport::stdio_pipes()).await?;
+    let _ = running.waiting().await;
+    calls.drain(Duration::from_secs(15)).await;
+    Ok(())
+}

