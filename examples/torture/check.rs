@@ -120,7 +120,9 @@ impl Check {
             (Reply::Ok(id), Some(row)) => {
                 if !is_ok {
                     violation(format!("told ok, but its row says {}", row.outcome));
-                } else if *kind == Kind::Insert && (row.resource_id != *id || effects.first() != id.map(|id| id.to_string()).as_ref()) {
+                } else if *kind == Kind::Insert
+                    && (row.resource_id != *id || effects.first() != id.map(|id| id.to_string()).as_ref())
+                {
                     violation(format!("told {id:?}, row {:?}, document {effects:?}", row.resource_id));
                 }
             }
@@ -142,7 +144,8 @@ impl Check {
         if was_killed {
             self.without_row += missing as u64;
         } else if missing > 0 {
-            let calls: Vec<_> = entries.iter().map(|e| format!("{} {} {:?}", e.kind.tool(), e.number, e.reply)).collect();
+            let calls: Vec<_> =
+                entries.iter().map(|e| format!("{} {} {:?}", e.kind.tool(), e.number, e.reply)).collect();
             self.violations.push(format!("session {session}: {missing} rows missing among {}", calls.join(", ")));
         }
         let mut told = BTreeMap::<&str, usize>::new();
@@ -155,7 +158,8 @@ impl Check {
                 .filter(|row| row.outcome == "interrupted" || agrees(code, &row.outcome, row.error.as_deref()));
             let fitting = fitting.count();
             if fitting < count {
-                self.violations.push(format!("session {session}: {count} calls were told {code}, {fitting} rows say so"));
+                self.violations
+                    .push(format!("session {session}: {count} calls were told {code}, {fitting} rows say so"));
             }
         }
     }

@@ -27,7 +27,9 @@ impl Links {
     /// All that was noted in that folder, by the call's id.
     pub fn read(folder: &Path) -> io::Result<HashMap<Uuid, u64>> {
         let mut links = HashMap::new();
-        for entry in fs::read_dir(folder)?.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "links")) {
+        for entry in
+            fs::read_dir(folder)?.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "links"))
+        {
             let text = fs::read_to_string(entry.path())?;
             links.extend(text.lines().filter_map(|line| {
                 let (number, call_id) = line.split_once(' ')?;

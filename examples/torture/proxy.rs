@@ -159,9 +159,7 @@ impl Line {
         if is_request && bytes.windows(7).any(|word| word == b"COMMIT\0") && dice.chance(weather.bad_commits) {
             return match dice.below(6) {
                 // Later than anybody waits for it: whoever sent it is long gone when it arrives.
-                0..3 => {
-                    did(&weather.late_commits, Fate::Delay(Duration::from_millis(5_200 + dice.below(4_000))))
-                }
+                0..3 => did(&weather.late_commits, Fate::Delay(Duration::from_millis(5_200 + dice.below(4_000)))),
                 3 => did(&weather.lost_answers, Fate::LoseAnswers),
                 4 => did(&weather.cuts, Fate::CutAfter),
                 _ => did(&weather.cuts, Fate::Cut),

@@ -20,6 +20,8 @@ const MOST_SHOWN: usize = 40;
 #[derive(Debug, Clone, Default)]
 pub struct Deeds {
     pub postgres_kills: u64,
+    pub postgres_freezes: u64,
+    pub server_freezes: u64,
     pub server_kills: u64,
     pub terminations: u64,
     /// Each session that has ended, and whether we killed it.
@@ -78,14 +80,17 @@ impl Report {
         let replies = self.replies.iter().map(|((kind, reply), (count, longest))| {
             json!({ "tool": kind.tool(), "reply": reply, "calls": count, "longest_ms": longest.as_millis() as u64 })
         });
-        let rows = self.check.rows.iter().map(|((tool, outcome), count)| {
-            json!({ "resource": tool, "outcome": outcome, "rows": count })
-        });
+        let rows = self
+            .check
+            .rows
+            .iter()
+            .map(|((tool, outcome), count)| json!({ "resource": tool, "outcome": outcome, "rows": count }));
         json!({
             "seed": self.seed, "calls": self.calls, "violations": self.violations,
             "replies": replies.collect::<Vec<_>>(), "rows": rows.collect::<Vec<_>>(),
             "rows_without_number": self.check.unlinked, "refusals_reaped_first": self.check.reaped_first,
             "calls_of_killed_servers_without_row": self.check.without_row,
+            "postgres_freezes": self.deeds.postgres_freezes, "server_freezes": self.deeds.server_freezes,
             "postgres_kills": self.deeds.postgres_kills, "server_kills": self.deeds.server_kills,
             "terminated_backends": self.deeds.terminations, "network": self.weather,
             "storm_s": self.stormed.as_secs_f64(), "settling_s": self.settled.took.as_secs_f64(),
@@ -100,8 +105,8 @@ impl Display for Report {
         writeln!(f, "{calls} calls in {:.0} s, seed {seed}", stormed.as_secs_f64())?;
         writeln!(
             f,
-            "PostgreSQL killed {} times, servers {} times, {} backends terminated",
-            deeds.postgres_kills, deeds.server_kills, deeds.terminations
+            "PostgreSQL killed {} times and frozen {} times, servers killed {} times and frozen {} times, {} backends terminated",
+            deeds.postgres_kills, deeds.postgres_freezes, deeds.server_kills, deeds.server_freezes, deeds.terminations
         )?;
         let network: Vec<_> = self.weather.iter().map(|(name, count)| format!("{count} {name}")).collect();
         writeln!(f, "network: {}\n", network.join(", "))?;
@@ -127,4 +132,3 @@ impl Display for Report {
         writeln!(f, "{} violations", self.violations.len())
     }
 }
-

@@ -85,8 +85,11 @@ impl ServerArguments {
             .with(Faulty { tool: InsertDocument { space }, seed, links: Arc::clone(&links) })
             .with(Faulty { tool: CostReport, seed, links: Arc::clone(&links) })
             .with(Faulty { tool: RecordUsage, seed, links });
-        let caller =
-            Caller { tenant_id: TenantId::from(self.tenant), user_id: UserId::parse("torture")?, scopes: Scopes::all() };
+        let caller = Caller {
+            tenant_id: TenantId::from(self.tenant),
+            user_id: UserId::parse("torture")?,
+            scopes: Scopes::all(),
+        };
         Ok((Server::new(Arc::new(toolbox), calls.clone(), caller), calls))
     }
 }

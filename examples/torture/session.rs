@@ -13,6 +13,7 @@ use rmcp::model::{
 };
 use rmcp::service::{PeerRequestOptions, RunningService, ServiceError};
 use rmcp::{RoleClient, ServiceExt};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
@@ -84,7 +85,9 @@ impl Session {
         let parameters = CallToolRequestParams::new(plan.kind.tool()).with_arguments(plan.arguments(number));
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(parameters));
         let options = PeerRequestOptions::with_timeout(SILENCE);
-        let Ok(handle) = self.client.peer().send_cancellable_request(request, options).await else { return Reply::Lost };
+        let Ok(handle) = self.client.peer().send_cancellable_request(request, options).await else {
+            return Reply::Lost;
+        };
         let id = handle.id.clone();
         let mut response = std::pin::pin!(handle.await_response());
         let cancelled = async {
@@ -129,6 +132,19 @@ impl Session {
         if let Some(Server::Child(child)) = &mut *self.server.lock().await {
             self.was_killed.store(true, Ordering::Relaxed);
             let _ = child.kill().await;
+        }
+    }
+
+    /// Stops it where it stands, if it is a process, and lets it go on.
+    pub async fn freeze(&self, time: Duration) {
+        let pid = match &*self.server.lock().await {
+            Some(Server::Child(child)) => child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())),
+            _ => None,
+        };
+        if let Some(pid) = pid {
+            let _ = kill_process(pid, Signal::STOP);
+            tokio::time::sleep(time).await;
+            let _ = kill_process(pid, Signal::CONT);
         }
     }
 

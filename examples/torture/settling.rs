@@ -1,7 +1,7 @@
 //! After the storm: how long it takes until every call is closed and nothing waits on disk.
 
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::Result;

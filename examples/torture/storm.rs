@@ -180,19 +180,31 @@ async fn work(storm: Arc<Storm>, lane: usize) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Kills PostgreSQL and servers by turns, and terminates backends as calls go by.
+/// Kills and freezes PostgreSQL and servers by turns, and terminates backends as calls go by.
 async fn chaos(storm: Arc<Storm>) -> Result<()> {
     let mut dice = Dice::new(storm.seed, 0x6b69_6c6c);
     let between = Duration::from_secs_f64(storm.arguments.seconds_between_kills);
     let (mut last, mut turn, mut terminated) = (Instant::now(), 0u64, 0);
+    let mut frozen = tokio::spawn(std::future::ready(()));
     while !storm.is_over.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(50)).await;
+        let wanted_freezes = if storm.arguments.is_long() { (storm.begun.elapsed().as_secs() + 40) / 60 } else { 0 };
+        if frozen.is_finished() && storm.deeds.lock().await.server_freezes < wanted_freezes {
+            storm.deeds.lock().await.server_freezes += 1;
+            frozen = tokio::spawn(freeze_server(Arc::clone(&storm), dice.roll()));
+        }
         if last.elapsed() >= between {
-            if turn.is_multiple_of(2) {
-                kill_server(&storm, &mut dice).await;
-            } else {
-                storm.world.kill_postgres(dice.duration(Duration::from_millis(20), Duration::from_secs(2))).await?;
-                storm.deeds.lock().await.postgres_kills += 1;
+            match turn % 4 {
+                0 | 2 => kill_server(&storm, &mut dice).await,
+                1 => {
+                    storm.world.kill_postgres(dice.duration(Duration::from_millis(20), Duration::from_secs(2))).await?;
+                    storm.deeds.lock().await.postgres_kills += 1;
+                }
+                _ => {
+                    let time = dice.duration(Duration::from_millis(300), Duration::from_secs(7));
+                    storm.world.freeze_postgres(time).await?;
+                    storm.deeds.lock().await.postgres_freezes += 1;
+                }
             }
             (last, turn) = (Instant::now(), turn + 1);
         }
@@ -202,17 +214,28 @@ async fn chaos(storm: Arc<Storm>) -> Result<()> {
             terminated = wanted;
         }
     }
+    frozen.await?;
     Ok(())
 }
 
 async fn kill_server(storm: &Storm, dice: &mut Dice) {
-    let lanes: Vec<_> = storm.lanes.iter().filter(|lane| lane.transport == Transport::Stdio).collect();
-    if lanes.is_empty() {
-        return;
+    if let Some(session) = some_process(storm, dice).await {
+        session.kill().await;
+        storm.deeds.lock().await.server_kills += 1;
     }
-    let session = Arc::clone(&*lanes[dice.below(lanes.len() as u64) as usize].session.read().await);
-    session.kill().await;
-    storm.deeds.lock().await.server_kills += 1;
+}
+
+/// So long that the reaper takes its calls for dead: it must not be able to end them when it goes on.
+async fn freeze_server(storm: Arc<Storm>, roll: u64) {
+    if let Some(session) = some_process(&storm, &mut Dice::new(storm.seed, roll)).await {
+        session.freeze(Duration::from_secs(52)).await;
+    }
+}
+
+async fn some_process(storm: &Storm, dice: &mut Dice) -> Option<Arc<Session>> {
+    let lanes: Vec<_> = storm.lanes.iter().filter(|lane| lane.transport == Transport::Stdio).collect();
+    let lane = lanes.get(dice.below(lanes.len() as u64) as usize)?;
+    Some(Arc::clone(&*lane.session.read().await))
 }
 
 async fn terminate(storm: &Storm, count: u64) -> Result<()> {

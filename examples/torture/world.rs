@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bailiwick::db::admin::{self, NewTenant};
@@ -31,7 +30,6 @@ pub struct World {
     socket_dir: PathBuf,
     pub tenants: Vec<Uuid>,
     pub model_id: i16,
-    pub is_up: AtomicBool,
 }
 
 impl World {
@@ -84,7 +82,6 @@ impl World {
             admin,
             tenants: made,
             model_id,
-            is_up: AtomicBool::new(true),
         })
     }
 
@@ -108,21 +105,28 @@ impl World {
 
     /// Kills postmaster and backends, as when the machine's power fails, and brings the server up again.
     pub async fn kill_postgres(&self, down: Duration) -> Result<()> {
-        self.is_up.store(false, Ordering::Relaxed);
-        let pid_file = self.options.data_dir.join("cluster/postmaster.pid");
-        let pid = fs::read_to_string(pid_file)?.lines().next().and_then(|line| line.parse().ok());
-        let pid = pid.ok_or("no process id in postmaster.pid")?;
-        // The postmaster first: it would take the death of a backend for a crash that it can recover from.
-        let all = children(pid);
-        for pid in std::iter::once(pid).chain(all) {
-            if let Some(pid) = Pid::from_raw(pid) {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
+        self.signal(Signal::KILL)?;
         tokio::time::sleep(down).await;
         let server = start(&self.options).await?;
         self.held.lock().await.push(server);
-        self.is_up.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Stops postmaster and backends where they stand, as a disk does that does not answer, and lets them go on.
+    pub async fn freeze_postgres(&self, time: Duration) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        tokio::time::sleep(time).await;
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid_file = self.options.data_dir.join("cluster/postmaster.pid");
+        let postmaster = fs::read_to_string(pid_file)?.lines().next().and_then(|line| line.parse().ok());
+        let postmaster = postmaster.ok_or("no process id in postmaster.pid")?;
+        // The postmaster first: it would take the death of a backend for a crash that it can recover from.
+        for pid in std::iter::once(postmaster).chain(children(postmaster)).filter_map(Pid::from_raw) {
+            let _ = kill_process(pid, signal);
+        }
         Ok(())
     }
 }

@@ -29,3 +29,4 @@ mod sql_files;
 mod stdio;
 mod tools;
 mod trail;
+mod torture;
