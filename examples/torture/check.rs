@@ -1,6 +1,6 @@
 //! Holds the journal against the trail and the data.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -9,6 +9,7 @@ use crate::Result;
 use crate::journal::{Entry, Reply};
 use crate::links::Links;
 use crate::plan::{Kind, title};
+use crate::session::Fate;
 use crate::settling::spooled_files;
 use crate::storm::Storm;
 
@@ -21,7 +22,7 @@ pub struct Check {
     pub unlinked: u64,
     /// Delivered refusals whose row says `interrupted`: the reaper came first.
     pub reaped_first: u64,
-    /// Calls of killed servers that left no row, and no trace either.
+    /// Calls that left no row: nothing came back from them, and their servers were killed or left.
     pub without_row: u64,
 }
 
@@ -38,7 +39,8 @@ struct Row {
 pub async fn check(storm: &Storm, journal: &[Entry]) -> Result<Check> {
     let mut check = Check::default();
     let client = storm.world.admin().await?;
-    let rows = rows(storm, &client).await?;
+    let links = Links::read(&storm.world.folder("links"))?;
+    let rows = rows(&links, &client).await?;
     let documents = effects(&client, "SELECT title, id::text FROM documents").await?;
     let sql = "SELECT metadata->>'journal', coalesce(call_id::text, '') FROM cost_tracking";
     let costs = effects(&client, sql).await?;
@@ -77,9 +79,9 @@ pub async fn check(storm: &Storm, journal: &[Entry]) -> Result<Check> {
         }
     }
     let deeds = storm.deeds.lock().await.clone();
-    for (session, was_killed) in &deeds.sessions {
+    for (session, fate) in &deeds.sessions {
         let (entries, rows) = (loose.remove(session).unwrap_or_default(), unlinked.remove(session).unwrap_or_default());
-        check.session(*session, *was_killed, &entries, &rows);
+        check.session(*session, *fate, &entries, &rows, &links);
     }
     check.leftovers(storm, &client).await?;
     let ends = deeds.own_ends.iter().map(|session| format!("the server of session {session} ended by itself"));
@@ -136,16 +138,24 @@ impl Check {
     }
 
     /// The calls of one server that no row names, with its rows that name no call.
-    fn session(&mut self, session: u64, was_killed: bool, entries: &[&Entry], rows: &[&Row]) {
+    fn session(&mut self, session: u64, fate: Fate, entries: &[&Entry], rows: &[&Row], links: &HashMap<Uuid, u64>) {
         if rows.len() > entries.len() {
             self.violations.push(format!("session {session}: {} rows for {} calls", rows.len(), entries.len()));
         }
         let missing = entries.len().saturating_sub(rows.len());
-        if was_killed {
-            self.without_row += missing as u64;
-        } else if missing > 0 {
-            let calls: Vec<_> =
-                entries.iter().map(|e| format!("{} {} {:?}", e.kind.tool(), e.number, e.reply)).collect();
+        let begun: HashSet<_> = links.values().collect();
+        // A server that was killed owes nothing to those that it did not answer. One that ended in order owes rows to all that
+        // it took up; what it never read from its client is known to be a call that its tool never saw.
+        let owed = |entry: &&&Entry| match fate {
+            Fate::Killed => entry.reply.is_delivered(),
+            Fate::Ended => entry.reply != Reply::Lost || begun.contains(&entry.number),
+            Fate::Own => true,
+        };
+        let owed: Vec<_> = entries.iter().filter(owed).collect();
+        self.without_row += missing as u64;
+        if owed.len() > rows.len() {
+            let missing = owed.len() - rows.len();
+            let calls: Vec<_> = owed.iter().map(|e| format!("{} {} {:?}", e.kind.tool(), e.number, e.reply)).collect();
             self.violations.push(format!("session {session}: {missing} rows missing among {}", calls.join(", ")));
         }
         let mut told = BTreeMap::<&str, usize>::new();
@@ -196,8 +206,7 @@ fn agrees(code: &str, outcome: &str, error: Option<&str>) -> bool {
     expected.contains(&outcome) && error == Some(code)
 }
 
-async fn rows(storm: &Storm, client: &tokio_postgres::Client) -> Result<Vec<Row>> {
-    let links = Links::read(&storm.world.folder("links"))?;
+async fn rows(links: &HashMap<Uuid, u64>, client: &tokio_postgres::Client) -> Result<Vec<Row>> {
     let sql = "SELECT call_id, details, outcome, error_message, coalesce(resource, ''), resource_id, user_agent
                FROM audit_logs ORDER BY id";
     let rows = client.query(sql, &[]).await?;

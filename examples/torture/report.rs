@@ -11,6 +11,7 @@ use crate::check::Check;
 use crate::journal::Entry;
 use crate::plan::Kind;
 use crate::proxy::Weather;
+use crate::session::Fate;
 use crate::settling::Settled;
 
 /// Violations that are printed; all are counted.
@@ -24,8 +25,10 @@ pub struct Deeds {
     pub server_freezes: u64,
     pub server_kills: u64,
     pub terminations: u64,
-    /// Each session that has ended, and whether we killed it.
-    pub sessions: Vec<(u64, bool)>,
+    /// Servers whose client left with calls under way.
+    pub server_ends: u64,
+    /// Each session that has ended, and how.
+    pub sessions: Vec<(u64, Fate)>,
     /// Servers that ended though nobody asked for it.
     pub own_ends: Vec<u64>,
     /// Servers that were asked to end and did not, or badly.
@@ -91,7 +94,7 @@ impl Report {
             "rows_without_number": self.check.unlinked, "refusals_reaped_first": self.check.reaped_first,
             "calls_of_killed_servers_without_row": self.check.without_row,
             "postgres_freezes": self.deeds.postgres_freezes, "server_freezes": self.deeds.server_freezes,
-            "postgres_kills": self.deeds.postgres_kills, "server_kills": self.deeds.server_kills,
+            "postgres_kills": self.deeds.postgres_kills, "server_kills": self.deeds.server_kills, "server_ends": self.deeds.server_ends,
             "terminated_backends": self.deeds.terminations, "network": self.weather,
             "storm_s": self.stormed.as_secs_f64(), "settling_s": self.settled.took.as_secs_f64(),
             "settled_by_the_servers": self.settled.by_the_servers,
@@ -105,8 +108,13 @@ impl Display for Report {
         writeln!(f, "{calls} calls in {:.0} s, seed {seed}", stormed.as_secs_f64())?;
         writeln!(
             f,
-            "PostgreSQL killed {} times and frozen {} times, servers killed {} times and frozen {} times, {} backends terminated",
-            deeds.postgres_kills, deeds.postgres_freezes, deeds.server_kills, deeds.server_freezes, deeds.terminations
+            "PostgreSQL killed {} times and frozen {} times, servers killed {} times, left {} times, frozen {} times, {} backends terminated",
+            deeds.postgres_kills,
+            deeds.postgres_freezes,
+            deeds.server_kills,
+            deeds.server_ends,
+            deeds.server_freezes,
+            deeds.terminations
         )?;
         let network: Vec<_> = self.weather.iter().map(|(name, count)| format!("{count} {name}")).collect();
         writeln!(f, "network: {}\n", network.join(", "))?;
@@ -121,7 +129,7 @@ impl Display for Report {
         writeln!(
             f,
             "\n{} rows of calls that ended before their tool saw them; {} refusals that the reaper had closed first; \
-             {} calls of killed servers without a row",
+             {} calls that servers killed or left did not take up",
             check.unlinked, check.reaped_first, check.without_row
         )?;
         let whom = if settled.by_the_servers { "the servers of the storm" } else { "their successors" };

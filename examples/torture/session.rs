@@ -36,6 +36,16 @@ pub struct Session {
     client: RunningService<RoleClient, ClientConfig>,
     server: Mutex<Option<Server>>,
     pub was_killed: AtomicBool,
+    pub was_ended: AtomicBool,
+}
+
+/// How a server came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Killed,
+    /// Its client left, perhaps with calls under way.
+    Ended,
+    Own,
 }
 
 enum Server {
@@ -71,7 +81,13 @@ impl Session {
                 (me.serve(ours).await?, Server::Here(calls))
             }
         };
-        Ok(Self { number, client, server: Mutex::new(Some(server)), was_killed: AtomicBool::new(false) })
+        Ok(Self {
+            number,
+            client,
+            server: Mutex::new(Some(server)),
+            was_killed: AtomicBool::default(),
+            was_ended: AtomicBool::default(),
+        })
     }
 
     /// Makes a call as it is planned, and tells what came of it.
@@ -127,6 +143,15 @@ impl Session {
         self.client.is_closed() || self.client.peer().is_transport_closed()
     }
 
+    /// What became of it, by us.
+    pub fn fate(&self) -> Fate {
+        match (self.was_killed.load(Ordering::Relaxed), self.was_ended.load(Ordering::Relaxed)) {
+            (true, _) => Fate::Killed,
+            (false, true) => Fate::Ended,
+            (false, false) => Fate::Own,
+        }
+    }
+
     /// kill -9, if it is a process.
     pub async fn kill(&self) {
         if let Some(Server::Child(child)) = &mut *self.server.lock().await {
@@ -150,6 +175,7 @@ impl Session {
 
     /// Ends it as a client does; whether it ended by itself in time, and well.
     pub async fn end(&self) -> bool {
+        self.was_ended.store(true, Ordering::Relaxed);
         match self.server.lock().await.take() {
             Some(Server::Child(mut child)) => {
                 self.client.cancellation_token().cancel();

@@ -25,7 +25,7 @@ pub async fn settle(storm: &Storm) -> Result<Settled> {
     if !by_the_servers {
         for lane in &storm.lanes {
             let old = Arc::clone(&*lane.session.read().await);
-            end(storm, &old).await;
+            storm.end(&old).await;
             storm.replace(lane, &old).await?;
         }
         is_settled_within(storm, SUCCESSORS).await?;
@@ -33,17 +33,10 @@ pub async fn settle(storm: &Storm) -> Result<Settled> {
     let took = begun.elapsed();
     for lane in &storm.lanes {
         let session = Arc::clone(&*lane.session.read().await);
-        end(storm, &session).await;
-        let was_killed = session.was_killed.load(Ordering::Relaxed);
-        storm.deeds.lock().await.sessions.push((session.number, was_killed));
+        storm.end(&session).await;
+        storm.deeds.lock().await.sessions.push((session.number, session.fate()));
     }
     Ok(Settled { took, by_the_servers })
-}
-
-async fn end(storm: &Storm, session: &crate::session::Session) {
-    if !session.end().await && !session.was_killed.load(Ordering::Relaxed) {
-        storm.deeds.lock().await.bad_ends.push(session.number);
-    }
 }
 
 async fn is_settled_within(storm: &Storm, patience: Duration) -> Result<bool> {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, RwLock};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::check;
@@ -16,7 +17,7 @@ use crate::plan::Plan;
 use crate::proxy::{self, Weather};
 use crate::report::{Deeds, Report};
 use crate::serving::ServerArguments;
-use crate::session::{Session, Transport};
+use crate::session::{Fate, Session, Transport};
 use crate::settling;
 use crate::world::{DATABASE, World};
 use crate::{Result, StormArguments, Transports, WithoutFence};
@@ -49,7 +50,7 @@ pub struct Lane {
 pub async fn run(arguments: &StormArguments) -> Result<Report> {
     let storm = Arc::new(Storm::prepare(arguments).await?);
     let chaos = tokio::spawn(chaos(Arc::clone(&storm)));
-    let mut workers = tokio::task::JoinSet::new();
+    let mut workers = JoinSet::new();
     for lane in 0..storm.lanes.len() {
         for _ in 0..arguments.workers {
             workers.spawn(work(Arc::clone(&storm), lane));
@@ -141,15 +142,21 @@ impl Storm {
         let mut place = lane.session.write().await;
         if Arc::ptr_eq(&place, old) {
             let mut deeds = self.deeds.lock().await;
-            let was_killed = old.was_killed.load(Ordering::Relaxed);
-            deeds.sessions.push((old.number, was_killed));
-            if old.is_closed() && !was_killed {
+            deeds.sessions.push((old.number, old.fate()));
+            if old.fate() == Fate::Own {
                 deeds.own_ends.push(old.number);
             }
             drop(deeds);
             *place = Arc::new(self.open(lane.transport, lane.tenant).await?);
         }
         Ok(Arc::clone(&place))
+    }
+
+    /// Ends a server as its client does.
+    pub async fn end(&self, session: &Session) {
+        if !session.end().await && session.fate() != Fate::Killed {
+            self.deeds.lock().await.bad_ends.push(session.number);
+        }
     }
 
     /// The number of the next call, when its time has come.
@@ -185,6 +192,7 @@ async fn chaos(storm: Arc<Storm>) -> Result<()> {
     let mut dice = Dice::new(storm.seed, 0x6b69_6c6c);
     let between = Duration::from_secs_f64(storm.arguments.seconds_between_kills);
     let (mut last, mut turn, mut terminated) = (Instant::now(), 0u64, 0);
+    let mut leaving = JoinSet::new();
     let mut frozen = tokio::spawn(std::future::ready(()));
     while !storm.is_over.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -194,8 +202,9 @@ async fn chaos(storm: Arc<Storm>) -> Result<()> {
             frozen = tokio::spawn(freeze_server(Arc::clone(&storm), dice.roll()));
         }
         if last.elapsed() >= between {
-            match turn % 4 {
+            match turn % 5 {
                 0 | 2 => kill_server(&storm, &mut dice).await,
+                3 => leave_server(&storm, &mut dice, &mut leaving).await,
                 1 => {
                     storm.world.kill_postgres(dice.duration(Duration::from_millis(20), Duration::from_secs(2))).await?;
                     storm.deeds.lock().await.postgres_kills += 1;
@@ -215,6 +224,7 @@ async fn chaos(storm: Arc<Storm>) -> Result<()> {
         }
     }
     frozen.await?;
+    leaving.join_all().await;
     Ok(())
 }
 
@@ -222,6 +232,15 @@ async fn kill_server(storm: &Storm, dice: &mut Dice) {
     if let Some(session) = some_process(storm, dice).await {
         session.kill().await;
         storm.deeds.lock().await.server_kills += 1;
+    }
+}
+
+/// A client leaves with calls under way: its server ends in order, while another one begins.
+async fn leave_server(storm: &Arc<Storm>, dice: &mut Dice, leaving: &mut JoinSet<()>) {
+    if let Some(session) = some_process(storm, dice).await {
+        let storm = Arc::clone(storm);
+        storm.deeds.lock().await.server_ends += 1;
+        leaving.spawn(async move { storm.end(&session).await });
     }
 }
 

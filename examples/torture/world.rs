@@ -132,7 +132,7 @@ impl World {
 }
 
 async fn start(options: &Options) -> Result<EmbeddedServer> {
-    Ok(EmbeddedServer::start(options.clone()).await.map_err(|error| embedded::explain(&error).to_string())?)
+    Ok(EmbeddedServer::start(options.clone()).await.map_err(|error| embedded::explain(&error))?)
 }
 
 /// The build that this machine's usual data folder has, so that nothing is downloaded twice.
