@@ -139,7 +139,7 @@ async fn main() -> Result<ExitCode> {
 fn bear_planned_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload_as_str() != Some("planned") {
+        if panic.payload().downcast_ref::<&str>() != Some(&"planned") {
             usual(panic);
         }
     }));
