@@ -77,7 +77,7 @@ impl Door {
         // One poll puts all statements on the wire, in this order.
         match futures_util::poll!(&mut prologue) {
             std::task::Poll::Pending => *transaction.prologue.get_mut() = Some(prologue),
-            std::task::Poll::Ready(state) => transaction.tenant = OnceCell::new_with(Some(state?)),
+            std::task::Poll::Ready(state) => transaction.tenant = OnceCell::new_with(Some(Ok(state?))),
         }
         Ok(transaction)
     }
@@ -99,7 +99,8 @@ pub struct TenantTransaction {
     connection: Option<Arc<Object>>,
     /// BEGIN and context, until somebody waits for them.
     prologue: Mutex<Option<Prologue>>,
-    tenant: OnceCell<TenantState>,
+    /// What came of it; kept, so that whoever asks again learns the reason and not only that there was one.
+    tenant: OnceCell<Result<TenantState, DbError>>,
     failed: AtomicBool,
     /// The prologue found no server.
     unreachable: AtomicBool,
@@ -111,7 +112,7 @@ impl TenantTransaction {
     /// # Errors
     /// Whatever kept the context from being established.
     pub async fn tenant(&self) -> Result<&TenantState, DbError> {
-        let state = self.tenant.get_or_try_init(|| async {
+        let state = self.tenant.get_or_init(|| async {
             match self.prologue.lock().await.take() {
                 Some(prologue) => prologue.await.inspect_err(|error| {
                     self.unreachable.store(matches!(error, DbError::Unavailable(_)), Ordering::Relaxed);
@@ -123,7 +124,8 @@ impl TenantTransaction {
                 None => Err(DbError::TransactionFailed),
             }
         });
-        state.await.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+        let state = state.await.as_ref().map_err(Clone::clone);
+        state.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
     }
 
     /// Runs a statement of ours and returns its rows. `sql` is static: text that was put together does not compile.

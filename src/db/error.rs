@@ -3,7 +3,7 @@ use tokio_postgres::error::SqlState;
 /// What went wrong between us and PostgreSQL, by what can be done about it.
 ///
 /// The display is for logs and operators. Clients never see it: the call wrapper turns it into a failure of its own words.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum DbError {
     /// No connection could be had: the server is down, the pool is exhausted, or it refused us.
     #[error("no database connection: {0}")]

@@ -111,3 +111,20 @@ async fn a_last_statement_that_fails_keeps_nothing() {
     door.open(&demo).await.unwrap().finish(WRITE, &[]).await.unwrap();
     assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, 1);
 }
+
+#[tokio::test]
+async fn a_transaction_that_could_not_begin_says_why_to_everybody_who_asks() {
+    let database = TestDatabase::create().await;
+    let door = door(&database).await;
+    let demo = caller(&database, "demo").await;
+    door.open(&demo).await.unwrap().finish(COUNT, &[]).await.unwrap();
+    let admin = database.connect_admin().await;
+    admin.batch_execute("BEGIN; LOCK TABLE tenants IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let transaction = door.open(&demo).await.unwrap();
+    let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bailiwick_app' AND datname = current_database()";
+    admin.batch_execute(terminate).await.unwrap();
+    // A tool asks first, by its statement; the wrapper asks after it, and tries again if nothing had begun.
+    for error in [transaction.query(COUNT, &[]).await.map(drop), transaction.tenant().await.map(drop)] {
+        assert!(matches!(error, Err(DbError::Unavailable(_))), "{error:?}");
+    }
+}
