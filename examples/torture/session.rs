@@ -24,6 +24,10 @@ use crate::serving::ServerArguments;
 
 /// A server that says nothing for so long has forgotten the call.
 const SILENCE: Duration = Duration::from_secs(60);
+/// So long that the reaper takes a server's calls for dead: it must not be able to end them when it goes on.
+pub const FREEZE: Duration = Duration::from_secs(52);
+/// How long a server may take to end; it may just be frozen.
+const LONGEST_END: Duration = Duration::from_secs(40 + FREEZE.as_secs());
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
@@ -179,7 +183,7 @@ impl Session {
         match self.server.lock().await.take() {
             Some(Server::Child(mut child)) => {
                 self.client.cancellation_token().cancel();
-                let ended = tokio::time::timeout(Duration::from_secs(40), child.wait()).await;
+                let ended = tokio::time::timeout(LONGEST_END, child.wait()).await;
                 matches!(ended, Ok(Ok(status)) if status.success())
             }
             Some(Server::Here(calls)) => {

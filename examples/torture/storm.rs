@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::proxy::{self, Weather};
 use crate::report::{Deeds, Report};
 use crate::serving::ServerArguments;
-use crate::session::{Fate, Session, Transport};
+use crate::session::{FREEZE, Fate, Session, Transport};
 use crate::settling;
 use crate::world::{DATABASE, World};
 use crate::{Result, StormArguments, Transports, WithoutFence};
@@ -244,10 +244,9 @@ async fn leave_server(storm: &Arc<Storm>, dice: &mut Dice, leaving: &mut JoinSet
     }
 }
 
-/// So long that the reaper takes its calls for dead: it must not be able to end them when it goes on.
 async fn freeze_server(storm: Arc<Storm>, roll: u64) {
     if let Some(session) = some_process(&storm, &mut Dice::new(storm.seed, roll)).await {
-        session.freeze(Duration::from_secs(52)).await;
+        session.freeze(FREEZE).await;
     }
 }
 
