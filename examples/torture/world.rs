@@ -22,7 +22,6 @@ const DIMENSIONS: u16 = 4;
 pub struct World {
     /// Holds all that a run leaves; removed at the end unless it was named.
     folder: PathBuf,
-    _temporary: Option<tempfile::TempDir>,
     options: Options,
     /// Our holds on the server: one for each time that it was brought up.
     held: Mutex<Vec<EmbeddedServer>>,
@@ -30,6 +29,8 @@ pub struct World {
     socket_dir: PathBuf,
     pub tenants: Vec<Uuid>,
     pub model_id: i16,
+    /// Dropped last: a server whose folder is gone cannot be stopped any more.
+    _temporary: Option<tempfile::TempDir>,
 }
 
 impl World {
