@@ -53,7 +53,6 @@ impl Door {
             prologue: Mutex::new(None),
             tenant: OnceCell::new(),
             failed: AtomicBool::new(false),
-            unreachable: AtomicBool::new(false),
         };
         let (caller, deadlines) = (caller.clone(), self.deadlines);
         let mut prologue: Prologue = Box::pin(async move {
@@ -102,8 +101,6 @@ pub struct TenantTransaction {
     /// What came of it; kept, so that whoever asks again learns the reason and not only that there was one.
     tenant: OnceCell<Result<TenantState, DbError>>,
     failed: AtomicBool,
-    /// The prologue found no server.
-    unreachable: AtomicBool,
 }
 
 impl TenantTransaction {
@@ -114,12 +111,7 @@ impl TenantTransaction {
     pub async fn tenant(&self) -> Result<&TenantState, DbError> {
         let state = self.tenant.get_or_init(|| async {
             match self.prologue.lock().await.take() {
-                Some(prologue) => prologue.await.inspect_err(|error| {
-                    self.unreachable.store(matches!(error, DbError::Unavailable(_)), Ordering::Relaxed);
-                }),
-                None if self.unreachable.load(Ordering::Relaxed) => {
-                    Err(DbError::Unavailable("the connection was dead before the transaction began".to_owned()))
-                }
+                Some(prologue) => prologue.await,
                 // A wait that was cut short took the answer with it.
                 None => Err(DbError::TransactionFailed),
             }

@@ -28,5 +28,5 @@ mod search;
 mod sql_files;
 mod stdio;
 mod tools;
-mod trail;
 mod torture;
+mod trail;
