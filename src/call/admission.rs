@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -15,7 +15,7 @@ use crate::identity::TenantId;
 pub struct AdmissionOptions {
     /// Calls that run at the same time; as many as there are connections.
     pub running: usize,
-    /// Of them, how many may be one tenant's, so that another finds room at once.
+    /// Of them, how many may be one tenant's while others call too. Alone it may have all but one.
     pub running_of_tenant: usize,
     /// Calls that wait.
     pub waiting: usize,
@@ -28,7 +28,7 @@ impl AdmissionOptions {
     #[must_use]
     pub fn for_connections(connections: usize) -> Self {
         let running = connections.max(1);
-        Self { running, running_of_tenant: (running * 3 / 4).max(1), waiting: 512, waiting_of_tenant: 128 }
+        Self { running, running_of_tenant: (running / 4).max(2), waiting: 512, waiting_of_tenant: 128 }
     }
 }
 
@@ -76,6 +76,8 @@ struct State {
     tenants: HashMap<TenantId, Tenant>,
     /// Tenants with calls that wait, in the order of their turns.
     turns: VecDeque<TenantId>,
+    /// The last two tenants that called, and when.
+    latest: [Option<(TenantId, Instant)>; 2],
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +86,31 @@ struct Tenant {
     queue: VecDeque<oneshot::Sender<Permit>>,
     limits: TenantLimits,
     rate: Option<Rate>,
+}
+
+/// A tenant that has not called for so long takes part in no sharing.
+const QUIET: Duration = Duration::from_secs(2);
+
+impl Tenant {
+    /// Nothing is to be remembered of it.
+    fn is_idle(&self) -> bool {
+        self.running == 0 && self.queue.is_empty() && self.limits == TenantLimits::default()
+    }
+}
+
+impl State {
+    fn note(&mut self, tenant_id: TenantId) {
+        let now = Some((tenant_id, Instant::now()));
+        match self.latest[0] {
+            Some((latest, _)) if latest != tenant_id => self.latest = [now, self.latest[0]],
+            _ => self.latest[0] = now,
+        }
+    }
+
+    /// Whether another tenant has called of late.
+    fn others_call(&self, tenant_id: TenantId) -> bool {
+        self.latest.iter().flatten().any(|(other, at)| *other != tenant_id && at.elapsed() < QUIET)
+    }
 }
 
 /// Leave to run, until it is dropped.
@@ -113,12 +140,14 @@ impl Admission {
     pub(super) async fn enter(&self, tenant_id: TenantId) -> Result<Permit, Refused> {
         let turn = {
             let mut state = self.state();
-            let State { running, waiting, tenants, turns } = &mut *state;
+            state.note(tenant_id);
+            let most = self.most_of(&state, tenant_id);
+            let State { running, waiting, tenants, turns, .. } = &mut *state;
             let tenant = tenants.entry(tenant_id).or_default();
             if let Some(retry_after) = tenant.rate.as_ref().and_then(Rate::refuses) {
                 return Err(Refused::TooOften { retry_after });
             }
-            if tenant.queue.is_empty() && *running < self.options.running && tenant.running < self.most_of(tenant) {
+            if tenant.queue.is_empty() && *running < self.options.running && tenant.running < most {
                 tenant.running += 1;
                 *running += 1;
                 metering::turns(*running, *waiting);
@@ -152,8 +181,12 @@ impl Admission {
         turn.await.map_err(|_| Refused::Overloaded)
     }
 
-    fn most_of(&self, tenant: &Tenant) -> usize {
-        tenant.limits.concurrent_calls.unwrap_or(usize::MAX).min(self.options.running_of_tenant)
+    /// How many calls of that tenant may run now.
+    fn most_of(&self, state: &State, tenant_id: TenantId) -> usize {
+        let AdmissionOptions { running, running_of_tenant, .. } = self.options;
+        let share = if state.others_call(tenant_id) { running_of_tenant } else { running.saturating_sub(1).max(1) };
+        let limits = state.tenants.get(&tenant_id).map(|tenant| tenant.limits).unwrap_or_default();
+        limits.concurrent_calls.unwrap_or(usize::MAX).min(share)
     }
 
     fn permit(&self, tenant_id: TenantId) -> Permit {
@@ -165,7 +198,7 @@ impl Admission {
         state.running = state.running.saturating_sub(1);
         if let Some(tenant) = state.tenants.get_mut(&tenant_id) {
             tenant.running = tenant.running.saturating_sub(1);
-            if tenant.running == 0 && tenant.queue.is_empty() && tenant.limits == TenantLimits::default() {
+            if tenant.is_idle() {
                 state.tenants.remove(&tenant_id);
             }
         }
@@ -184,21 +217,28 @@ impl Admission {
         while state.running < self.options.running {
             let next = state.turns.iter().enumerate().filter_map(|(place, tenant_id)| {
                 let tenant = state.tenants.get(tenant_id)?;
-                (tenant.running < self.most_of(tenant)).then_some((tenant.running, place))
+                (tenant.running < self.most_of(state, *tenant_id)).then_some((tenant.running, place))
             });
             let Some((_, place)) = next.min() else { break };
             let Some(tenant_id) = state.turns.remove(place) else { break };
             let Some(tenant) = state.tenants.get_mut(&tenant_id) else { continue };
-            let sender = tenant.queue.pop_front();
-            if !tenant.queue.is_empty() {
-                state.turns.push_back(tenant_id);
-            }
-            let Some(sender) = sender else { continue };
-            state.waiting = state.waiting.saturating_sub(1);
-            if !sender.is_closed() {
+            // Those who gave up have no turn.
+            let sender = loop {
+                let Some(sender) = tenant.queue.pop_front() else { break None };
+                state.waiting = state.waiting.saturating_sub(1);
+                if !sender.is_closed() {
+                    break Some(sender);
+                }
+            };
+            if let Some(sender) = sender {
                 tenant.running += 1;
                 state.running += 1;
                 granted.push((sender, self.permit(tenant_id)));
+            }
+            if !tenant.queue.is_empty() {
+                state.turns.push_back(tenant_id);
+            } else if tenant.is_idle() {
+                state.tenants.remove(&tenant_id);
             }
         }
         granted

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 use tokio_postgres::Config;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,6 +24,10 @@ const COMMIT_LIMIT: Duration = Duration::from_secs(5);
 const RESOLVE_LIMIT: Duration = Duration::from_secs(6);
 /// How long to try to write a failure's row before it goes to disk.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+/// How long a refusal for want of room waits for its row.
+const REFUSAL_LIMIT: Duration = Duration::from_millis(10);
+/// Refusals whose rows are on their way; beyond, they wait.
+const MOST_UNHEARD: usize = 4_096;
 /// How long the last rows are tried when the server ends.
 const LAST_ROWS: Duration = Duration::from_secs(3);
 /// Runs calls. Cheap to clone.
@@ -37,6 +42,7 @@ pub(super) struct Shared {
     pub admission: Admission,
     deadline: Duration,
     tracker: TaskTracker,
+    unheard: Arc<Semaphore>,
     /// No call is let in any more.
     pub closing: CancellationToken,
     /// Calls under way are to end now.
@@ -65,6 +71,7 @@ impl Calls {
             admission: Admission::new(admission),
             deadline: options.deadline,
             tracker: TaskTracker::new(),
+            unheard: Arc::new(Semaphore::new(MOST_UNHEARD)),
             closing: CancellationToken::new(),
             stopping: CancellationToken::new(),
             _upkeep: Upkeep::start(recorder.clone(), System::new(trail.clone())),
@@ -189,7 +196,21 @@ impl Calls {
         failure: Failure,
     ) -> Result<T::Output, Failure> {
         let call = record.closed(details, outcome, failure.code().name());
-        self.0.recorder.close(call, CLOSE_LIMIT).await;
+        let recorder = self.0.recorder.clone();
+        let refused_unheard = matches!(failure, Failure::Overloaded { .. } | Failure::RateLimited { .. });
+        match Arc::clone(&self.0.unheard).try_acquire_owned() {
+            // Nothing was begun, so the refusal may leave a little before its row is there: whoever is full must say so soon.
+            Ok(place) if refused_unheard => {
+                let closed = self.0.tracker.spawn(async move {
+                    recorder.close(call, CLOSE_LIMIT).await;
+                    drop(place);
+                });
+                drop(tokio::time::timeout(REFUSAL_LIMIT, closed).await);
+            }
+            _ => {
+                recorder.close(call, CLOSE_LIMIT).await;
+            }
+        }
         metering::ended(T::NAME, outcome, record.started.elapsed());
         Err(failure)
     }

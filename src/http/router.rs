@@ -47,8 +47,8 @@ pub fn router(face: Face, toolbox: Arc<Toolbox>) -> Router {
     let guarded = Router::new()
         .route_service("/mcp", mcp)
         // The last one added is asked first.
-        .layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::whole_body))
-        .layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::authenticate));
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::whole_body))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::authenticate));
     Router::new()
         .merge(guarded)
         .route("/healthz", get(health::healthy))

@@ -98,13 +98,15 @@ impl ServerHandler for Server {
 
 fn client_of(context: &RequestContext<RoleServer>) -> Client {
     let request = context.extensions.get::<http::request::Parts>();
-    let introduced = context.client_info().map(|client| format!("{}/{}", client.name, client.version));
-    // A stateless request of an earlier revision says no more than its HTTP header.
+    let introduced = || context.client_info().map(|client| format!("{}/{}", client.name, client.version));
+    // A request over HTTP introduces its client since 2026-07-28; before, without a session, it says no more than its header.
+    let introduces =
+        request.is_none() || context.protocol_version().is_some_and(|v| v >= ProtocolVersion::V_2026_07_28);
     let header = || Some(request?.headers.get(http::header::USER_AGENT)?.to_str().ok()?.to_owned());
     // It is the client's text: bounded, and without what PostgreSQL or a terminal would stumble over.
     let plain = |text: String| text.chars().filter(|c| !c.is_control()).take(200).collect();
     Client {
-        user_agent: introduced.or_else(header).map(plain),
+        user_agent: introduces.then(introduced).flatten().or_else(header).map(plain),
         ip_address: request.and_then(|parts| parts.extensions.get::<ClientAddress>()).map(|address| address.0),
     }
 }

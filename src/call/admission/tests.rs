@@ -15,6 +15,7 @@ fn tenants() -> (TenantId, TenantId) {
 #[tokio::test]
 async fn a_quiet_tenant_comes_before_the_queue_of_a_noisy_one() {
     let (admission, (noisy, quiet)) = (admission(2, 2), tenants());
+    drop(admission.enter(quiet).await.unwrap());
     let (first, _second) = (admission.enter(noisy).await.unwrap(), admission.enter(noisy).await.unwrap());
     let mut queued = Box::pin(admission.enter(noisy));
     assert!(futures_util::poll!(&mut queued).is_pending());
@@ -26,13 +27,19 @@ async fn a_quiet_tenant_comes_before_the_queue_of_a_noisy_one() {
 }
 
 #[tokio::test]
-async fn a_tenant_leaves_room_for_others() {
-    let (admission, (noisy, quiet)) = (admission(2, 1), tenants());
-    let _running = admission.enter(noisy).await.unwrap();
+async fn a_tenant_leaves_room_for_others_and_has_its_share_while_they_call() {
+    let (admission, (noisy, quiet)) = (admission(4, 1), tenants());
+    let mut running = Vec::new();
+    for _ in 0..3 {
+        running.push(admission.enter(noisy).await.unwrap());
+    }
     let mut queued = Box::pin(admission.enter(noisy));
-    assert!(futures_util::poll!(&mut queued).is_pending());
+    assert!(futures_util::poll!(&mut queued).is_pending(), "the last place is for whoever comes");
     assert!(matches!(futures_util::poll!(Box::pin(admission.enter(quiet))), Poll::Ready(Ok(_))));
-    assert!(futures_util::poll!(&mut queued).is_pending());
+    running.truncate(1);
+    assert!(futures_util::poll!(&mut queued).is_pending(), "one at a time while another calls");
+    running.clear();
+    assert!(matches!(futures_util::poll!(&mut queued), Poll::Ready(Ok(_))));
 }
 
 #[tokio::test]
@@ -55,8 +62,8 @@ async fn queues_are_bounded_and_refuse_at_once() {
     for call in others {
         call.await.unwrap();
     }
-    assert_eq!((admission.state().running, admission.state().waiting), (0, 0));
-    assert!(admission.state().tenants.is_empty());
+    let state = admission.state();
+    assert_eq!((state.running, state.waiting, state.tenants.len()), (0, 0, 0));
 }
 
 #[tokio::test]
