@@ -1,6 +1,8 @@
 """Drives every tool with the Python SDK's client and prints what it saw as one line of JSON.
 
 python python_client.py legacy|2026-07-28 SERVER [ARGUMENT ...]
+
+SERVER is a program, or the URL of one that serves over HTTP, with a key in BAILIWICK_TEST_KEY.
 """
 
 import asyncio
@@ -8,15 +10,21 @@ import json
 import os
 import sys
 
+import httpx2
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
 
 
 async def main(mode: str, command: str, *arguments: str) -> None:
-    server = StdioServerParameters(command=command, args=list(arguments), env=dict(os.environ))
+    if command.startswith("http"):
+        headers = {"Authorization": f"Bearer {os.environ['BAILIWICK_TEST_KEY']}"}
+        transport = streamable_http_client(command, http_client=httpx2.AsyncClient(headers=headers))
+    else:
+        transport = stdio_client(StdioServerParameters(command=command, args=list(arguments), env=dict(os.environ)))
     me = Implementation(name="python-sdk", version="2.3")
-    async with Client(stdio_client(server), mode=mode, client_info=me) as client:
+    async with Client(transport, mode=mode, client_info=me) as client:
         tools = (await client.list_tools()).tools
 
         async def ask(name: str, **given):

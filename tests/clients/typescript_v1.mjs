@@ -2,12 +2,17 @@
 // node typescript_v1.mjs SERVER [ARGUMENT ...]
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { drive } from "./drive.mjs";
 
 const client = new Client({ name: "typescript-v1", version: "1" });
 const [command, ...args] = process.argv.slice(2);
 let protocol;
-const transport = new StdioClientTransport({ command, args, env: process.env });
-transport.setProtocolVersion = (version) => (protocol = version);
+const headers = { Authorization: `Bearer ${process.env.BAILIWICK_TEST_KEY}` };
+const transport = command.startsWith("http")
+  ? new StreamableHTTPClientTransport(new URL(command), { requestInit: { headers } })
+  : new StdioClientTransport({ command, args, env: process.env });
+const told = transport.setProtocolVersion?.bind(transport);
+transport.setProtocolVersion = (version) => told?.((protocol = version)) ?? (protocol = version);
 await client.connect(transport);
 await drive(client, () => protocol ?? "legacy");

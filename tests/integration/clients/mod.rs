@@ -1,5 +1,5 @@
 //! Real clients drive every tool of the real binary over stdio.
 
 mod inspector;
-mod packages;
+pub mod packages;
 mod sdks;

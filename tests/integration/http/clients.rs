@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::{ALL_SCOPES, key, tool_call};
+use crate::clients::packages;
 use crate::harness::TestDatabase;
 
 /// `bailiwick serve --http` on a free port.
@@ -72,6 +73,52 @@ async fn the_binary_serves_counts_and_ends_in_order() {
     assert!(std::process::Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
     let status = tokio::time::timeout(Duration::from_secs(25), served.child.wait()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0));
+}
+
+/// Runs a client against a server of its own; the protocol that it spoke.
+async fn drive(mut client: Command) -> Value {
+    let database = TestDatabase::create().await;
+    let served = Served::start(&database).await;
+    client.arg(&served.url).env("BAILIWICK_TEST_KEY", key(&database, "demo", "ada", ALL_SCOPES).await);
+    let output = client.output().await.unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    let mut saw: Value = serde_json::from_str(stdout.trim()).unwrap_or_else(|_| panic!("{stdout}\n{stderr}"));
+    assert_eq!((&saw["found"], &saw["cost_usd"]), (&json!("Staplers"), &json!("0.0000045")), "{saw}");
+    assert_eq!(saw["tools"].as_array().unwrap().len(), 6);
+    assert!(saw["invalid"].as_str().unwrap().starts_with("invalid_input: `limit` is 99"), "{saw}");
+    let rows = "SELECT string_agg(resource || ' ' || outcome, ', ' ORDER BY id) FROM audit_logs WHERE user_id = 'ada' AND ip_address = '127.0.0.1' AND user_agent <> ''";
+    assert_eq!(
+        database.value::<String>(rows).await,
+        "tools/insert_document ok, tools/hybrid_search ok, tools/record_usage ok, tools/cost_report ok, tools/hybrid_search error"
+    );
+    saw["protocol"].take()
+}
+
+#[tokio::test]
+async fn the_python_sdk_drives_every_tool_over_http_in_both_eras() {
+    let packages = tokio::task::spawn_blocking(packages::python).await.unwrap();
+    for (mode, protocol) in [("legacy", "2025-11-25"), ("2026-07-28", "2026-07-28")] {
+        let mut client = Command::new("python3");
+        client.arg(packages::scripts().join("python_client.py")).arg(mode);
+        client.env("PYTHONPATH", &packages).env("PYTHONDONTWRITEBYTECODE", "1");
+        assert_eq!(drive(client).await, protocol);
+    }
+}
+
+#[tokio::test]
+async fn the_typescript_sdks_drive_every_tool_over_http_in_both_eras() {
+    let Some(folder) = tokio::task::spawn_blocking(packages::javascript).await.unwrap() else { return };
+    let Some(node) = packages::node(&folder) else { return };
+    let client = |script: &str, mode: Option<&str>| {
+        let mut client = Command::new(&node);
+        client.arg(folder.join(script)).args(mode).current_dir(&folder);
+        client
+    };
+    assert_eq!(drive(client("typescript_v1.mjs", None)).await, "2025-11-25");
+    for (mode, protocol) in [("legacy", "2025-11-25"), ("2026-07-28", "2026-07-28")] {
+        assert_eq!(drive(client("typescript_v2.mjs", Some(mode))).await, protocol);
+    }
 }
 
 #[tokio::test]
