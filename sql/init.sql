@@ -1564,6 +1564,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     v_tenant_id uuid := current_tenant_id();
+    v_written integer;
 BEGIN
     IF v_tenant_id IS NULL THEN
         RAISE EXCEPTION 'calls can only be closed in their tenant''s context' USING ERRCODE = 'insufficient_privilege';
@@ -1572,7 +1573,8 @@ BEGIN
     -- Intent first and row second, as everybody who closes calls.
     DELETE FROM call_intents i USING jsonb_to_recordset(p_calls) AS g (call_id uuid)
     WHERE i.tenant_id = v_tenant_id AND i.call_id = g.call_id;
-    INSERT INTO audit_logs (id, "timestamp", completed_at, tenant_id, user_id, call_id, action, resource, details,
+    RETURN QUERY
+    INSERT INTO audit_logs AS a (id, "timestamp", completed_at, tenant_id, user_id, call_id, action, resource, details,
                             outcome, success, error_message, user_agent, ip_address, duration_ms)
     SELECT nextval('audit_logs_id_seq'), g.started_at, clock_timestamp(), v_tenant_id, g.user_id, g.call_id, g.action,
            g.resource, coalesce(g.details, '{}'), g.outcome, false, g.error_message, g.user_agent, g.ip_address, g.duration_ms
@@ -1583,8 +1585,13 @@ BEGIN
             error_message text, user_agent text, ip_address inet, duration_ms integer)
         ORDER BY c.call_id
     ) AS g
-    ON CONFLICT DO NOTHING;
-    -- A statement of its own, for it must see what the one above waited for.
+    ON CONFLICT DO NOTHING
+    RETURNING a.call_id, a.outcome;
+    GET DIAGNOSTICS v_written = ROW_COUNT;
+    IF v_written = jsonb_array_length(p_calls) THEN
+        RETURN;
+    END IF;
+    -- Some were closed before. A statement of its own, for it must see what the one above waited for.
     RETURN QUERY
     SELECT a.call_id, a.outcome
     FROM jsonb_to_recordset(p_calls) AS g (call_id uuid, started_at timestamptz)
@@ -1705,7 +1712,7 @@ INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (7, 'statistics', '07b2a452037c03e2944019656b32aa9e1d85a2495035f1a0a3965bf9d42d3eb8'),
     (8, 'hybrid_search', 'bb1ddc5bc6f82965f991486f479a69d56c20ff559ab642302979a196c9a99b94'),
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292'),
-    (10, 'calls', '150e0f21d0d07ea9496792ce44f6026e95dd161ec07225c9e441667974603d6e'),
+    (10, 'calls', '2bf463adaa8e3e51746e91d37c0778b3336351fb8cf2c1f4fccfda25c7d00366'),
     (11, 'seals', 'eccaa9cefcfbbf74c0b98b2b4861475cffe2f09503bd32af90a92191e6c1587b');
 INSERT INTO public.schema_migrations (version, dirty) VALUES (11, false);
 

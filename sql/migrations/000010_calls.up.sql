@@ -76,6 +76,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     v_tenant_id uuid := current_tenant_id();
+    v_written integer;
 BEGIN
     IF v_tenant_id IS NULL THEN
         RAISE EXCEPTION 'calls can only be closed in their tenant''s context' USING ERRCODE = 'insufficient_privilege';
@@ -84,7 +85,8 @@ BEGIN
     -- Intent first and row second, as everybody who closes calls.
     DELETE FROM call_intents i USING jsonb_to_recordset(p_calls) AS g (call_id uuid)
     WHERE i.tenant_id = v_tenant_id AND i.call_id = g.call_id;
-    INSERT INTO audit_logs (id, "timestamp", completed_at, tenant_id, user_id, call_id, action, resource, details,
+    RETURN QUERY
+    INSERT INTO audit_logs AS a (id, "timestamp", completed_at, tenant_id, user_id, call_id, action, resource, details,
                             outcome, success, error_message, user_agent, ip_address, duration_ms)
     SELECT nextval('audit_logs_id_seq'), g.started_at, clock_timestamp(), v_tenant_id, g.user_id, g.call_id, g.action,
            g.resource, coalesce(g.details, '{}'), g.outcome, false, g.error_message, g.user_agent, g.ip_address, g.duration_ms
@@ -95,8 +97,13 @@ BEGIN
             error_message text, user_agent text, ip_address inet, duration_ms integer)
         ORDER BY c.call_id
     ) AS g
-    ON CONFLICT DO NOTHING;
-    -- A statement of its own, for it must see what the one above waited for.
+    ON CONFLICT DO NOTHING
+    RETURNING a.call_id, a.outcome;
+    GET DIAGNOSTICS v_written = ROW_COUNT;
+    IF v_written = jsonb_array_length(p_calls) THEN
+        RETURN;
+    END IF;
+    -- Some were closed before. A statement of its own, for it must see what the one above waited for.
     RETURN QUERY
     SELECT a.call_id, a.outcome
     FROM jsonb_to_recordset(p_calls) AS g (call_id uuid, started_at timestamptz)

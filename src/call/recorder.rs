@@ -24,6 +24,9 @@ const LARGEST_BATCH: usize = 256;
 /// Tenants whose rows are written at the same time: as many as the recorder's pool has connections.
 pub(super) const CONNECTIONS: usize = 2;
 
+/// A batch of so many rows is no coincidence: the next one is given time to grow, for a row costs much less than a transaction.
+const FLOOD: usize = 16;
+const GATHERING: Duration = Duration::from_millis(20);
 /// A network may swallow what we send; another connection may fare better.
 const LONGEST_WRITE: Duration = Duration::from_secs(4);
 
@@ -195,9 +198,13 @@ async fn write_in_batches(door: Door, mut jobs: mpsc::Receiver<Job>) {
         for job in batch.drain(..) {
             tenants.entry(job.call.tenant_id).or_default().push(job);
         }
+        let is_flood = tenants.values().map(Vec::len).sum::<usize>() >= FLOOD;
         futures_util::stream::iter(tenants)
             .for_each_concurrent(CONNECTIONS, |(tenant_id, jobs)| write_for_tenant(&door, tenant_id, jobs))
             .await;
+        if is_flood {
+            tokio::time::sleep(GATHERING).await;
+        }
     }
 }
 
