@@ -59,7 +59,7 @@ pub fn trusted_keys(
 /// The heads that were kept of the database that the client is connected to.
 ///
 /// # Errors
-/// A file that cannot be read, and any [`DbError`](crate::db::DbError).
+/// A file that cannot be read, and any [`DbError`].
 pub async fn known_heads(
     client: &Client,
     arguments: &AuditArguments,

@@ -60,13 +60,13 @@ pub struct HttpArguments {
     /// Serve MCP over HTTP here, at /mcp, for every tenant that has an API key, instead of over stdio: 127.0.0.1:8080
     #[arg(long, env = "BAILIWICK_HTTP", value_name = "ADDRESS:PORT")]
     pub http: Option<String>,
-    /// URL by which clients reach this server, without a path: https://mcp.example.com. Its host is allowed
+    /// URL by which clients reach this server, without a path (`https://mcp.example.com`); its host is allowed
     #[arg(long, env = "BAILIWICK_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
     /// Host names under which clients may reach this server beside localhost, parted by commas: mcp.example.com
     #[arg(long, env = "BAILIWICK_ALLOWED_HOSTS", value_name = "HOSTS")]
     pub allowed_hosts: Option<String>,
-    /// Origins of browsers' pages that may call, parted by commas: https://app.example.com
+    /// Origins of browsers' pages that may call, parted by commas (`https://app.example.com`)
     #[arg(long, env = "BAILIWICK_ALLOWED_ORIGINS", value_name = "ORIGINS")]
     pub allowed_origins: Option<String>,
     /// Addresses of proxies before this server whose X-Forwarded-For is believed, parted by commas

@@ -52,7 +52,8 @@ impl HttpSettings {
             match proxy.parse::<IpAddr>() {
                 Ok(address) => proxies.push(address.to_canonical()),
                 Err(_) => {
-                    problems.push(format!("BAILIWICK_TRUSTED_PROXIES has {proxy:?}; expected addresses like 10.0.0.1."))
+                    problems
+                        .push(format!("BAILIWICK_TRUSTED_PROXIES has {proxy:?}; expected addresses like 10.0.0.1."));
                 }
             }
         }

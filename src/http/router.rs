@@ -33,7 +33,6 @@ pub struct Face {
 
 /// All routes: MCP at `/mcp`, and beside it what an operator asks. Nothing but `/mcp` reaches a tenant's data, and `/mcp`
 /// only with a credential.
-#[must_use]
 pub fn router(face: Face, toolbox: Arc<Toolbox>) -> Router {
     let server = Server::for_requests(toolbox, face.calls.clone());
     // No sessions: every request stands for itself, so none can be taken over, and a restart is not felt.

@@ -95,11 +95,11 @@ async fn a_cancelled_call_stops_its_statement_tells_nothing_and_leaves_its_row()
     stop.cancel();
     let unharmed = neighbour.await.unwrap();
     calls.drain(Duration::from_secs(5)).await;
-    println!(
+    eprintln!(
         "{count} calls taken back: statements gone after {} ms at most; {unharmed} calls beside them",
         slowest.as_millis()
     );
-    let answered = answered.lock().unwrap();
+    let answered = std::mem::take(&mut *answered.lock().unwrap());
     assert!(running > 0, "no statement ran when its call was taken back");
     assert_eq!(answered.len(), 1, "a cancelled call was answered: {answered:?}");
     let outcomes = "SELECT string_agg(DISTINCT concat_ws(' ', outcome, error_message), ',') FROM audit_logs WHERE user_id = 'canceller' AND tenant_id = ";

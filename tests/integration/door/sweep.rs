@@ -161,7 +161,7 @@ async fn wherever_a_tool_is_dropped_the_next_caller_finds_a_clean_session() {
         sweep.of(|| SearchAuditLog, json!({})).await;
     }
     sweep.calls.drain(Duration::from_secs(5)).await;
-    println!("{} drops", sweep.drops);
+    eprintln!("{} drops", sweep.drops);
     assert!(sweep.drops > rounds * 8, "only {} drops", sweep.drops);
     // An intent may land after its call was closed, if that was dropped while it was on its way: the reaper removes it, and adds no row.
     assert_eq!(database.value::<i32>("SELECT reap_calls(interval '0', interval '10 minutes')").await, 0);
