@@ -1,9 +1,12 @@
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -12,6 +15,10 @@ use super::address::client_address;
 use super::listener::Peer;
 use crate::identity::{ApiKey, Caller, Scope};
 use crate::mcp::ClientAddress;
+
+/// Lines of the log about requests that are not let in: ten at once, then one in six seconds.
+static SAMPLES: LazyLock<DefaultDirectRateLimiter> =
+    LazyLock::new(|| RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(9))));
 
 /// Why a request is not let in.
 enum Refused {
@@ -39,7 +46,10 @@ pub(super) async fn authenticate(State(face): State<Arc<Face>>, mut request: Req
             response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
             response
         }
-        Err(refused) => refusal(&face, &refused),
+        Err(refused) => {
+            let address = request.extensions().get::<ClientAddress>().map(|address| address.0);
+            refusal(&face, &refused, address)
+        }
     }
 }
 
@@ -66,7 +76,7 @@ async fn caller(face: &Face, headers: &HeaderMap) -> Result<Caller, Refused> {
     }
 }
 
-fn refusal(face: &Face, refused: &Refused) -> Response {
+fn refusal(face: &Face, refused: &Refused, address: Option<IpAddr>) -> Response {
     let (reason, status, text) = match refused {
         Refused::Missing => ("missing", StatusCode::UNAUTHORIZED, "give an API key: Authorization: Bearer bwk_…"),
         Refused::Invalid => ("invalid", StatusCode::UNAUTHORIZED, "this credential is not valid (any more)"),
@@ -74,8 +84,12 @@ fn refusal(face: &Face, refused: &Refused) -> Response {
             ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "the credential cannot be checked now")
         }
     };
-    // Counted, not logged one by one: whoever knocks without a key has no tenant whose trail could tell of it.
+    // Counted, and a sample told: whoever knocks without a key has no tenant whose trail could tell of it, and a flood of rows
+    // or lines would be a weapon.
     metrics::counter!("bailiwick_http_unauthenticated_total", "reason" => reason).increment(1);
+    if SAMPLES.check().is_ok() {
+        tracing::warn!(reason, ?address, "a request without a good credential (a sample: /metrics counts them all)");
+    }
     let mut response = (status, text).into_response();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
