@@ -1,6 +1,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use deadpool_postgres::Object;
 use tokio::sync::{Mutex, OnceCell};
@@ -276,10 +277,32 @@ pub(super) fn discard(connection: Object) {
         return;
     };
     runtime.spawn(async move {
-        let token = connection.cancel_token();
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), token.cancel_query(NoTls)).await;
+        let _ = tokio::time::timeout(LONGEST_STOP, stop(&connection)).await;
         drop(Object::take(connection));
     });
+}
+
+/// How long a statement is asked to stop. Its own time-out ends it at the latest.
+const LONGEST_STOP: Duration = Duration::from_secs(2);
+/// How long it may take to heed a request.
+const HEED: Duration = Duration::from_millis(30);
+
+/// Asks until the server answers an empty statement behind all others: a request that overtakes its statement stops nothing.
+#[expect(clippy::disallowed_methods, reason = "an empty statement, on a connection that nobody else will use")]
+async fn stop(connection: &Object) {
+    let token = connection.cancel_token();
+    let mut heeded = std::pin::pin!(connection.batch_execute(""));
+    loop {
+        let asked = async {
+            let _ = token.cancel_query(NoTls).await;
+            tokio::time::sleep(HEED).await;
+        };
+        tokio::select! {
+            // It may have been the one that was stopped; then nothing runs any more either.
+            _ = &mut heeded => return,
+            () = asked => {}
+        }
+    }
 }
 
 fn first_line(sql: &str) -> &str {
