@@ -1059,15 +1059,39 @@ CREATE FUNCTION create_month_partition(p_parent regclass, p_month date) RETURNS 
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
-    v_name text := format('%s_%s', (SELECT relname FROM pg_class WHERE oid = p_parent), to_char(p_month, 'YYYY_MM'));
+    v_table text := (SELECT relname FROM pg_class WHERE oid = p_parent);
+    v_name text := format('%s_%s', v_table, to_char(p_month, 'YYYY_MM'));
+    v_default regclass := to_regclass(format('public.%I', v_table || '_default'));
     -- Months are UTC, whatever the session's time zone.
     v_from timestamptz := date_trunc('month', p_month::timestamp) AT TIME ZONE 'UTC';
     v_to   timestamptz := (date_trunc('month', p_month::timestamp) + interval '1 month') AT TIME ZONE 'UTC';
+    v_columns text := (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+                       WHERE attrelid = p_parent AND attnum > 0 AND NOT attisdropped AND attgenerated = '');
+    v_has_strays boolean := false;
 BEGIN
     IF to_regclass(format('public.%I', v_name)) IS NOT NULL THEN
         RETURN false;
     END IF;
+    IF v_default IS NOT NULL THEN
+        -- Rows that came while the month was missing stand in its way. Its owner sees them only unforced.
+        EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', v_default);
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE "timestamp" >= %L AND "timestamp" < %L)', v_default, v_from, v_to)
+            INTO v_has_strays;
+    END IF;
+    IF v_has_strays THEN
+        EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', p_parent, v_default);
+    END IF;
     EXECUTE format('CREATE TABLE public.%I PARTITION OF %s FOR VALUES FROM (%L) TO (%L)', v_name, p_parent, v_from, v_to);
+    IF v_has_strays THEN
+        -- Into the partition itself: what their insertion triggered has happened.
+        EXECUTE format('INSERT INTO public.%I (%s) SELECT %s FROM %s WHERE "timestamp" >= %L AND "timestamp" < %L',
+                       v_name, v_columns, v_columns, v_default, v_from, v_to);
+        EXECUTE format('DELETE FROM %s WHERE "timestamp" >= %L AND "timestamp" < %L', v_default, v_from, v_to);
+        EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s DEFAULT', p_parent, v_default);
+    END IF;
+    IF v_default IS NOT NULL THEN
+        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', v_default);
+    END IF;
     -- Queried by its own name a partition would skip its parent's policies: forced security with no policy shows nothing.
     EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', v_name);
     EXECUTE format('ALTER TABLE public.%I FORCE ROW LEVEL SECURITY', v_name);
@@ -1075,7 +1099,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION create_month_partition(regclass, date) IS
-    'Makes a month''s partition of a table partitioned by timestamp; false if it is there. Fails while the DEFAULT partition holds a row of that month.';
+    'Makes a month''s partition of a table partitioned by timestamp, with the rows of that month that had landed in the DEFAULT partition; false if it is there.';
 
 CREATE FUNCTION maintain_partitions(p_months_ahead integer DEFAULT 3) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
@@ -1707,7 +1731,7 @@ INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (2, 'tenants', '56634f3d01b2d4147e00605268b984c093de5694934e7d16aacb928199c2d372'),
     (3, 'documents', '7850405aa54cdc98874527be1e54f83a2591767abf81474b820d525809041fc3'),
     (4, 'search', 'cdd8b2e0c1c2cc2bf2144ac5fffd415c313b30f744ea5d9ddc6e5c45b3f59a08'),
-    (5, 'audit', 'e97f76a2b45074cd5a8c24588886101206b1bf309af687e163be9d7ac4b6103f'),
+    (5, 'audit', '8f5d19f0166002c872b63f871a6c31a17d18d45e5086376d429e0aa6d8a5f7de'),
     (6, 'costs', '2afd0c45d644f5f2901a73c7f85aac9aa72d51625a46fcf1d5107eaddfe2ca4a'),
     (7, 'statistics', '07b2a452037c03e2944019656b32aa9e1d85a2495035f1a0a3965bf9d42d3eb8'),
     (8, 'hybrid_search', 'bb1ddc5bc6f82965f991486f479a69d56c20ff559ab642302979a196c9a99b94'),

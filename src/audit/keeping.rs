@@ -26,11 +26,25 @@ impl Keeping {
     pub fn open(arguments: &AuditArguments, data_dir: Option<&Path>) -> Result<Self, AuditError> {
         let key = match (&arguments.audit_key, data_dir) {
             (Some(path), _) => Some(SealKey::load(path)?),
-            (None, Some(data_dir)) => Some(SealKey::load_or_create(&own_key(data_dir))?),
+            (None, Some(data_dir)) => own(data_dir)?,
             (None, None) => None,
         };
         Ok(Self { key, heads: heads_file(arguments, data_dir) })
     }
+}
+
+/// Our own key, made at first use. Where heads were kept already it was made before and is gone: another would make a sound
+/// trail look forged, so there is none then.
+fn own(data_dir: &Path) -> Result<Option<SealKey>, AuditError> {
+    let (key, heads) = (own_key(data_dir), data_dir.join("audit").join("heads.jsonl"));
+    if !key.exists() && std::fs::metadata(&heads).is_ok_and(|file| file.len() > 0) {
+        tracing::error!(
+            key = %key.display(), heads = %heads.display(),
+            "the key that signed the audit trail is gone: restore it, or move the file of heads away to begin with a new one; until then nothing is sealed"
+        );
+        return Ok(None);
+    }
+    SealKey::load_or_create(&key).map(Some)
 }
 
 /// The keys to believe when the chain is checked: the configured one's public half, or our own's, and those named.

@@ -13,6 +13,11 @@ use super::Moment;
 pub struct Month(Date);
 
 impl Month {
+    /// The month that begins on that day.
+    pub(super) fn starting(first_day: Date) -> Self {
+        Self(first_day)
+    }
+
     /// Its first moment.
     #[must_use]
     pub fn begin(self) -> Moment {

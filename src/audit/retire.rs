@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use tokio_postgres::Client;
 
@@ -76,6 +78,14 @@ async fn work(
     archives: &[ArchiveReport],
     keeping: &Keeping,
 ) -> Result<(Retired, String, Seal), AuditError> {
+    // Rows of this month and later are still to come, and need their partitions.
+    let this_month = Timestamp::now().to_zoned(TimeZone::UTC).date().first_of_month();
+    if before.begin() > Month::starting(this_month).begin() {
+        return refuse(format!(
+            "only months that are over can be retired: at most --before {}",
+            this_month.strftime("%Y-%m")
+        ));
+    }
     let Some(last) = chain::last_seal(transaction).await? else {
         return refuse("nothing is sealed yet".to_owned());
     };

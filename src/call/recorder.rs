@@ -229,7 +229,7 @@ fn answer(job: Job, written: &Result<HashMap<Uuid, Outcome>, DbError>) {
     let outcome = match written {
         Ok(outcomes) => outcomes.get(&job.call.call_id).copied().ok_or(Unwritten),
         Err(error) => {
-            tracing::warn!(call_id = %job.call.call_id, %error, "an audit row could not be written");
+            tracing::debug!(call_id = %job.call.call_id, %error, "an audit row could not be written yet");
             Err(Unwritten)
         }
     };

@@ -24,7 +24,11 @@ pub(super) struct ServeArguments {
 }
 
 /// The background's work on indexes and seals, which ends with the server.
-struct Maintenance(Option<tokio::task::JoinHandle<()>>);
+struct Maintenance {
+    upkeep: Option<tokio::task::JoinHandle<()>>,
+    /// Brings our own PostgreSQL back.
+    watch: Option<tokio::task::JoinHandle<()>>,
+}
 
 impl Maintenance {
     fn of(deployment: &Deployment, audit: &AuditArguments) -> Result<Self, CommandError> {
@@ -32,16 +36,17 @@ impl Maintenance {
             tracing::warn!(
                 "no administrator's connection (BAILIWICK_ADMIN_DATABASE_URL): run `bailiwick maintain` now and then, or searches slow down as documents come and the audit trail is not sealed"
             );
-            return Ok(Self(None));
+            return Ok(Self { upkeep: None, watch: deployment.watch() });
         };
         let keeping = Keeping::open(audit, deployment.data_dir())?;
-        Ok(Self(Some(crate::maintenance::spawn(config.clone(), keeping))))
+        let upkeep = Some(crate::maintenance::spawn(config.clone(), keeping));
+        Ok(Self { upkeep, watch: deployment.watch() })
     }
 }
 
 impl Drop for Maintenance {
     fn drop(&mut self) {
-        if let Some(task) = &self.0 {
+        for task in [&self.upkeep, &self.watch].into_iter().flatten() {
             task.abort();
         }
     }

@@ -25,6 +25,10 @@ pub async fn connect(config: &tokio_postgres::Config) -> Result<Client, DbError>
     let mut config = config.clone();
     config.application_name("bailiwick-admin");
     config.connect_timeout(std::time::Duration::from_secs(5));
+    // Whoever vanishes with a maintenance lock must be known to be gone.
+    config.keepalives(true).keepalives_idle(std::time::Duration::from_secs(30));
+    config.keepalives_interval(std::time::Duration::from_secs(10));
+    config.tcp_user_timeout(std::time::Duration::from_secs(30));
     let (client, connection) = config.connect(NoTls).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {

@@ -32,7 +32,7 @@ impl<'a> OperatorTransaction<'a> {
         client.batch_execute("ROLLBACK").await?;
         // A head is told to the world once its seal is committed, so it must not be lost in a crash after that.
         let context = "SET LOCAL synchronous_commit = on; SET LOCAL ROLE bailiwick_owner; SET LOCAL app.current_user_role = 'admin'; \
-                       SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '3s'; SET LOCAL jit = off";
+                       SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '3s'; SET LOCAL jit = off; SET LOCAL idle_in_transaction_session_timeout = '60s'";
         client.batch_execute(&format!("{begin}; {context}")).await?;
         Ok(Self { client })
     }

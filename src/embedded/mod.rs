@@ -21,6 +21,7 @@ mod record;
 mod server;
 mod settings;
 mod unpack;
+mod watch;
 mod wheel;
 
 use std::{

@@ -12,7 +12,7 @@ const DATABASE: &str = "bailiwick";
 
 /// A PostgreSQL server that is there, with the ways to connect to one of its databases.
 pub struct Deployment {
-    embedded: Option<EmbeddedServer>,
+    embedded: Option<(EmbeddedServer, Options)>,
     app: Option<Config>,
     admin: Option<Config>,
     embedding_dimensions: Option<u16>,
@@ -47,7 +47,7 @@ impl Deployment {
     /// [`DeploymentError`].
     pub async fn open(settings: &DatabaseSettings) -> Result<Self, DeploymentError> {
         let deployment = Self::attach(settings).await?;
-        if let Some(server) = &deployment.embedded {
+        if let Some((server, _)) = &deployment.embedded {
             deployment.create_database(server, DATABASE).await?;
             deployment.migrate().await?;
         }
@@ -60,7 +60,7 @@ impl Deployment {
     /// [`DeploymentError`].
     pub async fn open_apart(settings: &DatabaseSettings, database: &str) -> Result<Self, DeploymentError> {
         let mut deployment = Self::attach(settings).await?;
-        if let Some(server) = &deployment.embedded {
+        if let Some((server, _)) = &deployment.embedded {
             deployment.app = Some(server.config("bailiwick_app", database));
             deployment.admin = Some(server.config("postgres", database));
             deployment.create_database(server, database).await?;
@@ -87,15 +87,21 @@ impl Deployment {
                 options.pg_bin.clone_from(pg_bin);
                 options.keeper = keeper();
                 options.progress = Progress::stderr();
-                let server = EmbeddedServer::start(options).await?;
+                let server = EmbeddedServer::start(options.clone()).await?;
                 Ok(Self {
                     app: Some(server.config("bailiwick_app", DATABASE)),
                     admin: Some(server.config("postgres", DATABASE)),
-                    embedded: Some(server),
+                    embedded: Some((server, options)),
                     embedding_dimensions,
                 })
             }
         }
+    }
+
+    /// Starts our own server again whenever it is found dead, until the handle is aborted; `None` if it is somebody else's.
+    #[must_use]
+    pub fn watch(&self) -> Option<tokio::task::JoinHandle<()>> {
+        self.embedded.as_ref().map(|(server, options)| server.watch(options.clone()))
     }
 
     /// Whether this is our own server.
@@ -107,7 +113,7 @@ impl Deployment {
     /// The folder of our own server.
     #[must_use]
     pub fn data_dir(&self) -> Option<&Path> {
-        self.embedded.as_ref().map(EmbeddedServer::data_dir)
+        self.embedded.as_ref().map(|(server, _)| server.data_dir())
     }
 
     /// How the application connects.
@@ -140,7 +146,10 @@ impl Deployment {
         let migrations = Migrations::embedded()?;
         let mut client = admin::connect(self.admin()?).await?;
         Runner::new(&migrations, self.run_options()).up(&mut client, None, |_| ()).await?;
-        admin::maintain_partitions(&client).await?;
+        // Months are made ahead, so this can wait for whatever is in its way.
+        if let Err(error) = admin::maintain_partitions(&client).await {
+            tracing::error!(%error, "the coming months' partitions could not be made");
+        }
         Ok(())
     }
 
@@ -149,7 +158,7 @@ impl Deployment {
     /// # Errors
     /// [`DeploymentError`].
     pub async fn drop_database(&self, database: &str) -> Result<(), DeploymentError> {
-        if let Some(server) = &self.embedded {
+        if let Some((server, _)) = &self.embedded {
             let client = admin::connect(&server.config("postgres", "postgres")).await?;
             admin::drop_database(&client, database).await?;
         }

@@ -125,3 +125,27 @@ async fn the_kill_of_a_first_start_at_any_moment_heals() {
     one.leave();
     assert!(data.stops().await);
 }
+
+#[tokio::test]
+async fn a_server_that_is_killed_under_a_watching_participant_comes_back() {
+    let data = DataDir::new();
+    let server = data.start().await;
+    fill(&server).await;
+    let watch = server.watch(data.options().await);
+    let killed = data.postmaster().unwrap();
+    kill9(killed);
+    let is_another = || data.postmaster().is_some_and(|postmaster| postmaster != killed && runs(postmaster));
+    assert!(eventually(is_another).await);
+    let mut tries = 0;
+    let count = loop {
+        let config = server.config("postgres", "postgres");
+        match bailiwick::db::admin::connect(&config).await {
+            Ok(client) => break text(&client, "select count(*)::text from kept").await,
+            Err(error) => assert!(tries < 200, "{error}"),
+        }
+        tries += 1;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(count, "1000");
+    watch.abort();
+}

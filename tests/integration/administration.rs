@@ -2,6 +2,7 @@
 
 use std::process::Output;
 
+use bailiwick::db::admin;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -114,4 +115,31 @@ async fn an_administrator_who_is_no_superuser_can_make_the_schema() {
     drop(database);
     let postgres = TestDatabase::empty().await;
     postgres.execute(&format!("DROP ROLE {role}")).await;
+}
+
+#[tokio::test]
+async fn rows_that_came_while_their_month_was_missing_move_into_it() {
+    let database = TestDatabase::create().await;
+    let tenant = database.tenant("demo").await.id;
+    database
+        .execute(&format!(
+            "SET app.current_tenant_id = '{tenant}';
+             SELECT drop_month_partitions('audit_logs', '2126-01-01'), drop_month_partitions('cost_tracking', '2126-01-01');
+             INSERT INTO audit_logs (tenant_id, user_id, call_id, action, outcome, success) VALUES ('{tenant}', 'u', gen_random_uuid(), 'search', 'ok', true);
+             INSERT INTO cost_tracking (tenant_id, user_id, model_name, provider, input_tokens, output_tokens, input_cost, output_cost)
+             VALUES ('{tenant}', 'u', 'm', 'p', 1, 2, 0.5, 0.25)"
+        ))
+        .await;
+    let strays = "SELECT (SELECT count(*) FROM audit_logs_default) + (SELECT count(*) FROM cost_tracking_default)";
+    assert_eq!(database.value::<i64>(strays).await, 2);
+    let client = database.connect_admin().await;
+    assert_eq!(admin::maintain_partitions(&client).await.unwrap(), 8);
+    assert_eq!(database.value::<i64>(strays).await, 0);
+    let kept =
+        "SELECT (SELECT count(*) FROM audit_logs) + (SELECT count(*) FROM cost_tracking WHERE total_cost = 0.75)";
+    assert_eq!(database.value::<i64>(kept).await, 2);
+    // Moving is no spending.
+    assert_eq!(database.value::<String>("SELECT sum(spent_usd)::float::text FROM budget_ledger").await, "0.75");
+    let open = "SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_default' AND relkind = 'r' AND NOT (relrowsecurity AND relforcerowsecurity)";
+    assert_eq!(database.value::<i64>(open).await, 0);
 }

@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
-use bailiwick::audit::{Hash, HeadsFile, SealKey, TrustedKeys};
+use bailiwick::audit::{Hash, HeadsFile, Keeping, SealKey, TrustedKeys};
+use bailiwick::configuration::AuditArguments;
 
 #[test]
 fn of_several_who_make_the_key_one_wins() {
@@ -92,4 +93,17 @@ fn processes_that_start_at_once_have_one_key() {
         })
         .collect();
     assert_eq!(ids.len(), 1, "{ids:?}");
+}
+
+#[test]
+fn a_key_that_is_gone_is_not_replaced_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = AuditArguments::default();
+    assert!(Keeping::open(&arguments, Some(folder.path())).unwrap().key.is_some());
+    let audit = folder.path().join("audit");
+    std::fs::write(audit.join("heads.jsonl"), "{}\n").unwrap();
+    assert!(Keeping::open(&arguments, Some(folder.path())).unwrap().key.is_some(), "it is still there");
+    std::fs::remove_file(audit.join("signing-key.pem")).unwrap();
+    assert!(Keeping::open(&arguments, Some(folder.path())).unwrap().key.is_none());
+    assert!(!audit.join("signing-key.pem").exists());
 }

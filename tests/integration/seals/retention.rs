@@ -92,6 +92,7 @@ async fn nothing_is_retired_that_no_archive_holds() {
         assert!(error.contains(words), "{error}");
     };
     refused("2026-09", from_ref(&july), "no archive of 2026-08").await;
+    refused("2126-09", from_ref(&july), "only months that are over can be retired").await;
     // A row that came after the archive was written.
     trail.add(1, "2026-08-20").await;
     refused("2026-09", &[july.clone(), august.clone()], "1 rows of 2026-08 are not sealed yet").await;
