@@ -28,7 +28,11 @@ impl Cut {
     pub async fn sample(client: &Client, sealed_id: i64) -> Result<Option<Self>, DbError> {
         let until = ask(client, CLOCK).await?;
         let last_id = ask(client, LAST_ROW_ID).await?;
-        if last_id <= sealed_id {
+        if last_id < sealed_id {
+            // Rows would come with ids that are sealed already.
+            return Err(DbError::Other(format!("audit_logs_id_seq was set back to {last_id}, behind row {sealed_id}")));
+        }
+        if last_id == sealed_id {
             return Ok(None);
         }
         // A number of our own, and not the snapshot's xmax: that one is the highest *ended* number's successor, and

@@ -120,7 +120,11 @@ fn report(trail: Option<&Verification>, archives: &[ArchiveReport], json: bool) 
     }
     for archive in archives {
         let counts = archive.counts;
-        let text = format!("{}: {} rows of {} and {} seals", archive.file, counts.rows, archive.month, counts.seals);
+        let signatures = told(archive.signatures_checked);
+        let text = format!(
+            "{}: {} rows of {} and {} seals, {signatures}",
+            archive.file, counts.rows, archive.month, counts.seals
+        );
         print_findings(&text, &archive.findings);
     }
     if let Some(trail) = trail {
@@ -131,8 +135,7 @@ fn report(trail: Option<&Verification>, archives: &[ArchiveReport], json: bool) 
         let until = trail
             .sealed_until
             .map_or_else(|| "nothing is sealed yet".to_owned(), |until| format!("sealed until {until}"));
-        let signatures =
-            if trail.signatures_checked { "signatures checked" } else { "signatures not checked (no public key)" };
+        let signatures = told(trail.signatures_checked);
         println!(
             "{until}; {} rows not sealed yet; {signatures}; {} heads from outside",
             trail.unsealed_rows, trail.heads_checked
@@ -142,6 +145,10 @@ fn report(trail: Option<&Verification>, archives: &[ArchiveReport], json: bool) 
         }
     }
     Ok(code)
+}
+
+fn told(signatures_checked: bool) -> &'static str {
+    if signatures_checked { "signatures checked" } else { "signatures not checked (no public key)" }
 }
 
 #[expect(clippy::print_stdout, reason = "the command's output")]

@@ -89,12 +89,20 @@ async fn start(database: &DatabaseArguments, audit: &AuditArguments) -> Result<R
     Ok(Running { deployment, service, maintenance })
 }
 
+/// How long all of the end may take.
+const LONGEST_END: Duration = Duration::from_secs(28);
+
 /// Waits for the end of `drained`, or for a signal more than was already `asked` with.
 async fn end(drained: impl Future<Output = bool>, mut asked: bool, mut signals: Signals) -> ExitCode {
     let mut drained = std::pin::pin!(drained);
+    let mut too_long = std::pin::pin!(tokio::time::sleep(LONGEST_END));
     loop {
         tokio::select! {
             all_kept = &mut drained => return if all_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE },
+            () = &mut too_long => {
+                tracing::error!("the server could not end in order");
+                return ExitCode::FAILURE;
+            }
             signal = signals.next() => {
                 // A client that closes stdin often sends one signal more.
                 if asked {

@@ -20,6 +20,8 @@ pub struct ArchiveReport {
     /// Rows and seals in it.
     #[serde(flatten)]
     pub counts: Counts,
+    /// Whether its seals' signatures were checked: somebody's public key was known.
+    pub signatures_checked: bool,
     /// What is wrong.
     #[serde(flatten)]
     pub findings: Findings,
@@ -66,7 +68,8 @@ pub fn check_archive(path: &Path, trusted: &TrustedKeys) -> Result<ArchiveReport
         Some(_) => {}
     }
     findings.name_moves(&[]);
-    Ok(ArchiveReport { file: source.to_string(), database, month, counts, findings, heads })
+    let (file, signatures_checked) = (source.to_string(), !trusted.is_empty());
+    Ok(ArchiveReport { file, database, month, counts, signatures_checked, findings, heads })
 }
 
 /// Compares the rows behind a seal with its leaves; returns the line after them.

@@ -69,7 +69,10 @@ async fn a_trail_is_sealed_verified_archived_and_retired() {
     let (code, out, err) = bailiwick(&trail, &["audit", "export", "--month", "2026-08", path(&file)]).await;
     assert!(code == Some(0) && out.ends_with("12 rows of 2026-08 and 1 seals\n"), "{out}{err}");
     let (code, out, _) = bailiwick(&trail, &["audit", "verify", "--offline", "--archive", path(&file)]).await;
-    assert!(code == Some(0) && out.ends_with("12 rows of 2026-08 and 1 seals: as sealed\n"), "{out}");
+    assert!(
+        code == Some(0) && out.ends_with("12 rows of 2026-08 and 1 seals, signatures checked: as sealed\n"),
+        "{out}"
+    );
     let (code, _, err) = bailiwick(&trail, &["audit", "retire", "--before", "2026-09"]).await;
     assert!(code == Some(1) && err.contains("no archive of 2026-08 was given"), "{err}");
     let (code, out, err) =
