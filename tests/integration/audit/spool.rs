@@ -65,14 +65,18 @@ async fn ready_again(session: &Session) {
 
 /// Searches and inserts while the trail is broken: nothing may come of them.
 async fn refused_calls(session: &Session, count: usize) {
-    for index in 0..count {
-        let (tool, arguments) = match index % 3 {
-            0 => ("insert_document", json!({ "title": "lost", "content": "canary lost" })),
-            1 => ("hybrid_search", json!({ "query": "canary" })),
-            _ => ("cost_report", json!({})),
-        };
-        let text = session.refused(tool, arguments).await;
-        assert!(!text.contains("canary") && !text.contains("planted"), "{text}");
+    let calls: Vec<_> = (0..count).collect();
+    for together in calls.chunks(50) {
+        let refused = together.iter().map(async |index| {
+            let (tool, arguments) = match index % 3 {
+                0 => ("insert_document", json!({ "title": "lost", "content": "canary lost" })),
+                1 => ("hybrid_search", json!({ "query": "canary" })),
+                _ => ("cost_report", json!({})),
+            };
+            let text = session.refused(tool, arguments).await;
+            assert!(!text.contains("canary") && !text.contains("planted"), "{text}");
+        });
+        futures_util::future::join_all(refused).await;
     }
 }
 
