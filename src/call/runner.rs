@@ -197,19 +197,21 @@ impl Calls {
     ) -> Result<T::Output, Failure> {
         let call = record.closed(details, outcome, failure.code().name());
         let recorder = self.0.recorder.clone();
-        let refused_unheard = matches!(failure, Failure::Overloaded { .. } | Failure::RateLimited { .. });
-        match Arc::clone(&self.0.unheard).try_acquire_owned() {
-            // Nothing was begun, so the refusal may leave a little before its row is there: whoever is full must say so soon.
-            Ok(place) if refused_unheard => {
-                let closed = self.0.tracker.spawn(async move {
-                    recorder.close(call, CLOSE_LIMIT).await;
-                    drop(place);
-                });
-                drop(tokio::time::timeout(REFUSAL_LIMIT, closed).await);
+        // Nothing was begun, so the refusal may leave a little before its row is there: whoever is full must say so soon.
+        let place = match failure {
+            Failure::Overloaded { .. } | Failure::RateLimited { .. } => {
+                Arc::clone(&self.0.unheard).try_acquire_owned().ok()
             }
-            _ => {
+            _ => None,
+        };
+        if let Some(place) = place {
+            let closed = self.0.tracker.spawn(async move {
                 recorder.close(call, CLOSE_LIMIT).await;
-            }
+                drop(place);
+            });
+            drop(tokio::time::timeout(REFUSAL_LIMIT, closed).await);
+        } else {
+            recorder.close(call, CLOSE_LIMIT).await;
         }
         metering::ended(T::NAME, outcome, record.started.elapsed());
         Err(failure)
