@@ -19,5 +19,6 @@ pub mod mcp;
 pub mod migrations;
 pub mod search;
 pub mod startup;
+pub mod telemetry;
 pub mod tools;
 pub mod trail;

@@ -8,6 +8,7 @@ mod background;
 mod check;
 pub(crate) mod lock;
 mod merge;
+pub mod metering;
 mod pass;
 mod purge;
 mod rebuild;

@@ -1,8 +1,19 @@
 //! Figures of calls, for whoever collects them; nobody's unless a collector is installed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::Outcome;
+use super::record::Record;
+use super::{FailureCode, Outcome};
+use crate::db::PoolStatus;
+
+/// Whether calls are counted by tenant, too.
+static BY_TENANT: AtomicBool = AtomicBool::new(false);
+
+/// From now on counts calls by tenant, too: a series for each that calls, named by its id.
+pub fn count_by_tenant() {
+    BY_TENANT.store(true, Ordering::Relaxed);
+}
 
 /// Describes the figures to the collector, once it is installed.
 pub fn describe() {
@@ -12,6 +23,19 @@ pub fn describe() {
         metrics::Unit::Seconds,
         "Time from a call's arrival to its end, by tool."
     );
+    metrics::describe_counter!(
+        "bailiwick_call_failures_total",
+        "Failures that clients were told, by tool and code: budget_exceeded, quota_exceeded, rate_limited, unavailable …"
+    );
+    metrics::describe_histogram!(
+        "bailiwick_call_wait_seconds",
+        metrics::Unit::Seconds,
+        "Time that calls waited for their turn."
+    );
+    metrics::describe_gauge!("bailiwick_pool_connections", "Open connections to the database, by pool.");
+    metrics::describe_gauge!("bailiwick_pool_connections_idle", "Of them, those that nobody uses.");
+    metrics::describe_gauge!("bailiwick_pool_connections_max", "How many there may be.");
+    metrics::describe_gauge!("bailiwick_pool_waiting", "Who waits for a connection, by pool.");
     metrics::describe_gauge!("bailiwick_calls_running", "Calls that have a turn.");
     metrics::describe_gauge!("bailiwick_calls_waiting", "Calls that wait for their turn.");
     metrics::describe_gauge!(
@@ -30,9 +54,31 @@ pub fn describe() {
 }
 
 /// A call ended.
-pub(super) fn ended(tool: &'static str, outcome: Outcome, took: Duration) {
-    metrics::counter!("bailiwick_calls_total", "tool" => tool, "outcome" => outcome.name()).increment(1);
-    metrics::histogram!("bailiwick_call_duration_seconds", "tool" => tool).record(took);
+pub(super) fn ended(tool: &'static str, outcome: Outcome, record: &Record) {
+    let mut labels = vec![metrics::Label::new("tool", tool), metrics::Label::new("outcome", outcome.name())];
+    if BY_TENANT.load(Ordering::Relaxed) {
+        labels.push(metrics::Label::new("tenant", record.caller.tenant_id.to_string()));
+    }
+    metrics::counter!("bailiwick_calls_total", labels).increment(1);
+    metrics::histogram!("bailiwick_call_duration_seconds", "tool" => tool).record(record.started.elapsed());
+}
+
+/// A client was told of a failure.
+pub(super) fn failed(tool: &'static str, code: FailureCode) {
+    metrics::counter!("bailiwick_call_failures_total", "tool" => tool, "code" => code.name()).increment(1);
+}
+
+/// A call got its turn.
+pub(super) fn waited(took: Duration) {
+    metrics::histogram!("bailiwick_call_wait_seconds").record(took);
+}
+
+/// How a pool stands.
+pub(super) fn pool(name: &'static str, status: PoolStatus) {
+    metrics::gauge!("bailiwick_pool_connections", "pool" => name).set(count(status.open));
+    metrics::gauge!("bailiwick_pool_connections_idle", "pool" => name).set(count(status.idle));
+    metrics::gauge!("bailiwick_pool_connections_max", "pool" => name).set(count(status.most));
+    metrics::gauge!("bailiwick_pool_waiting", "pool" => name).set(count(status.waiting));
 }
 
 /// How many calls run and wait.

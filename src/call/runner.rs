@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 use tokio_postgres::Config;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span, debug_span, field};
 
 use super::admission::{Admission, AdmissionOptions};
 use super::options::{CallOptions, Readiness};
@@ -101,9 +102,16 @@ impl Calls {
         let cancelled = cancelled.child_token();
         let _gone = cancelled.clone().drop_guard();
         let (calls, tool) = (self.clone(), Arc::clone(tool));
-        let span = tracing::info_span!("call", %call_id, tool = T::NAME);
-        let running = async move { calls.run_to_end(&tool, &record, arguments, &cancelled).await };
-        let task = self.0.tracker.spawn(tracing::Instrument::instrument(running, span));
+        let span = tracing::info_span!("call", %call_id, tool = T::NAME, tenant = %caller.tenant_id, outcome = field::Empty);
+        let running = async move {
+            let result = calls.run_to_end(&tool, &record, arguments, &cancelled).await;
+            if let Err(failure) = &result {
+                metering::failed(T::NAME, failure.code());
+            }
+            Span::current().record("outcome", result.as_ref().err().map_or("ok", |failure| failure.code().name()));
+            result
+        };
+        let task = self.0.tracker.spawn(running.instrument(span));
         match task.await {
             Ok(result) => result,
             Err(_) => Err(Failure::Internal { call_id }),
@@ -161,9 +169,10 @@ impl Calls {
         let described = details.clone();
         details.extend(found);
         let completed = audit::complete(transaction, record, !T::HINTS.read_only, resource_id, details);
+        let completed = completed.instrument(debug_span!("commit"));
         let error = match tokio::time::timeout(COMMIT_LIMIT, completed).await {
             Ok(Ok(())) => {
-                metering::ended(T::NAME, Outcome::Ok, record.started.elapsed());
+                metering::ended(T::NAME, Outcome::Ok, record);
                 return Ok(output);
             }
             Ok(Err(error)) => error,
@@ -184,7 +193,7 @@ impl Calls {
             Ended::As(outcome) => (Err(failure), outcome),
             Ended::Later => (Err(failure), Outcome::Error),
         };
-        metering::ended(T::NAME, outcome, record.started.elapsed());
+        metering::ended(T::NAME, outcome, record);
         ended
     }
 
@@ -213,7 +222,7 @@ impl Calls {
         } else {
             recorder.close(call, CLOSE_LIMIT).await;
         }
-        metering::ended(T::NAME, outcome, record.started.elapsed());
+        metering::ended(T::NAME, outcome, record);
         Err(failure)
     }
 
@@ -226,7 +235,7 @@ impl Calls {
         // The name is the client's text: only its length is kept.
         let details = Map::from_iter([("name_chars".to_owned(), name.chars().count().into())]);
         let call = record.closed(details, Outcome::Denied, "unknown_tool");
-        metering::ended("unknown", Outcome::Denied, record.started.elapsed());
+        metering::ended("unknown", Outcome::Denied, &record);
         let recorder = self.0.recorder.clone();
         let closed = self.0.tracker.spawn(async move { recorder.close(call, CLOSE_LIMIT).await });
         drop(closed.await);
@@ -246,6 +255,13 @@ impl Calls {
             spooled_bytes: self.0.recorder.spooled_bytes(),
             closing: self.0.closing.is_cancelled(),
         }
+    }
+
+    /// Brings the figures up to date that are levels rather than events.
+    pub fn gauge(&self) {
+        metering::pool("calls", self.0.door.pool_status());
+        metering::pool("trail", self.0.system.pool_status());
+        metering::trail(self.0.recorder.spooled_bytes(), self.0.recorder.can_record());
     }
 
     /// Lets no further call in and waits until those under way have ended, each with its row. What takes longer than

@@ -1,13 +1,15 @@
 //! A call's work, from its turn to the point where only the end is left.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Map, Value};
+use tracing::{Instrument, debug_span};
 
 use super::admission::{Permit, Refused, TenantLimits};
 use super::record::Record;
 use super::runner::STOPPING;
-use super::{Answer, Call, Calls, Failure, Tool, arguments, privacy};
+use super::{Answer, Call, Calls, Failure, Tool, arguments, metering, privacy};
 use crate::db::{DbError, TenantStatus, TenantTransaction};
 
 /// A connection that was idle may turn out dead when it is used; so often another is tried.
@@ -37,12 +39,13 @@ impl Calls {
         permit: &mut Option<Arc<Permit>>,
     ) -> Work<T::Output> {
         let worked = async {
-            self.admit::<T>(record, permit).await?;
-            let request = arguments::prepare(tool, arguments, permit.clone()).await.map_err(Failure::InvalidInput)?;
+            self.admit::<T>(record, permit).instrument(debug_span!("turn")).await?;
+            let prepared = arguments::prepare(tool, arguments, permit.clone()).instrument(debug_span!("arguments")).await;
+            let request = prepared.map_err(Failure::InvalidInput)?;
             *details = tool.describe(&request);
             let mut tries = 1;
             loop {
-                match self.attempt(tool, record, &request, details).await {
+                match self.attempt(tool, record, &request, details).instrument(debug_span!("work", tries)).await {
                     // Nothing had begun, so nothing is begun twice.
                     Err(Attempt::NotBegun(_)) if tries < MOST_TRIES => tries += 1,
                     Err(Attempt::NotBegun(failure) | Attempt::Failed(failure)) => return Err(failure),
@@ -65,6 +68,7 @@ impl Calls {
         if self.0.closing.is_cancelled() {
             return Err(STOPPING);
         }
+        let asked = Instant::now();
         let entered = self.0.admission.enter(record.caller.tenant_id).await.map_err(|refused| match refused {
             Refused::Overloaded => Failure::Overloaded { retry_after_s: 1 },
             Refused::TooOften { retry_after } => {
@@ -73,6 +77,7 @@ impl Calls {
             }
         });
         *permit = Some(Arc::new(entered?));
+        metering::waited(asked.elapsed());
         Ok(())
     }
 

@@ -3,7 +3,6 @@
 mod audit;
 mod doctor;
 mod key;
-mod logging;
 mod maintain;
 mod manifest;
 mod migrate;
@@ -19,9 +18,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::configuration::{AuditArguments, DatabaseArguments};
+use crate::configuration::{AuditArguments, DatabaseArguments, TelemetryArguments};
 use crate::demo::DemoArguments;
 use crate::embedded::{self, Options, Progress};
+use crate::telemetry::Telemetry;
 
 pub use output::Style;
 
@@ -40,16 +40,8 @@ pub struct Cli {
     database: DatabaseArguments,
     #[command(flatten)]
     audit: AuditArguments,
-    /// What to log on stderr, as tracing's filter: info, debug, bailiwick=debug,tokio_postgres=info …
-    #[arg(
-        long,
-        env = "BAILIWICK_LOG",
-        global = true,
-        value_name = "FILTER",
-        default_value = "info",
-        help_heading = "Logging"
-    )]
-    log: String,
+    #[command(flatten)]
+    telemetry: TelemetryArguments,
     #[command(flatten)]
     serve: serve::ServeArguments,
 }
@@ -124,36 +116,36 @@ enum Command {
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 128 and a signal's number where a signal ended it before it was done.
 pub async fn run() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(problem) = logging::start(&cli.log) {
-        eprintln!("error: {problem}");
-        return ExitCode::from(2);
-    }
+    let telemetry = match Telemetry::start(&cli.telemetry) {
+        Ok(telemetry) => telemetry,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return ExitCode::from(2);
+        }
+    };
+    let code = match carry_out(cli).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", told(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    };
+    telemetry.end().await;
+    code
+}
+
+async fn carry_out(cli: Cli) -> Result<ExitCode, CommandError> {
     let done = match cli.command {
-        None => match serve::run(&cli.database, &cli.audit, &cli.serve).await {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
-        Some(Command::Serve(arguments)) => match serve::run(&cli.database, &cli.audit, &arguments).await {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
+        None => return serve::run(&cli.database, &cli.audit, &cli.serve).await,
+        Some(Command::Serve(arguments)) => return serve::run(&cli.database, &cli.audit, &arguments).await,
         Some(Command::Demo(arguments)) => crate::demo::run(&cli.database, &arguments).await,
         Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,
         Some(Command::Tenant(command)) => tenant::run(&cli.database, &command).await,
         Some(Command::Key(command)) => key::run(&cli.database, command).await,
-        Some(Command::Maintain(arguments)) => match maintain::run(&cli.database, &cli.audit, &arguments).await {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
+        Some(Command::Maintain(arguments)) => return maintain::run(&cli.database, &cli.audit, &arguments).await,
         Some(Command::Report(command)) => report::run(&cli.database, &command).await,
-        Some(Command::Doctor(arguments)) => match doctor::run(&cli.database, &arguments).await {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
-        Some(Command::Audit(command)) => match audit::run(&cli.database, &cli.audit, &command).await {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
+        Some(Command::Doctor(arguments)) => return doctor::run(&cli.database, &arguments).await,
+        Some(Command::Audit(command)) => return audit::run(&cli.database, &cli.audit, &command).await,
         Some(Command::Manifest) => manifest::run(),
         Some(Command::EmbeddedKeeper { data_dir, grace_ms }) => {
             embedded::run_keeper(&data_dir, Duration::from_millis(grace_ms)).await.map_err(Into::into)
@@ -168,13 +160,7 @@ pub async fn run() -> ExitCode {
             embedded::run_participant(options).await.map_err(Into::into)
         }
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", told(error.as_ref()));
-            ExitCode::FAILURE
-        }
-    }
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// The command line's definition, for the tables of the documentation.

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// Which database to use. Without a URL the program runs its own PostgreSQL in the data folder.
 #[derive(Debug, Clone, Args, Default)]
@@ -72,7 +72,35 @@ pub struct HttpArguments {
     /// Addresses of proxies before this server whose X-Forwarded-For is believed, parted by commas
     #[arg(long, env = "BAILIWICK_TRUSTED_PROXIES", value_name = "ADDRESSES")]
     pub trusted_proxies: Option<String>,
+    /// Requests that one user of a tenant may make in a minute; 0 is no bound. 6000 by default
+    #[arg(long, env = "BAILIWICK_REQUESTS_PER_MINUTE", value_name = "N")]
+    pub requests_per_minute: Option<String>,
     /// Bearer token that may read /metrics; without one only this machine may
     #[arg(long, env = "BAILIWICK_METRICS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub metrics_token: Option<String>,
+}
+
+/// What to tell the operator, and where.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Telemetry")]
+pub struct TelemetryArguments {
+    /// What to log on stderr, as tracing's filter: info, debug, info,bailiwick::call=debug … Of libraries only warnings are told
+    #[arg(long, env = "BAILIWICK_LOG", global = true, value_name = "FILTER", default_value = "info")]
+    pub log: String,
+    /// How: text for people, json for machines, an object a line
+    #[arg(long, env = "BAILIWICK_LOG_FORMAT", global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// Collector that takes OpenTelemetry traces by OTLP over HTTP (`http://127.0.0.1:4318`); the other OTEL_ variables hold, too
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", global = true, value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+}
+
+/// How lines of the log are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object a line.
+    Json,
 }

@@ -57,6 +57,11 @@ impl HttpSettings {
                 }
             }
         }
+        let requests_per_minute = given(&arguments.requests_per_minute).map(|text| (text.parse::<u32>(), text));
+        if let Some((Err(_), text)) = &requests_per_minute {
+            problems.push(format!("BAILIWICK_REQUESTS_PER_MINUTE is {text:?}; expected a whole number, 0 for no bound."));
+        }
+        let defaults = HttpOptions::default();
         match address {
             Ok(address) if problems.is_empty() => Ok(Some(Self {
                 address,
@@ -66,7 +71,10 @@ impl HttpSettings {
                     public_url,
                     trusted_proxies: TrustedProxies::new(proxies),
                     metrics_token: given(&arguments.metrics_token).map(Into::into),
-                    ..HttpOptions::default()
+                    requests_per_minute: requests_per_minute
+                        .and_then(|(parsed, _)| parsed.ok())
+                        .unwrap_or(defaults.requests_per_minute),
+                    ..defaults
                 },
             })),
             _ => Err(ConfigurationError(problems)),
@@ -90,10 +98,11 @@ mod tests {
             public_url: Some("mcp.example.com".to_owned()),
             allowed_origins: Some("https://app.example.com, app.example.com,https://a.example/path".to_owned()),
             trusted_proxies: Some("10.0.0.1,proxy".to_owned()),
+            requests_per_minute: Some("many".to_owned()),
             ..HttpArguments::default()
         };
         let problems = HttpSettings::resolve(&arguments).unwrap_err().0;
-        assert_eq!(problems.len(), 5, "{problems:?}");
+        assert_eq!(problems.len(), 6, "{problems:?}");
     }
 
     #[test]

@@ -8,7 +8,9 @@ mod database;
 mod http;
 mod identity;
 
-pub use arguments::{AuditArguments, DatabaseArguments, HttpArguments, IdentityArguments};
+pub use arguments::{
+    AuditArguments, DatabaseArguments, HttpArguments, IdentityArguments, LogFormat, TelemetryArguments,
+};
 pub use database::{Database, DatabaseSettings, ExternalDatabase};
 pub use http::HttpSettings;
 pub use identity::IdentitySettings;

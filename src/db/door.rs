@@ -10,7 +10,7 @@ use tokio_postgres::{NoTls, Row};
 
 use super::context::{self, ContextStatements, Deadlines, TenantState};
 use super::intent::{self, Intent, OPEN_INTENT};
-use super::{DbError, Parameter, Pool};
+use super::{DbError, Parameter, Pool, PoolStatus};
 use crate::identity::Caller;
 
 /// The one way to a tenant's rows.
@@ -25,6 +25,12 @@ impl Door {
     #[must_use]
     pub fn new(pool: Pool, deadlines: Deadlines) -> Self {
         Self { pool, deadlines }
+    }
+
+    /// How its pool stands.
+    #[must_use]
+    pub fn pool_status(&self) -> PoolStatus {
+        self.pool.status()
     }
 
     /// Opens a transaction in the caller's context.

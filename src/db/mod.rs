@@ -24,7 +24,7 @@ pub use intent::Intent;
 pub use lease::Lease;
 pub use operator::OperatorTransaction;
 pub use owner::OwnerTransaction;
-pub use pool::{Pool, PoolOptions};
+pub use pool::{Pool, PoolOptions, PoolStatus};
 pub use reader::TenantReader;
 pub use system::{ResolvedTenant, StartupError, System};
 

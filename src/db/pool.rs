@@ -25,6 +25,19 @@ impl Default for PoolOptions {
     }
 }
 
+/// How a pool stands at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Open connections.
+    pub open: usize,
+    /// Of them, those that nobody uses.
+    pub idle: usize,
+    /// How many there may be.
+    pub most: usize,
+    /// Who waits for one.
+    pub waiting: usize,
+}
+
 /// Connections of the application role. Cheap to clone; nothing outside `db` can take a connection from it.
 #[derive(Clone)]
 pub struct Pool(deadpool_postgres::Pool);
@@ -59,6 +72,13 @@ impl Pool {
     #[expect(clippy::disallowed_methods, reason = "the one place that takes connections; callers are the two doors")]
     pub(super) async fn connection(&self) -> Result<Object, DbError> {
         Ok(self.0.get().await?)
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn status(&self) -> PoolStatus {
+        let status = self.0.status();
+        PoolStatus { open: status.size, idle: status.available, most: status.max_size, waiting: status.waiting }
     }
 
     /// Closes the pool: idle connections end now, busy ones when their call does.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{DbError, Parameter, Pool, TenantStatus, door};
+use super::{DbError, Parameter, Pool, PoolStatus, TenantStatus, door};
 use crate::identity::TenantId;
 use crate::migrations::{self, MigrationError, Migrations, Pending};
 
@@ -52,6 +52,12 @@ impl System {
     #[must_use]
     pub fn new(pool: Pool) -> Self {
         Self { pool }
+    }
+
+    /// How its pool stands.
+    #[must_use]
+    pub fn pool_status(&self) -> PoolStatus {
+        self.pool.status()
     }
 
     /// Why the connected role could see past row-level security, in words for the operator; empty if it could not.

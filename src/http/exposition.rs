@@ -4,7 +4,10 @@ use crate::call::metering;
 
 /// The figures of this process, as Prometheus reads them.
 #[derive(Clone)]
-pub struct Exposition(PrometheusHandle);
+pub struct Exposition {
+    handle: PrometheusHandle,
+    process: metrics_process::Collector,
+}
 
 /// Bounds of the histograms' buckets, in seconds.
 const SECONDS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -18,6 +21,9 @@ impl Exposition {
         let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS);
         let handle = builder.and_then(PrometheusBuilder::install_recorder).map_err(|error| error.to_string())?;
         metering::describe();
+        crate::maintenance::metering::describe();
+        let process = metrics_process::Collector::default();
+        process.describe();
         metrics::describe_counter!(
             "bailiwick_http_requests_total",
             "HTTP requests that were answered, by route and status."
@@ -27,16 +33,23 @@ impl Exposition {
             "Connections beyond the bounds, closed unheard."
         );
         metrics::describe_counter!(
+            "bailiwick_http_refused_total",
+            "Requests of known callers that were put off (429, 503), by reason."
+        );
+        metrics::describe_counter!("bailiwick_key_checks_total", "API keys that were checked.");
+        metrics::describe_counter!("bailiwick_key_lookups_total", "Of them, those for which the database was asked.");
+        metrics::describe_counter!(
             "bailiwick_http_unauthenticated_total",
             "Requests without a credential that is good, by reason."
         );
-        Ok(Self(handle))
+        Ok(Self { handle, process })
     }
 
     /// The figures in Prometheus's text format, version 0.0.4.
     #[must_use]
     pub fn text(&self) -> String {
-        self.0.run_upkeep();
-        self.0.render()
+        self.process.collect();
+        self.handle.run_upkeep();
+        self.handle.render()
     }
 }

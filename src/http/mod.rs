@@ -4,8 +4,10 @@ mod address;
 mod authentication;
 mod exposition;
 mod health;
+mod limits;
 mod listener;
 mod options;
+mod request;
 mod router;
 
 pub use exposition::Exposition;

@@ -14,6 +14,8 @@ pub struct HttpOptions {
     pub trusted_proxies: TrustedProxies,
     /// Bearer token that reads `/metrics`; without one only loopback may.
     pub metrics_token: Option<secrecy::SecretString>,
+    /// Requests that one user of a tenant may make in a minute, over all connections and credentials; 0 is no bound.
+    pub requests_per_minute: u32,
     /// Connections at the same time.
     pub most_connections: usize,
     /// Of them, from one address.
@@ -36,6 +38,7 @@ impl Default for HttpOptions {
             public_url: None,
             trusted_proxies: TrustedProxies::default(),
             metrics_token: None,
+            requests_per_minute: 6_000,
             most_connections: 4_096,
             most_connections_of_address: 512,
             largest_body_bytes: 12 << 20,

@@ -2,11 +2,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::{Request, State};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -14,7 +14,8 @@ use secrecy::ExposeSecret;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::listener::Peer;
-use super::{Exposition, HttpOptions, authentication, health};
+use super::limits::{self, Limits};
+use super::{Exposition, HttpOptions, authentication, health, request};
 use crate::call::Calls;
 use crate::identity::KeyRing;
 use crate::mcp::{Server, Toolbox};
@@ -42,11 +43,13 @@ pub fn router(face: Face, toolbox: Arc<Toolbox>) -> Router {
         mcp_config(&face.options),
     );
     let cors = cors(&face.options.allowed_origins);
+    let limits = Limits::new(face.calls.clone(), face.options.requests_per_minute);
     let face = Arc::new(face);
     let guarded = Router::new()
         .route_service("/mcp", mcp)
         // The last one added is asked first.
         .route_layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::whole_body))
+        .route_layer(middleware::from_fn_with_state(limits, limits::let_on))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::authenticate));
     Router::new()
         .merge(guarded)
@@ -56,7 +59,7 @@ pub fn router(face: Face, toolbox: Arc<Toolbox>) -> Router {
         .route("/.well-known/oauth-protected-resource", get(authentication::resource_metadata))
         .route("/.well-known/oauth-protected-resource/mcp", get(authentication::resource_metadata))
         .layer(cors)
-        .layer(middleware::from_fn(count))
+        .layer(middleware::from_fn_with_state(Arc::clone(&face), request::follow))
         .with_state(face)
 }
 
@@ -75,13 +78,13 @@ fn mcp_config(options: &HttpOptions) -> StreamableHttpServerConfig {
 /// Lets browsers of the allowed origins call, and no others (Fetch Standard, CORS).
 fn cors(origins: &[String]) -> CorsLayer {
     let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
-    let ours = ["mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name", "last-event-id"]
+    let ours = ["mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name", "last-event-id", "traceparent", "tracestate"]
         .map(HeaderName::from_static);
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::POST, Method::GET, Method::DELETE])
         .allow_headers(ours.into_iter().chain([AUTHORIZATION, CONTENT_TYPE]).collect::<Vec<_>>())
-        .expose_headers([HeaderName::from_static("mcp-session-id"), http::header::WWW_AUTHENTICATE])
+        .expose_headers([HeaderName::from_static("mcp-session-id"), HeaderName::from_static("x-request-id"), WWW_AUTHENTICATE, RETRY_AFTER])
 }
 
 async fn figures(State(face): State<Arc<Face>>, request: Request) -> Response {
@@ -102,6 +105,7 @@ async fn figures(State(face): State<Arc<Face>>, request: Request) -> Response {
     if !allowed {
         return StatusCode::NOT_FOUND.into_response();
     }
+    face.calls.gauge();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], exposition.text()).into_response()
 }
 
@@ -109,14 +113,4 @@ async fn figures(State(face): State<Arc<Face>>, request: Request) -> Response {
 fn same(given: &str, secret: &str) -> bool {
     use sha2::{Digest, Sha256};
     Sha256::digest(given) == Sha256::digest(secret)
-}
-
-/// Counts answers by route and status; a path that is no route counts as none, so that strangers make no new series.
-async fn count(request: Request, next: Next) -> Response {
-    let route =
-        request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
-    let response = next.run(request).await;
-    let status = response.status().as_u16().to_string();
-    metrics::counter!("bailiwick_http_requests_total", "route" => route, "status" => status).increment(1);
-    response
 }

@@ -61,6 +61,7 @@ impl KeyRing {
     /// # Errors
     /// Any [`DbError`], shared by all who waited for the same look-up, and not remembered.
     pub async fn principal(&self, key: &ApiKey) -> Result<Option<Arc<Principal>>, Arc<DbError>> {
+        metrics::counter!("bailiwick_key_checks_total").increment(1);
         let answer = self.known.try_get_with(key.sha256(), self.look_up(key)).await?;
         let principal = answer.principal.filter(|principal| !principal.has_expired(Timestamp::now()));
         if let Some(principal) = &principal {
@@ -70,6 +71,7 @@ impl KeyRing {
     }
 
     async fn look_up(&self, key: &ApiKey) -> Result<Answer, DbError> {
+        metrics::counter!("bailiwick_key_lookups_total").increment(1);
         let asked = Instant::now();
         let found = tokio::time::timeout(LONGEST_LOOKUP, self.system.authenticate(key)).await;
         let found = found.map_err(|_| DbError::TimedOut("a key was looked up for too long".to_owned()))?;

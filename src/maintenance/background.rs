@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::Config;
 
+use super::metering;
 use super::pass::{Report, Scope, run, settle_vectors};
 use crate::audit::{AuditError, Keeping, Sealer};
 use crate::db::{DbError, admin};
@@ -27,21 +28,22 @@ pub fn spawn(config: Config, keeping: Keeping) -> JoinHandle<()> {
     tokio::spawn(async move {
         // Side by side, for a build may take minutes and nobody's postings or seals shall wait for it.
         tokio::join!(
-            again_and_again(|| postings(config.clone())),
-            again_and_again(|| vectors(config.clone())),
-            again_and_again(|| seals(config.clone(), keeping.clone())),
+            again_and_again("postings", || postings(config.clone())),
+            again_and_again("vectors", || vectors(config.clone())),
+            again_and_again("seals", || seals(config.clone(), keeping.clone())),
         );
     })
 }
 
-async fn again_and_again<E: Display, W: Future<Output = Result<(), E>>>(work: impl Fn() -> W) {
+async fn again_and_again<E: Display, W: Future<Output = Result<(), E>>>(name: &'static str, work: impl Fn() -> W) {
     let mut pause = INTERVAL;
     loop {
         let started = std::time::Instant::now();
         if let Err(error) = work().await {
             // What went well for a while begins anew.
             pause = if started.elapsed() > LONGEST_PAUSE { INTERVAL } else { (pause * 2).min(LONGEST_PAUSE) };
-            tracing::warn!(%error, retry_s = pause.as_secs(), "maintenance failed");
+            metering::failed(name);
+            tracing::warn!(%error, work = name, retry_s = pause.as_secs(), "maintenance failed");
         }
         tokio::time::sleep(pause).await;
     }
@@ -72,12 +74,13 @@ async fn seals(config: Config, keeping: Keeping) -> Result<(), AuditError> {
     let client = admin::connect(&config).await?;
     let mut sealer = Sealer::new(keeping);
     loop {
-        sealer.pass(&client).await?;
+        metering::sealed(sealer.pass(&client).await?);
         tokio::time::sleep(SEALS_EVERY).await;
     }
 }
 
 fn tell(report: &Report) {
+    metering::done(report);
     for tenant in report.tenants.iter().filter(|tenant| !tenant.busy && tenant.error.is_none()) {
         tracing::info!(
             tenant = %tenant.slug, merged = tenant.merged_chunks, purged = tenant.purged_chunks,

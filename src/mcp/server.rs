@@ -9,9 +9,12 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, RoleServer};
 
+use tracing::{Instrument, Span};
+
 use super::Toolbox;
 use crate::call::{Calls, Client};
 use crate::identity::Caller;
+use crate::telemetry::{RemoteContext, RequestSpan};
 
 /// Where a request came from, among the extensions of its [`http::request::Parts`].
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +86,8 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let (caller, client) = (self.caller(&context)?, client_of(&context));
         let arguments = request.arguments.unwrap_or_default();
-        match self.toolbox.call(&request.name, &self.calls, &caller, client.clone(), arguments, &context.ct).await {
+        let called = self.toolbox.call(&request.name, &self.calls, &caller, client.clone(), arguments, &context.ct);
+        match called.instrument(span_of(&context)).await {
             Some(result) => Ok(result.into()),
             None => {
                 self.calls.refuse_unknown(&request.name, &caller, client).await;
@@ -93,6 +97,21 @@ impl ServerHandler for Server {
                 Err(ErrorData::invalid_params(format!("unknown tool; there are {}", names.join(", ")), None))
             }
         }
+    }
+}
+
+/// Where a call's own span hangs: below its HTTP request's, unless the client names another place in the request's `_meta`.
+fn span_of(context: &RequestContext<RoleServer>) -> Span {
+    let of_request = || Some(context.extensions.get::<http::request::Parts>()?.extensions.get::<RequestSpan>()?.0.clone());
+    let of_request = of_request().unwrap_or_else(Span::none);
+    match RemoteContext::of_meta(&context.meta.0) {
+        // The span's place in the log stays; only the trace is another's.
+        Some(remote) => {
+            let span = tracing::info_span!(parent: &of_request, "message", otel.name = "tools/call", otel.kind = "server");
+            remote.adopt(&span);
+            span
+        }
+        None => of_request,
     }
 }
 

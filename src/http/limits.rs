@@ -1,0 +1,71 @@
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
+
+use crate::call::Calls;
+use crate::identity::{Caller, TenantId, UserId};
+
+/// Principals after which those that have been quiet are forgotten.
+const MANY: usize = 10_000;
+
+/// How often each principal, the user of a tenant, may ask, whatever the credential and the connection: the generic cell rate
+/// algorithm, by `governor`. A tenant's own limit of calls is `limits.calls_per_minute` in its settings, for all its users
+/// together.
+pub(super) struct Limits {
+    calls: Calls,
+    rates: Option<DefaultKeyedRateLimiter<(TenantId, UserId)>>,
+}
+
+impl Limits {
+    /// So many requests a minute, evenly, with bursts of as many as five seconds' worth; no bound for 0.
+    pub(super) fn new(calls: Calls, requests_per_minute: u32) -> Arc<Self> {
+        let rates = NonZeroU32::new(requests_per_minute).map(|requests| {
+            let burst = NonZeroU32::new(requests.get() / 12).unwrap_or(NonZeroU32::MIN);
+            RateLimiter::keyed(Quota::per_minute(requests).allow_burst(burst))
+        });
+        Arc::new(Self { calls, rates })
+    }
+
+    /// Counts a request; how long until it would be let in, if it is not.
+    fn refuses(&self, caller: &Caller) -> Option<Duration> {
+        let rates = self.rates.as_ref()?;
+        if rates.len() > MANY {
+            rates.retain_recent();
+        }
+        let refused = rates.check_key(&(caller.tenant_id, caller.user_id.clone())).err();
+        refused.map(|wait| wait.wait_time_from(DefaultClock::default().now()))
+    }
+}
+
+/// Lets a known caller's request on, unless it comes too soon after its others (429) or the server is coming to its end (503).
+///
+/// Neither is a call yet, so neither leaves a row: they are counted, and the client is told when to come again. A call that
+/// finds no place, or is more than its tenant may make, is a matter of `call::Calls`: it has a row, and its refusal is a tool
+/// result that a model can read, for clients make nothing but a broken connection of a status.
+pub(super) async fn let_on(State(limits): State<Arc<Limits>>, request: Request, next: Next) -> Response {
+    if limits.calls.readiness().closing {
+        return later(StatusCode::SERVICE_UNAVAILABLE, "closing", Duration::from_secs(5), "the server is being stopped");
+    }
+    let wait = request.extensions().get::<Caller>().and_then(|caller| limits.refuses(caller));
+    match wait {
+        Some(wait) => later(StatusCode::TOO_MANY_REQUESTS, "principal", wait, "too many requests of this user"),
+        None => next.run(request).await,
+    }
+}
+
+/// An answer that says when to come again (RFC 9110, section 10.2.3).
+fn later(status: StatusCode, reason: &'static str, wait: Duration, text: &'static str) -> Response {
+    metrics::counter!("bailiwick_http_refused_total", "reason" => reason).increment(1);
+    let mut response = (status, text).into_response();
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    response
+}

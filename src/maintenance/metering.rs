@@ -1,0 +1,63 @@
+//! Figures of the background's work, for whoever collects them.
+
+use jiff::Timestamp;
+
+use super::Report;
+use crate::audit::Sealed;
+
+/// Describes the figures to the collector, once it is installed.
+pub fn describe() {
+    metrics::describe_counter!("bailiwick_maintenance_merged_chunks_total", "Chunks merged into posting blocks.");
+    metrics::describe_counter!("bailiwick_maintenance_purged_chunks_total", "Deleted chunks cleared away.");
+    metrics::describe_counter!("bailiwick_maintenance_vector_indexes_total", "Vector indexes made and dropped.");
+    metrics::describe_counter!("bailiwick_maintenance_failures_total", "Failures of the background's work, by kind.");
+    metrics::describe_gauge!(
+        "bailiwick_maintenance_unmerged_chunks",
+        "Chunks whose postings wait to be merged, of all tenants; searches read them one by one."
+    );
+    metrics::describe_gauge!(
+        "bailiwick_audit_sealed_timestamp_seconds",
+        metrics::Unit::Seconds,
+        "When the audit trail was last sealed to its end, as Unix time: its age is the audit lag."
+    );
+    metrics::describe_counter!("bailiwick_audit_sealed_rows_total", "Audit rows that this server sealed.");
+}
+
+/// A pass ended.
+pub(super) fn done(report: &Report) {
+    let (mut merged, mut purged) = (0, 0);
+    for tenant in &report.tenants {
+        merged += tenant.merged_chunks;
+        purged += tenant.purged_chunks;
+        if let Some(change) = tenant.vector_index {
+            metrics::counter!("bailiwick_maintenance_vector_indexes_total", "change" => change).increment(1);
+        }
+        if tenant.error.is_some() {
+            metrics::counter!("bailiwick_maintenance_failures_total", "work" => "tenant").increment(1);
+        }
+    }
+    metrics::counter!("bailiwick_maintenance_merged_chunks_total").increment(u64::try_from(merged).unwrap_or(u64::MAX));
+    metrics::counter!("bailiwick_maintenance_purged_chunks_total").increment(u64::try_from(purged).unwrap_or(u64::MAX));
+}
+
+/// What all tenants have waiting.
+pub(super) fn unmerged(chunks: i64) {
+    metrics::gauge!("bailiwick_maintenance_unmerged_chunks").set(i32::try_from(chunks).map_or(f64::INFINITY, f64::from));
+}
+
+/// The work ended with an error, and will be tried again.
+pub(super) fn failed(work: &'static str) {
+    metrics::counter!("bailiwick_maintenance_failures_total", "work" => work).increment(1);
+}
+
+/// A pass over the audit trail ended. What another server seals is in that server's figures.
+pub(super) fn sealed(sealed: Sealed) {
+    match sealed {
+        Sealed::Nothing => {}
+        Sealed::Rows { rows, .. } => {
+            metrics::counter!("bailiwick_audit_sealed_rows_total").increment(u64::try_from(rows).unwrap_or_default());
+        }
+        Sealed::Busy | Sealed::Pending | Sealed::KeyMissing => return,
+    }
+    metrics::gauge!("bailiwick_audit_sealed_timestamp_seconds").set(Timestamp::now().as_duration().as_secs_f64());
+}

@@ -1,0 +1,49 @@
+//! What the process tells its operator: lines on stderr, spans to an OpenTelemetry collector.
+//!
+//! Nothing here ever holds a document's or query's text, a credential or a password, whatever level is asked for: the
+//! program's own lines and spans name lengths, counts and ids, and of the libraries, some of which print whole messages, only
+//! warnings are let through.
+
+mod context;
+mod log;
+mod traces;
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+pub use context::{RemoteContext, RequestSpan};
+
+use crate::configuration::TelemetryArguments;
+
+/// The running telemetry; [`Telemetry::end`] sends what is not sent yet.
+pub struct Telemetry {
+    traces: Option<SdkTracerProvider>,
+}
+
+impl Telemetry {
+    /// Starts it for the whole process: once.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration, for the person at the terminal.
+    pub fn start(arguments: &TelemetryArguments) -> Result<Self, String> {
+        let lines = log::layer(&arguments.log, arguments.log_format)?;
+        let traces = arguments.otlp_endpoint.as_deref().map(str::trim).filter(|endpoint| !endpoint.is_empty());
+        let traces = traces.map(traces::provider).transpose()?;
+        let spans = traces.as_ref().map(traces::layer);
+        // The type of each layer names what lies below it: the boxed one first.
+        tracing_subscriber::registry().with(lines).with(spans.map(Layer::boxed)).init();
+        Ok(Self { traces })
+    }
+
+    /// Sends the spans that wait, for some seconds at most.
+    pub async fn end(self) {
+        let Some(provider) = self.traces else { return };
+        // It waits for its own thread, and so must not be on one of ours.
+        let ended = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(traces::LAST_SPANS)).await;
+        if let Ok(Err(error)) = ended {
+            tracing::warn!(%error, "the last spans could not be sent");
+        }
+    }
+}
