@@ -6,7 +6,10 @@
 
 mod context;
 mod log;
+mod panics;
 mod traces;
+
+use std::sync::OnceLock;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::Layer;
@@ -15,7 +18,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub use context::{RemoteContext, RequestSpan};
 
-use crate::configuration::TelemetryArguments;
+use crate::configuration::{LogFormat, TelemetryArguments};
+
+/// How lines are written, once that is known.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
 /// The running telemetry; [`Telemetry::end`] sends what is not sent yet.
 pub struct Telemetry {
@@ -34,6 +40,9 @@ impl Telemetry {
         let spans = traces.as_ref().map(traces::layer);
         // The type of each layer names what lies below it: the boxed one first.
         tracing_subscriber::registry().with(lines).with(spans.map(Layer::boxed)).init();
+        panics::tell();
+        // The first one stays, as the subscriber does.
+        let _ = FORMAT.set(arguments.log_format);
         Ok(Self { traces })
     }
 
@@ -45,5 +54,21 @@ impl Telemetry {
         if let Ok(Err(error)) = ended {
             tracing::warn!(%error, "the last spans could not be sent");
         }
+    }
+}
+
+/// Tells a person at the terminal where the program stands, on stderr; a machine gets it as a line of the log.
+pub fn announce(text: &str) {
+    match FORMAT.get() {
+        Some(LogFormat::Json) => tracing::info!("{text}"),
+        _ => eprintln!("{text}"),
+    }
+}
+
+/// Tells why the program does not go on, in the same way.
+pub fn give_up(text: &str) {
+    match FORMAT.get() {
+        Some(LogFormat::Json) => tracing::error!("{text}"),
+        _ => eprintln!("error: {text}"),
     }
 }

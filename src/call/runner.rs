@@ -102,11 +102,12 @@ impl Calls {
         let cancelled = cancelled.child_token();
         let _gone = cancelled.clone().drop_guard();
         let (calls, tool) = (self.clone(), Arc::clone(tool));
-        let span = tracing::info_span!("call", %call_id, tool = T::NAME, tenant = %caller.tenant_id, outcome = field::Empty);
+        let span = tracing::info_span!("call", %call_id, tool = T::NAME, tenant = %caller.tenant_id, outcome = field::Empty, otel.status_code = field::Empty);
         let running = async move {
             let result = calls.run_to_end(&tool, &record, arguments, &cancelled).await;
             if let Err(failure) = &result {
                 metering::failed(T::NAME, failure.code());
+                Span::current().record("otel.status_code", "ERROR");
             }
             Span::current().record("outcome", result.as_ref().err().map_or("ok", |failure| failure.code().name()));
             result

@@ -40,7 +40,8 @@ impl Calls {
     ) -> Work<T::Output> {
         let worked = async {
             self.admit::<T>(record, permit).instrument(debug_span!("turn")).await?;
-            let prepared = arguments::prepare(tool, arguments, permit.clone()).instrument(debug_span!("arguments")).await;
+            let prepared =
+                arguments::prepare(tool, arguments, permit.clone()).instrument(debug_span!("arguments")).await;
             let request = prepared.map_err(Failure::InvalidInput)?;
             *details = tool.describe(&request);
             let mut tries = 1;

@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 use crate::configuration::{AuditArguments, DatabaseArguments, TelemetryArguments};
 use crate::demo::DemoArguments;
 use crate::embedded::{self, Options, Progress};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{self, Telemetry};
 
 pub use output::Style;
 
@@ -116,8 +116,8 @@ enum Command {
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 128 and a signal's number where a signal ended it before it was done.
 pub async fn run() -> ExitCode {
     let cli = Cli::parse();
-    let telemetry = match Telemetry::start(&cli.telemetry) {
-        Ok(telemetry) => telemetry,
+    let started = match Telemetry::start(&cli.telemetry) {
+        Ok(started) => started,
         Err(problem) => {
             eprintln!("error: {problem}");
             return ExitCode::from(2);
@@ -126,11 +126,11 @@ pub async fn run() -> ExitCode {
     let code = match carry_out(cli).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", told(error.as_ref()));
+            telemetry::give_up(&told(error.as_ref()));
             ExitCode::FAILURE
         }
     };
-    telemetry.end().await;
+    started.end().await;
     code
 }
 

@@ -78,6 +78,9 @@ pub struct HttpArguments {
     /// Bearer token that may read /metrics; without one only this machine may
     #[arg(long, env = "BAILIWICK_METRICS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub metrics_token: Option<String>,
+    /// Counts calls by tenant, too: /metrics then names each that calls, by its id
+    #[arg(long, env = "BAILIWICK_METRICS_BY_TENANT", value_parser = clap::builder::BoolishValueParser::new())]
+    pub metrics_by_tenant: bool,
 }
 
 /// What to tell the operator, and where.
@@ -91,7 +94,7 @@ pub struct TelemetryArguments {
     #[arg(long, env = "BAILIWICK_LOG_FORMAT", global = true, value_name = "FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
     /// Collector that takes OpenTelemetry traces by OTLP over HTTP (`http://127.0.0.1:4318`); the other OTEL_ variables hold, too
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", global = true, value_name = "URL")]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", hide_env_values = true, global = true, value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 }
 

@@ -59,7 +59,8 @@ impl HttpSettings {
         }
         let requests_per_minute = given(&arguments.requests_per_minute).map(|text| (text.parse::<u32>(), text));
         if let Some((Err(_), text)) = &requests_per_minute {
-            problems.push(format!("BAILIWICK_REQUESTS_PER_MINUTE is {text:?}; expected a whole number, 0 for no bound."));
+            problems
+                .push(format!("BAILIWICK_REQUESTS_PER_MINUTE is {text:?}; expected a whole number, 0 for no bound."));
         }
         let defaults = HttpOptions::default();
         match address {
@@ -71,6 +72,7 @@ impl HttpSettings {
                     public_url,
                     trusted_proxies: TrustedProxies::new(proxies),
                     metrics_token: given(&arguments.metrics_token).map(Into::into),
+                    metrics_by_tenant: arguments.metrics_by_tenant,
                     requests_per_minute: requests_per_minute
                         .and_then(|(parsed, _)| parsed.ok())
                         .unwrap_or(defaults.requests_per_minute),

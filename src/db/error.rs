@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use tokio_postgres::error::SqlState;
 
 /// What went wrong between us and PostgreSQL, by what can be done about it.
@@ -58,7 +60,7 @@ impl From<tokio_postgres::Error> for DbError {
             return Self::Other(text_with_sources(&error));
         };
         let code = db.code();
-        let text = format!("{} ({})", db.message(), code.code());
+        let text = format!("{} ({})", plain(db), code.code());
         match code.code() {
             DOCUMENT_QUOTA | STORAGE_QUOTA => {
                 Self::QuotaReached { message: db.message().to_owned(), hint: db.hint().unwrap_or_default().to_owned() }
@@ -86,6 +88,19 @@ impl From<deadpool_postgres::PoolError> for DbError {
             }
             other => Self::Unavailable(other.to_string()),
         }
+    }
+}
+
+/// The server's message. Of a value that it could not read, and of a text that it could not parse, it quotes the beginning:
+/// that is left out, for it may be a caller's, and errors are logged.
+fn plain(error: &tokio_postgres::error::DbError) -> Cow<'_, str> {
+    let message = error.message();
+    let quotes_values = error.code().code().starts_with("22") || *error.code() == SqlState::SYNTAX_ERROR;
+    match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) if quotes_values => {
+            Cow::Owned(format!("{}…{}", &message[..=first], &message[last..]))
+        }
+        _ => Cow::Borrowed(message),
     }
 }
 

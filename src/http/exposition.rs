@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::call::metering;
@@ -12,8 +14,11 @@ pub struct Exposition {
 /// Bounds of the histograms' buckets, in seconds.
 const SECONDS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// How often values that were measured are folded into their buckets.
+const TIDY_EVERY: Duration = Duration::from_secs(5);
+
 impl Exposition {
-    /// Starts collecting, for the whole process: once.
+    /// Starts collecting, for the whole process: once, in a Tokio runtime.
     ///
     /// # Errors
     /// If figures are collected already.
@@ -42,6 +47,7 @@ impl Exposition {
             "bailiwick_http_unauthenticated_total",
             "Requests without a credential that is good, by reason."
         );
+        tokio::spawn(tidy(handle.clone()));
         Ok(Self { handle, process })
     }
 
@@ -51,5 +57,13 @@ impl Exposition {
         self.process.collect();
         self.handle.run_upkeep();
         self.handle.render()
+    }
+}
+
+/// Folds what was measured into its buckets, also where nobody reads the figures: until then each value is kept.
+async fn tidy(handle: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(TIDY_EVERY).await;
+        handle.run_upkeep();
     }
 }

@@ -1,5 +1,6 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -13,8 +14,8 @@ use http::{HeaderValue, StatusCode};
 use crate::call::Calls;
 use crate::identity::{Caller, TenantId, UserId};
 
-/// Principals after which those that have been quiet are forgotten.
-const MANY: usize = 10_000;
+/// Requests after which principals that have been quiet are forgotten: a sweep looks at each that is known, so it must be rare.
+const SWEEP_EVERY: u32 = 10_000;
 
 /// How often each principal, the user of a tenant, may ask, whatever the credential and the connection: the generic cell rate
 /// algorithm, by `governor`. A tenant's own limit of calls is `limits.calls_per_minute` in its settings, for all its users
@@ -22,6 +23,7 @@ const MANY: usize = 10_000;
 pub(super) struct Limits {
     calls: Calls,
     rates: Option<DefaultKeyedRateLimiter<(TenantId, UserId)>>,
+    asked: AtomicU32,
 }
 
 impl Limits {
@@ -31,14 +33,15 @@ impl Limits {
             let burst = NonZeroU32::new(requests.get() / 12).unwrap_or(NonZeroU32::MIN);
             RateLimiter::keyed(Quota::per_minute(requests).allow_burst(burst))
         });
-        Arc::new(Self { calls, rates })
+        Arc::new(Self { calls, rates, asked: AtomicU32::new(0) })
     }
 
     /// Counts a request; how long until it would be let in, if it is not.
     fn refuses(&self, caller: &Caller) -> Option<Duration> {
         let rates = self.rates.as_ref()?;
-        if rates.len() > MANY {
+        if self.asked.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
             rates.retain_recent();
+            rates.shrink_to_fit();
         }
         let refused = rates.check_key(&(caller.tenant_id, caller.user_id.clone())).err();
         refused.map(|wait| wait.wait_time_from(DefaultClock::default().now()))
@@ -52,7 +55,12 @@ impl Limits {
 /// result that a model can read, for clients make nothing but a broken connection of a status.
 pub(super) async fn let_on(State(limits): State<Arc<Limits>>, request: Request, next: Next) -> Response {
     if limits.calls.readiness().closing {
-        return later(StatusCode::SERVICE_UNAVAILABLE, "closing", Duration::from_secs(5), "the server is being stopped");
+        return later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "closing",
+            Duration::from_secs(5),
+            "the server is being stopped",
+        );
     }
     let wait = request.extensions().get::<Caller>().and_then(|caller| limits.refuses(caller));
     match wait {

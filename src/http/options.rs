@@ -14,6 +14,8 @@ pub struct HttpOptions {
     pub trusted_proxies: TrustedProxies,
     /// Bearer token that reads `/metrics`; without one only loopback may.
     pub metrics_token: Option<secrecy::SecretString>,
+    /// Whether `/metrics` tells of calls by tenant, too.
+    pub metrics_by_tenant: bool,
     /// Requests that one user of a tenant may make in a minute, over all connections and credentials; 0 is no bound.
     pub requests_per_minute: u32,
     /// Connections at the same time.
@@ -38,6 +40,7 @@ impl Default for HttpOptions {
             public_url: None,
             trusted_proxies: TrustedProxies::default(),
             metrics_token: None,
+            metrics_by_tenant: false,
             requests_per_minute: 6_000,
             most_connections: 4_096,
             most_connections_of_address: 512,

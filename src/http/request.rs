@@ -4,7 +4,7 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use tracing::{Instrument, field};
 use uuid::Uuid;
 
@@ -26,8 +26,9 @@ pub(super) async fn follow(State(face): State<Arc<Face>>, mut request: Request, 
     let span = tracing::info_span!(
         "request",
         request_id = id.to_str().unwrap_or_default(),
-        otel.name = format!("{} {route}", request.method()),
+        otel.name = format!("{} {route}", method(&request)),
         otel.kind = "server",
+        otel.status_code = field::Empty,
         http.route = route,
         http.response.status_code = field::Empty,
     );
@@ -38,18 +39,26 @@ pub(super) async fn follow(State(face): State<Arc<Face>>, mut request: Request, 
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status().as_u16();
     span.record("http.response.status_code", status);
+    if response.status().is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
     span.in_scope(|| tracing::debug!(route, status, took_ms = started.elapsed().as_millis(), "answered"));
     metrics::counter!("bailiwick_http_requests_total", "route" => route, "status" => status.to_string()).increment(1);
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
 
+/// The request's method, unless it is a word of the client's own, which belongs into no span's name (OpenTelemetry, HTTP spans).
+fn method(request: &Request) -> &str {
+    const KNOWN: [Method; 7] =
+        [Method::GET, Method::POST, Method::DELETE, Method::HEAD, Method::OPTIONS, Method::PUT, Method::PATCH];
+    if KNOWN.contains(request.method()) { request.method().as_str() } else { "HTTP" }
+}
+
 /// The one that a trusted proxy gave, if it is plain; else a new one.
 fn request_id(face: &Face, request: &Request) -> HeaderValue {
-    let is_trusted = request
-        .extensions()
-        .get::<Peer>()
-        .is_some_and(|Peer(peer)| face.options.trusted_proxies.contain(peer.ip()));
+    let is_trusted =
+        request.extensions().get::<Peer>().is_some_and(|Peer(peer)| face.options.trusted_proxies.contain(peer.ip()));
     let is_plain = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
         let plain = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte));

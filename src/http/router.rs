@@ -13,8 +13,8 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use secrecy::ExposeSecret;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::listener::Peer;
 use super::limits::{self, Limits};
+use super::listener::Peer;
 use super::{Exposition, HttpOptions, authentication, health, request};
 use crate::call::Calls;
 use crate::identity::KeyRing;
@@ -78,13 +78,26 @@ fn mcp_config(options: &HttpOptions) -> StreamableHttpServerConfig {
 /// Lets browsers of the allowed origins call, and no others (Fetch Standard, CORS).
 fn cors(origins: &[String]) -> CorsLayer {
     let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
-    let ours = ["mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name", "last-event-id", "traceparent", "tracestate"]
-        .map(HeaderName::from_static);
+    let ours = [
+        "mcp-protocol-version",
+        "mcp-session-id",
+        "mcp-method",
+        "mcp-name",
+        "last-event-id",
+        "traceparent",
+        "tracestate",
+    ]
+    .map(HeaderName::from_static);
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::POST, Method::GET, Method::DELETE])
         .allow_headers(ours.into_iter().chain([AUTHORIZATION, CONTENT_TYPE]).collect::<Vec<_>>())
-        .expose_headers([HeaderName::from_static("mcp-session-id"), HeaderName::from_static("x-request-id"), WWW_AUTHENTICATE, RETRY_AFTER])
+        .expose_headers([
+            HeaderName::from_static("mcp-session-id"),
+            HeaderName::from_static("x-request-id"),
+            WWW_AUTHENTICATE,
+            RETRY_AFTER,
+        ])
 }
 
 async fn figures(State(face): State<Arc<Face>>, request: Request) -> Response {

@@ -102,12 +102,14 @@ impl ServerHandler for Server {
 
 /// Where a call's own span hangs: below its HTTP request's, unless the client names another place in the request's `_meta`.
 fn span_of(context: &RequestContext<RoleServer>) -> Span {
-    let of_request = || Some(context.extensions.get::<http::request::Parts>()?.extensions.get::<RequestSpan>()?.0.clone());
+    let of_request =
+        || Some(context.extensions.get::<http::request::Parts>()?.extensions.get::<RequestSpan>()?.0.clone());
     let of_request = of_request().unwrap_or_else(Span::none);
     match RemoteContext::of_meta(&context.meta.0) {
         // The span's place in the log stays; only the trace is another's.
         Some(remote) => {
-            let span = tracing::info_span!(parent: &of_request, "message", otel.name = "tools/call", otel.kind = "server");
+            let span =
+                tracing::info_span!(parent: &of_request, "message", otel.name = "tools/call", otel.kind = "server");
             remote.adopt(&span);
             span
         }

@@ -16,7 +16,8 @@ where
         .with_default_directive(LevelFilter::WARN.into())
         .parse(scoped(filter))
         .map_err(|error| format!("BAILIWICK_LOG is {filter:?}, which is no filter: {error}"))?;
-    let filter = wanted.and(filter_fn(may_be_told));
+    // A line names its request and its call at whatever level lines are wanted.
+    let filter = wanted.or(filter_fn(places_a_line)).and(filter_fn(may_be_told));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     Ok(match format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed(),
@@ -24,14 +25,24 @@ where
     })
 }
 
+/// Whether it is a span of ours that says which request or call a line is about.
+fn places_a_line(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() && *metadata.level() <= Level::INFO && is_ours(metadata)
+}
+
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    metadata.target().split("::").next() == Some("bailiwick")
+}
+
 /// Below warnings libraries may print what passes through them (`rmcp` whole messages, with the documents and queries in
 /// them; `tokio_postgres` statements and notices), so no filter, however precise, lets that through.
 fn may_be_told(metadata: &Metadata<'_>) -> bool {
-    match metadata.target().split("::").next() {
-        Some("bailiwick") => true,
-        Some("rmcp") => *metadata.level() <= Level::ERROR,
-        _ => *metadata.level() <= Level::WARN,
-    }
+    let quietest = match metadata.target().split("::").next() {
+        _ if is_ours(metadata) => Level::TRACE,
+        Some("rmcp") => Level::ERROR,
+        _ => Level::WARN,
+    };
+    *metadata.level() <= quietest
 }
 
 /// A bare level is meant for this program, not for its libraries.

@@ -25,6 +25,12 @@ pub(super) fn provider(endpoint: &str) -> Result<SdkTracerProvider, String> {
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
         return Err(wrong(&"it has no http:// or https://"));
     }
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        // Unlike a header's value it would show in process lists and in messages.
+        return Err(
+            "OTEL_EXPORTER_OTLP_ENDPOINT holds a credential; put it into OTEL_EXPORTER_OTLP_HEADERS.".to_owned()
+        );
+    }
     let exporter = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::{CommandError, DRAIN, Running, Signals, end};
 use crate::configuration::HttpSettings;
 use crate::http::{Exposition, Listener, serve};
+use crate::telemetry;
 
 /// Serves all tenants that have keys, over HTTP.
 pub(super) async fn run(running: Running, http: HttpSettings, mut signals: Signals) -> Result<ExitCode, CommandError> {
@@ -12,9 +13,14 @@ pub(super) async fn run(running: Running, http: HttpSettings, mut signals: Signa
     let HttpSettings { address, options } = http;
     let listener = Listener::bind(address).await.map_err(|error| format!("cannot listen at {address}: {error}"))?;
     let address = listener.address()?;
-    eprintln!("Serving MCP at http://{address}/mcp for callers with an API key (`bailiwick key create`). Ctrl-C ends.");
+    telemetry::announce(&format!(
+        "Serving MCP at http://{address}/mcp for callers with an API key (`bailiwick key create`). Ctrl-C ends."
+    ));
     if !address.ip().is_loopback() {
         tracing::warn!("connections are not encrypted by this server: put a proxy with TLS before it");
+    }
+    if options.metrics_by_tenant {
+        crate::call::metering::count_by_tenant();
     }
     let router = service.router(&deployment, options.clone(), Some(Exposition::install()?))?;
     let stop = CancellationToken::new();

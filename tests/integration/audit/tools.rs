@@ -46,6 +46,7 @@ impl Tool for Ending {
             "ok" => {}
             "panic" => panic!("as asked"),
             "sleep" => tokio::time::sleep(Duration::from_secs(60)).await,
+            "a while" => tokio::time::sleep(Duration::from_millis(1_500)).await,
             "slow statement" => {
                 call.transaction.query("SELECT pg_sleep(60)", &[]).await.map_err(|error| call.failed(&error))?;
             }

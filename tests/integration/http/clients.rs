@@ -1,48 +1,17 @@
 //! The real binary over HTTP, and real clients of it.
 
-use std::process::Stdio;
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
+use super::served::Served;
 use super::{ALL_SCOPES, key, tool_call};
 use crate::clients::packages;
 use crate::harness::TestDatabase;
 
-/// `bailiwick serve --http` on a free port.
-struct Served {
-    child: Child,
-    url: String,
-}
-
-impl Served {
-    async fn start(database: &TestDatabase) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_bailiwick"))
-            .args(["serve", "--http", "127.0.0.1:0"])
-            .env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await)
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        loop {
-            let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.unwrap().unwrap();
-            let line = line.expect("it says where it serves");
-            if let Some(rest) = line.split_once("Serving MCP at ").map(|(_, rest)| rest.to_owned()) {
-                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Self { child, url: rest.split(' ').next().unwrap().to_owned() };
-            }
-        }
-    }
-}
-
 #[tokio::test]
 async fn the_binary_serves_counts_and_ends_in_order() {
     let database = TestDatabase::create().await;
-    let mut served = Served::start(&database).await;
+    let served = Served::start(&database).await;
     let (ada, client) = (key(&database, "demo", "ada", ALL_SCOPES).await, reqwest::Client::new());
     let post = |message: Value| {
         client
@@ -69,10 +38,7 @@ async fn the_binary_serves_counts_and_ends_in_order() {
     let through_proxy =
         client.get(served.url.replace("/mcp", "/metrics")).header("x-forwarded-for", "192.0.2.1").send().await.unwrap();
     assert_eq!(through_proxy.status(), 404);
-    let pid = served.child.id().unwrap().to_string();
-    assert!(std::process::Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
-    let status = tokio::time::timeout(Duration::from_secs(25), served.child.wait()).await.unwrap().unwrap();
-    assert_eq!(status.code(), Some(0));
+    assert_eq!(served.finish().await.0, Some(0));
 }
 
 /// Runs a client against a server of its own; the protocol that it spoke.

@@ -3,8 +3,13 @@
 mod access;
 mod bounds;
 mod clients;
+mod limits;
+mod lines;
 mod routes;
+mod secrecy;
+pub mod served;
 mod streams;
+mod traces;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

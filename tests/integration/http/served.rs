@@ -1,0 +1,81 @@
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reqwest::RequestBuilder;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::harness::TestDatabase;
+
+/// `bailiwick serve --http` on a free port.
+pub struct Served {
+    pub child: Child,
+    /// Of `/mcp`.
+    pub url: String,
+    /// What it said on stderr so far.
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Served {
+    pub async fn start(database: &TestDatabase) -> Self {
+        Self::start_with(database, |_| ()).await
+    }
+
+    /// With more arguments and variables.
+    pub async fn start_with(database: &TestDatabase, arrange: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+        command.args(["serve", "--http", "127.0.0.1:0"]).stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await);
+        arrange(&mut command);
+        let mut child = command.spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        let url = loop {
+            let line = tokio::time::timeout(Duration::from_secs(30), stderr.next_line()).await.unwrap().unwrap();
+            let Some(line) = line else { panic!("it does not say where it serves: {lines:?}") };
+            lines.lock().unwrap().push(line.clone());
+            if let Some((_, rest)) = line.split_once("Serving MCP at ") {
+                break rest.split(' ').next().unwrap().to_owned();
+            }
+        };
+        let told = Arc::clone(&lines);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = stderr.next_line().await {
+                told.lock().unwrap().push(line);
+            }
+        });
+        Self { child, url, lines }
+    }
+
+    /// Another route.
+    pub fn at(&self, path: &str) -> String {
+        self.url.replace("/mcp", path)
+    }
+
+    /// A POST to `/mcp` as clients send it.
+    pub fn post(&self, client: &reqwest::Client, key: &str) -> RequestBuilder {
+        let post = client.post(&self.url).bearer_auth(key).header("accept", "application/json, text/event-stream");
+        post.header("mcp-protocol-version", "2025-11-25")
+    }
+
+    /// The lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// Ends it in order: its exit code, and all it said.
+    pub async fn finish(mut self) -> (Option<i32>, Vec<String>) {
+        self.ask_to_end();
+        let status = tokio::time::timeout(Duration::from_secs(35), self.child.wait()).await.unwrap().unwrap();
+        // The last lines are on their way.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        (status.code(), self.lines())
+    }
+
+    /// SIGTERM.
+    pub fn ask_to_end(&self) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    }
+}
