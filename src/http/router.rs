@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use secrecy::ExposeSecret;
@@ -18,7 +19,6 @@ use super::listener::Peer;
 use super::{Exposition, HttpOptions, authentication, health, request};
 use crate::call::Calls;
 use crate::identity::KeyRing;
-use crate::mcp::{Server, Toolbox};
 
 /// What the routes share.
 pub struct Face {
@@ -32,10 +32,9 @@ pub struct Face {
     pub options: HttpOptions,
 }
 
-/// All routes: MCP at `/mcp`, and beside it what an operator asks. Nothing but `/mcp` reaches a tenant's data, and `/mcp`
-/// only with a credential.
-pub fn router(face: Face, toolbox: Arc<Toolbox>) -> Router {
-    let server = Server::for_requests(toolbox, face.calls.clone());
+/// All routes: MCP at `/mcp`, answered by `server`, and beside it what an operator asks. Nothing but `/mcp` reaches a tenant's
+/// data, and `/mcp` only with a credential.
+pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
     // No sessions: every request stands for itself, so none can be taken over, and a restart is not felt.
     let mcp = StreamableHttpService::new(
         move || Ok(server.clone()),

@@ -130,7 +130,8 @@ impl Service {
         let pool = Pool::new(deployment.app()?.clone(), &PoolOptions { size: 2, ..PoolOptions::default() })?;
         let keys = KeyRing::new(System::new(pool));
         let face = Face { calls: self.calls.clone(), keys, exposition, options };
-        Ok(crate::http::router(face, Arc::clone(&self.toolbox)))
+        let server = Server::for_requests(Arc::clone(&self.toolbox), self.calls.clone());
+        Ok(crate::http::router(face, server))
     }
 
     /// Lets the calls under way end, each with its answer and its row; those that take longer than `patience` are stopped. True

@@ -18,7 +18,7 @@ use bailiwick::call::Calls;
 use bailiwick::db::{Pool, PoolOptions, System};
 use bailiwick::http::{Face, HttpOptions, Listener, router, serve};
 use bailiwick::identity::{ApiKey, KeyRing};
-use bailiwick::mcp::Toolbox;
+use bailiwick::mcp::{Server, Toolbox};
 use bailiwick::tools::EmbeddingSpace;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ impl HttpServer {
         let pool = Pool::new(database.app().clone(), &PoolOptions { size: 2, ..PoolOptions::default() }).unwrap();
         let keys = KeyRing::new(System::new(pool));
         let face = Face { calls: calls.clone(), keys, exposition: None, options: options.clone() };
-        let router = router(face, Arc::new(toolbox));
+        let router = router(face, Server::for_requests(Arc::new(toolbox), calls.clone()));
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, stop) = (listener.address().unwrap(), CancellationToken::new());
         let stopped = stop.clone();
