@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::IssuerArguments;
+
 /// Which database to use. Without a URL the program runs its own PostgreSQL in the data folder.
 #[derive(Debug, Clone, Args, Default)]
 #[command(next_help_heading = "Database")]
@@ -81,6 +83,9 @@ pub struct HttpArguments {
     /// Counts calls by tenant, too: /metrics then names each that calls, by its id
     #[arg(long, env = "BAILIWICK_METRICS_BY_TENANT", value_parser = clap::builder::BoolishValueParser::new())]
     pub metrics_by_tenant: bool,
+    /// Whose tokens are believed.
+    #[command(flatten)]
+    pub issuer: IssuerArguments,
 }
 
 /// What to tell the operator, and where.

@@ -2,6 +2,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{ConfigurationError, HttpArguments};
 use crate::http::{HttpOptions, TrustedProxies};
+use crate::identity::IssuerOptions;
 
 /// Where to serve over HTTP, and within which bounds.
 #[derive(Debug, Clone)]
@@ -10,6 +11,8 @@ pub struct HttpSettings {
     pub address: SocketAddr,
     /// Bounds and names.
     pub options: HttpOptions,
+    /// Whose tokens are believed beside API keys.
+    pub issuer: Option<IssuerOptions>,
 }
 
 impl HttpSettings {
@@ -62,10 +65,12 @@ impl HttpSettings {
             problems
                 .push(format!("BAILIWICK_REQUESTS_PER_MINUTE is {text:?}; expected a whole number, 0 for no bound."));
         }
+        let issuer = arguments.issuer.resolve(public_url.as_deref(), &mut problems);
         let defaults = HttpOptions::default();
         match address {
             Ok(address) if problems.is_empty() => Ok(Some(Self {
                 address,
+                issuer,
                 options: HttpOptions {
                     allowed_hosts,
                     allowed_origins,

@@ -7,6 +7,7 @@ mod arguments;
 mod database;
 mod http;
 mod identity;
+mod issuer;
 
 pub use arguments::{
     AuditArguments, DatabaseArguments, HttpArguments, IdentityArguments, LogFormat, TelemetryArguments,
@@ -14,6 +15,7 @@ pub use arguments::{
 pub use database::{Database, DatabaseSettings, ExternalDatabase};
 pub use http::HttpSettings;
 pub use identity::IdentitySettings;
+pub use issuer::IssuerArguments;
 
 /// What is wrong with the configuration, one line a problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -97,21 +97,18 @@ impl System {
         Ok(migrations::pending(&connection, migrations).await?)
     }
 
-    /// Finds a tenant by slug or id.
+    /// Finds a tenant by slug or id. A name that is one tenant's slug and another's id names neither.
     ///
     /// # Errors
     /// Any [`DbError`].
     pub async fn resolve_tenant(&self, name: &str) -> Result<Option<ResolvedTenant>, DbError> {
         let rows = self.query(RESOLVE_TENANT, &[&name]).await?;
-        rows.first()
-            .map(|row| {
-                Ok(ResolvedTenant {
-                    id: TenantId::from(row.try_get::<_, Uuid>("id")?),
-                    slug: row.try_get("slug")?,
-                    status: TenantStatus::from_column(row.try_get("status")?),
-                })
-            })
-            .transpose()
+        let [row] = rows.as_slice() else { return Ok(None) };
+        Ok(Some(ResolvedTenant {
+            id: TenantId::from(row.try_get::<_, Uuid>("id")?),
+            slug: row.try_get("slug")?,
+            status: TenantStatus::from_column(row.try_get("status")?),
+        }))
     }
 
     /// Number of dimensions of the embeddings that this database was made for.

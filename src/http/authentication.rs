@@ -8,27 +8,17 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 
-use super::Face;
 use super::address::client_address;
 use super::listener::Peer;
-use crate::identity::{ApiKey, Caller, Scope};
+use super::standing::{Refused, Standing};
+use super::{Face, resource};
 use crate::mcp::ClientAddress;
 
 /// Lines of the log about requests that are not let in: ten at once, then one in six seconds.
 static SAMPLES: LazyLock<DefaultDirectRateLimiter> =
     LazyLock::new(|| RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(9))));
-
-/// Why a request is not let in.
-enum Refused {
-    /// It has no credential.
-    Missing,
-    /// Its credential is none of ours, or not any more. Which of these is not told.
-    Invalid,
-    /// The database could not be asked.
-    Unavailable,
-}
 
 /// Lets a request in as whom its own credential says (`Authorization: Bearer`), and as nobody else: neither a session nor
 /// anything in its body has a say (MCP, Authorization, Access Token Usage).
@@ -37,47 +27,28 @@ pub(super) async fn authenticate(State(face): State<Arc<Face>>, mut request: Req
         let address = client_address(peer, request.headers(), &face.options.trusted_proxies);
         request.extensions_mut().insert(ClientAddress(address));
     }
-    match caller(&face, request.headers()).await {
-        Ok(caller) => {
+    match Standing::of(&face, request.headers()).await {
+        Ok(standing) => {
             // What follows needs the caller, not the credential.
             request.headers_mut().remove(AUTHORIZATION);
-            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(standing.caller().clone());
+            request.extensions_mut().insert(standing);
             let mut response = next.run(request).await;
             response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
             response
         }
         Err(refused) => {
             let address = request.extensions().get::<ClientAddress>().map(|address| address.0);
-            refusal(&face, &refused, address)
+            refusal(&face, refused, address)
         }
     }
 }
 
-async fn caller(face: &Face, headers: &HeaderMap) -> Result<Caller, Refused> {
-    let mut given = headers.get_all(AUTHORIZATION).iter();
-    let credential = given.next().ok_or(Refused::Missing)?;
-    if given.next().is_some() {
-        // Two credentials are a question of which one counts; here neither does.
-        return Err(Refused::Invalid);
-    }
-    let text = credential.to_str().map_err(|_| Refused::Invalid)?;
-    let (scheme, token) = text.split_once(' ').ok_or(Refused::Invalid)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Refused::Invalid);
-    }
-    let key = ApiKey::parse(token.trim()).map_err(|_| Refused::Invalid)?;
-    match face.keys.principal(&key).await {
-        Ok(Some(principal)) => Ok(principal.caller()),
-        Ok(None) => Err(Refused::Invalid),
-        Err(error) => {
-            tracing::warn!(%error, "a key could not be looked up");
-            Err(Refused::Unavailable)
-        }
-    }
-}
-
-fn refusal(face: &Face, refused: &Refused, address: Option<IpAddr>) -> Response {
+fn refusal(face: &Face, refused: Refused, address: Option<IpAddr>) -> Response {
     let (reason, status, text) = match refused {
+        Refused::Missing if face.issuer.is_some() => {
+            ("missing", StatusCode::UNAUTHORIZED, "give an access token or an API key: Authorization: Bearer …")
+        }
         Refused::Missing => ("missing", StatusCode::UNAUTHORIZED, "give an API key: Authorization: Bearer bwk_…"),
         Refused::Invalid => ("invalid", StatusCode::UNAUTHORIZED, "this credential is not valid (any more)"),
         Refused::Unavailable => {
@@ -95,32 +66,10 @@ fn refusal(face: &Face, refused: &Refused, address: Option<IpAddr>) -> Response 
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
-    } else if let Ok(challenge) = HeaderValue::from_str(&challenge(face, matches!(refused, Refused::Invalid))) {
+    } else if let Some(challenge) = resource::unauthorized(face, refused == Refused::Invalid) {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
     response
-}
-
-/// RFC 6750, section 3, and RFC 9728, section 5.1.
-fn challenge(face: &Face, is_invalid: bool) -> String {
-    let mut challenge = "Bearer realm=\"bailiwick\"".to_owned();
-    if is_invalid {
-        challenge.push_str(", error=\"invalid_token\"");
-    }
-    if let Some(url) = &face.options.public_url {
-        challenge.push_str(&format!(", resource_metadata=\"{url}/.well-known/oauth-protected-resource/mcp\""));
-    }
-    challenge
-}
-
-/// `/.well-known/oauth-protected-resource/mcp` (RFC 9728): what guards the resource.
-pub(super) async fn resource_metadata(State(face): State<Arc<Face>>) -> Response {
-    let Some(url) = &face.options.public_url else { return StatusCode::NOT_FOUND.into_response() };
-    let scopes = Scope::ALL.map(Scope::name);
-    axum::Json(serde_json::json!({
-        "resource": format!("{url}/mcp"), "resource_name": "Bailiwick", "bearer_methods_supported": ["header"], "scopes_supported": scopes,
-    }))
-    .into_response()
 }
 
 /// Takes the body whole, within its bounds of size and time, before anything works on it.

@@ -41,6 +41,10 @@ impl Exposition {
             "bailiwick_http_refused_total",
             "Requests of known callers that were put off (429, 503), by reason."
         );
+        metrics::describe_counter!(
+            "bailiwick_issuer_fetches_total",
+            "Times that the issuer of tokens was asked for its keys, by outcome."
+        );
         metrics::describe_counter!("bailiwick_key_checks_total", "API keys that were checked.");
         metrics::describe_counter!("bailiwick_key_lookups_total", "Of them, those for which the database was asked.");
         metrics::describe_counter!(

@@ -8,7 +8,10 @@ mod limits;
 mod listener;
 mod options;
 mod request;
+mod resource;
 mod router;
+mod scope;
+mod standing;
 
 pub use exposition::Exposition;
 pub use listener::{Listener, serve};

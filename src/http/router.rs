@@ -16,9 +16,9 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::limits::{self, Limits};
 use super::listener::Peer;
-use super::{Exposition, HttpOptions, authentication, health, request};
+use super::{Exposition, HttpOptions, authentication, health, request, resource, scope};
 use crate::call::Calls;
-use crate::identity::KeyRing;
+use crate::identity::{Issuer, KeyRing};
 
 /// What the routes share.
 pub struct Face {
@@ -26,6 +26,8 @@ pub struct Face {
     pub calls: Calls,
     /// Whom keys stand for.
     pub keys: KeyRing,
+    /// Whose tokens are believed beside keys.
+    pub issuer: Option<Issuer>,
     /// The figures of `/metrics`.
     pub exposition: Option<Exposition>,
     /// Bounds and names.
@@ -47,6 +49,7 @@ pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
     let guarded = Router::new()
         .route_service("/mcp", mcp)
         // The last one added is asked first.
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&face), scope::challenge))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::whole_body))
         .route_layer(middleware::from_fn_with_state(limits, limits::let_on))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::authenticate));
@@ -55,8 +58,8 @@ pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
         .route("/healthz", get(health::healthy))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(figures))
-        .route("/.well-known/oauth-protected-resource", get(authentication::resource_metadata))
-        .route("/.well-known/oauth-protected-resource/mcp", get(authentication::resource_metadata))
+        .route("/.well-known/oauth-protected-resource", get(resource::metadata))
+        .route("/.well-known/oauth-protected-resource/mcp", get(resource::metadata))
         .layer(cors)
         .layer(middleware::from_fn_with_state(Arc::clone(&face), request::follow))
         .with_state(face)

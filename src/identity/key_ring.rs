@@ -2,45 +2,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use moka::Expiry;
 use moka::future::Cache;
 use uuid::Uuid;
 
+use super::believed::{Believed, LONGEST_LOOKUP, MOST, SinceAsked};
 use super::{ApiKey, Principal, TenantId};
 use crate::db::{DbError, System};
 
-/// How long an answer is believed, counted from when it was asked for: a revoked key is refused after that.
-const BELIEVED: Duration = Duration::from_secs(1);
-/// Longest look-up: who waited for it must not be let in by an answer of long ago.
-const LONGEST_LOOKUP: Duration = Duration::from_secs(3);
 /// How often a key's use is noted. A second more than the database's minute, so that it does not take it for too early.
 const NOTED_EVERY: Duration = Duration::from_secs(61);
-/// Keys and non-keys remembered; a flood of guesses takes no more memory than that.
-const MOST: u64 = 10_000;
 
 /// Keys of late callers, so that not each call asks the database who calls. Cheap to clone.
 #[derive(Clone)]
 pub struct KeyRing {
     system: System,
-    /// By the key's SHA-256.
-    known: Cache<[u8; 32], Answer>,
+    /// By the key's SHA-256; `None` for what is no key, or one that has ended.
+    known: Cache<[u8; 32], Believed<Option<Arc<Principal>>>>,
     noted: Cache<(TenantId, Uuid), ()>,
-}
-
-#[derive(Clone)]
-struct Answer {
-    asked: Instant,
-    /// `None`: no such key, or one that has ended.
-    principal: Option<Arc<Principal>>,
-}
-
-/// Lets an answer go [`BELIEVED`] after it was asked for, however long it took to come.
-struct SinceAsked;
-
-impl Expiry<[u8; 32], Answer> for SinceAsked {
-    fn expire_after_create(&self, _: &[u8; 32], answer: &Answer, _: Instant) -> Option<Duration> {
-        Some(BELIEVED.saturating_sub(answer.asked.elapsed()))
-    }
 }
 
 impl KeyRing {
@@ -62,20 +40,20 @@ impl KeyRing {
     /// Any [`DbError`], shared by all who waited for the same look-up, and not remembered.
     pub async fn principal(&self, key: &ApiKey) -> Result<Option<Arc<Principal>>, Arc<DbError>> {
         metrics::counter!("bailiwick_key_checks_total").increment(1);
-        let answer = self.known.try_get_with(key.sha256(), self.look_up(key)).await?;
-        let principal = answer.principal.filter(|principal| !principal.has_expired(Timestamp::now()));
+        let believed = self.known.try_get_with(key.sha256(), self.look_up(key)).await?;
+        let principal = believed.answer.filter(|principal| !principal.has_expired(Timestamp::now()));
         if let Some(principal) = &principal {
             self.note_use(principal).await;
         }
         Ok(principal)
     }
 
-    async fn look_up(&self, key: &ApiKey) -> Result<Answer, DbError> {
+    async fn look_up(&self, key: &ApiKey) -> Result<Believed<Option<Arc<Principal>>>, DbError> {
         metrics::counter!("bailiwick_key_lookups_total").increment(1);
         let asked = Instant::now();
         let found = tokio::time::timeout(LONGEST_LOOKUP, self.system.authenticate(key)).await;
         let found = found.map_err(|_| DbError::TimedOut("a key was looked up for too long".to_owned()))?;
-        Ok(Answer { asked, principal: found?.map(Arc::new) })
+        Ok(Believed { asked, answer: found?.map(Arc::new) })
     }
 
     async fn note_use(&self, principal: &Principal) {

@@ -1,6 +1,8 @@
 //! Who calls: tenant, user and scopes, established once a call and never taken from its arguments.
 
 mod api_key;
+mod believed;
+mod issuer;
 mod key_ring;
 mod principal;
 mod scope;
@@ -8,6 +10,9 @@ mod tenant_id;
 mod user_id;
 
 pub use api_key::{ApiKey, MalformedKey};
+pub use issuer::{
+    ClaimName, InvalidClaimName, InvalidIssuer, Issuer, IssuerOptions, IssuerUrl, Pace, TokenHolder, TokenRefused,
+};
 pub use key_ring::KeyRing;
 pub use principal::Principal;
 pub use scope::{Scope, Scopes, UnknownScope};

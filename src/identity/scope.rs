@@ -52,6 +52,12 @@ pub struct UnknownScope {
 }
 
 impl Scopes {
+    /// Those of these names that are scopes of ours; others allow nothing here, and no name stands for several.
+    #[must_use]
+    pub fn known(names: &[&str]) -> Self {
+        Scope::ALL.into_iter().filter(|scope| names.contains(&scope.name())).collect()
+    }
+
     /// Every scope.
     #[must_use]
     pub fn all() -> Self {

@@ -6,5 +6,5 @@ mod server;
 mod toolbox;
 
 pub use manifest::manifest;
-pub use server::{ClientAddress, Server};
+pub use server::{ClientAddress, DeniedScope, Server};
 pub use toolbox::Toolbox;

@@ -1,24 +1,37 @@
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rmcp::ErrorData;
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
-    ProtocolVersion, ServerCapabilities, ServerConfig,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, ListToolsResult,
+    PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{RequestContext, RoleServer};
 
 use tracing::{Instrument, Span};
 
 use super::Toolbox;
-use crate::call::{Calls, Client};
-use crate::identity::Caller;
+use crate::call::{Calls, Client, FailureCode};
+use crate::identity::{Caller, Scope};
 use crate::telemetry::{RemoteContext, RequestSpan};
 
 /// Where a request came from, among the extensions of its [`http::request::Parts`].
 #[derive(Debug, Clone, Copy)]
 pub struct ClientAddress(pub IpAddr);
+
+/// Where it is noted which scope a request's call was denied for want of, among the extensions of its
+/// [`http::request::Parts`].
+#[derive(Debug, Clone, Default)]
+pub struct DeniedScope(Arc<OnceLock<Scope>>);
+
+impl DeniedScope {
+    /// The scope, if the call was denied so.
+    #[must_use]
+    pub fn get(&self) -> Option<Scope> {
+        self.0.get().copied()
+    }
+}
 
 const INSTRUCTIONS: &str = "Bailiwick holds one organisation's documents. Use hybrid_search to find passages before you answer questions about \
 the organisation, and cite the title and document_id of what you use. Use insert_document to store text worth keeping. \
@@ -46,6 +59,16 @@ impl Server {
     #[must_use]
     pub fn for_requests(toolbox: Arc<Toolbox>, calls: Calls) -> Self {
         Self { toolbox, calls, caller: None }
+    }
+
+    /// Tells the face over HTTP that a call was denied for its scope; the wrapper asks for the scope before anything else.
+    fn note_denial(&self, tool: &str, caller: &Caller, result: &CallToolResult, context: &RequestContext<RoleServer>) {
+        let parts = context.extensions.get::<http::request::Parts>();
+        let Some(denied) = parts.and_then(|parts| parts.extensions.get::<DeniedScope>()) else { return };
+        let needed = self.toolbox.scopes().find(|(name, _)| *name == tool).map(|(_, scope)| scope);
+        if let Some(scope) = needed.filter(|scope| !caller.scopes.allow(*scope) && is_forbidden(result)) {
+            let _ = denied.0.set(scope);
+        }
     }
 
     fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
@@ -88,7 +111,10 @@ impl ServerHandler for Server {
         let arguments = request.arguments.unwrap_or_default();
         let called = self.toolbox.call(&request.name, &self.calls, &caller, client.clone(), arguments, &context.ct);
         match called.instrument(span_of(&context)).await {
-            Some(result) => Ok(result.into()),
+            Some(result) => {
+                self.note_denial(&request.name, &caller, &result, &context);
+                Ok(result.into())
+            }
             None => {
                 self.calls.refuse_unknown(&request.name, &caller, client).await;
                 let names: Vec<_> =
@@ -98,6 +124,12 @@ impl ServerHandler for Server {
             }
         }
     }
+}
+
+/// Whether it is the refusal of what the caller may not do; the text of a failure begins with its code.
+fn is_forbidden(result: &CallToolResult) -> bool {
+    let text = result.content.first().and_then(|block| block.as_text());
+    result.is_error == Some(true) && text.is_some_and(|text| text.text.starts_with(FailureCode::Forbidden.name()))
 }
 
 /// Where a call's own span hangs: below its HTTP request's, unless the client names another place in the request's `_meta`.

@@ -6,7 +6,7 @@ use crate::call::{CallOptions, Calls};
 use crate::configuration::{DatabaseSettings, IdentitySettings};
 use crate::db::{DbError, Pool, PoolOptions, StartupError, System, TenantStatus};
 use crate::http::{Exposition, Face, HttpOptions};
-use crate::identity::{Caller, KeyRing};
+use crate::identity::{Caller, Issuer, IssuerOptions, KeyRing};
 use crate::mcp::{Server, Toolbox};
 use crate::migrations::{InvalidFiles, Migrations, Pending};
 use crate::tools::EmbeddingSpace;
@@ -54,6 +54,8 @@ pub enum ServiceError {
         "this machine's clock and the database's are {0} s apart: the audit trail would tell wrong times.\nSet the clocks (NTP) and start again."
     )]
     ClockSkew(u64),
+    #[error("{0}")]
+    Issuer(String),
     #[error("no tenant was named.\nSet BAILIWICK_TENANT (or --tenant) to the slug or id of the tenant to serve.")]
     NoTenant,
     #[error("there is no active tenant {0:?}.\nSet BAILIWICK_TENANT to the slug or id of a tenant that is active.")]
@@ -116,7 +118,7 @@ impl Service {
         Server::new(Arc::clone(&self.toolbox), self.calls.clone(), caller)
     }
 
-    /// The routes of the HTTP face, each request as whom its key says.
+    /// The routes of the HTTP face, each request as whom its key or token says.
     ///
     /// # Errors
     /// [`ServiceError`] if there is no connection for the application, or no valid pool.
@@ -124,12 +126,19 @@ impl Service {
         &self,
         deployment: &Deployment,
         options: HttpOptions,
+        issuer: Option<IssuerOptions>,
         exposition: Option<Exposition>,
     ) -> Result<axum::Router, ServiceError> {
         // Connections of their own: a flood of bad keys must not keep calls or the trail waiting.
         let pool = Pool::new(deployment.app()?.clone(), &PoolOptions { size: 2, ..PoolOptions::default() })?;
-        let keys = KeyRing::new(System::new(pool));
-        let face = Face { calls: self.calls.clone(), keys, exposition, options };
+        let system = System::new(pool);
+        let keys = KeyRing::new(system.clone());
+        let issuer = issuer.map(|issuer| Issuer::new(issuer, system)).transpose().map_err(ServiceError::Issuer)?;
+        if let Some(issuer) = issuer.clone() {
+            // It may come up after us: a failure is told, and tried again with the first token.
+            tokio::spawn(async move { issuer.warm_up().await });
+        }
+        let face = Face { calls: self.calls.clone(), keys, issuer, exposition, options };
         let server = Server::for_requests(Arc::clone(&self.toolbox), self.calls.clone());
         Ok(crate::http::router(face, server))
     }

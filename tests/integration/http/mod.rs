@@ -3,12 +3,15 @@
 mod access;
 mod bounds;
 mod clients;
+mod issuer;
+mod rotation;
 mod limits;
 mod lines;
 mod routes;
 mod secrecy;
 pub mod served;
 mod streams;
+mod tokens;
 mod traces;
 
 use std::net::SocketAddr;
@@ -17,7 +20,7 @@ use std::sync::Arc;
 use bailiwick::call::Calls;
 use bailiwick::db::{Pool, PoolOptions, System};
 use bailiwick::http::{Face, HttpOptions, Listener, router, serve};
-use bailiwick::identity::{ApiKey, KeyRing};
+use bailiwick::identity::{ApiKey, Issuer, IssuerOptions, KeyRing};
 use bailiwick::mcp::{Server, Toolbox};
 use bailiwick::tools::EmbeddingSpace;
 use reqwest::{Client, RequestBuilder, Response};
@@ -35,15 +38,31 @@ struct HttpServer {
 
 impl HttpServer {
     async fn start(database: &TestDatabase, options: HttpOptions) -> Self {
-        let model = EmbeddingSpace { dimensions: 4, model_id: 1, model_name: "test-model".to_owned() };
-        Self::start_with(database, options, Toolbox::new(&model)).await
+        Self::start_with(database, options, Toolbox::new(&model())).await
     }
 
     async fn start_with(database: &TestDatabase, options: HttpOptions, toolbox: Toolbox) -> Self {
+        Self::start_all(database, options, toolbox, None).await
+    }
+
+    /// With an issuer whose tokens are believed, too.
+    async fn start_all(
+        database: &TestDatabase,
+        options: HttpOptions,
+        toolbox: Toolbox,
+        issuer: Option<IssuerOptions>,
+    ) -> Self {
         let calls = Calls::open(database.app(), &database.call_options()).unwrap();
         let pool = Pool::new(database.app().clone(), &PoolOptions { size: 2, ..PoolOptions::default() }).unwrap();
-        let keys = KeyRing::new(System::new(pool));
-        let face = Face { calls: calls.clone(), keys, exposition: None, options: options.clone() };
+        let system = System::new(pool);
+        let issuer = issuer.map(|issuer| Issuer::new(issuer, system.clone()).unwrap());
+        let face = Face {
+            calls: calls.clone(),
+            keys: KeyRing::new(system),
+            issuer,
+            exposition: None,
+            options: options.clone(),
+        };
         let router = router(face, Server::for_requests(Arc::new(toolbox), calls.clone()));
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, stop) = (listener.address().unwrap(), CancellationToken::new());
@@ -70,6 +89,10 @@ impl HttpServer {
         let response = self.post(client, key).json(&tool_call(1, tool, &arguments)).send().await.unwrap();
         reply(response).await["result"].take()
     }
+}
+
+fn model() -> EmbeddingSpace {
+    EmbeddingSpace { dimensions: 4, model_id: 1, model_name: "test-model".to_owned() }
 }
 
 fn tool_call(id: i64, tool: &str, arguments: &Value) -> Value {
