@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn tokens_are_for_the_public_url_unless_somebody_else_is_named() {
         let issuer = Some("https://login.example.com".to_owned());
-        let plain = IssuerArguments { oidc_issuer: issuer.clone(), ..IssuerArguments::default() };
+        let plain = IssuerArguments { oidc_issuer: issuer, ..IssuerArguments::default() };
         let (options, problems) = resolve(&plain, Some("https://mcp.example.com"));
         assert_eq!((options.unwrap().audiences, problems.len()), (vec!["https://mcp.example.com/mcp".to_owned()], 0));
         let named = IssuerArguments { oidc_audience: Some("a, b".to_owned()), ..plain };
