@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::IssuerArguments;
+use crate::http::ForwardedHeader;
 
 /// Which database to use. Without a URL the program runs its own PostgreSQL in the data folder.
 #[derive(Debug, Clone, Args, Default)]
@@ -71,9 +72,26 @@ pub struct HttpArguments {
     /// Origins of browsers' pages that may call, parted by commas (`https://app.example.com`)
     #[arg(long, env = "BAILIWICK_ALLOWED_ORIGINS", value_name = "ORIGINS")]
     pub allowed_origins: Option<String>,
-    /// Addresses of proxies before this server whose X-Forwarded-For is believed, parted by commas
-    #[arg(long, env = "BAILIWICK_TRUSTED_PROXIES", value_name = "ADDRESSES")]
+    /// Addresses or networks of proxies before this server whose word on the client's address is believed, parted by commas: 10.0.0.0/8
+    #[arg(long, env = "BAILIWICK_TRUSTED_PROXIES", value_name = "NETWORKS")]
     pub trusted_proxies: Option<String>,
+    /// Header in which they name it: x-forwarded-for (the default) or forwarded (RFC 7239); the other one is not looked at
+    #[arg(
+        long,
+        env = "BAILIWICK_FORWARDED_HEADER",
+        value_name = "HEADER",
+        value_enum,
+        default_value_t,
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    pub forwarded_header: ForwardedHeader,
+    /// Certificate to encrypt connections with, and its chain, as PEM; read anew when it changes
+    #[arg(long, env = "BAILIWICK_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, as PEM
+    #[arg(long, env = "BAILIWICK_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
     /// Requests that one user of a tenant may make in a minute; 0 is no bound. 6000 by default
     #[arg(long, env = "BAILIWICK_REQUESTS_PER_MINUTE", value_name = "N")]
     pub requests_per_minute: Option<String>,

@@ -1,7 +1,7 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::{ConfigurationError, HttpArguments};
-use crate::http::{HttpOptions, TrustedProxies};
+use crate::http::{HttpOptions, TlsFiles, TrustedProxies};
 use crate::identity::IssuerOptions;
 
 /// Where to serve over HTTP, and within which bounds.
@@ -11,6 +11,8 @@ pub struct HttpSettings {
     pub address: SocketAddr,
     /// Bounds and names.
     pub options: HttpOptions,
+    /// With what to encrypt connections.
+    pub tls: Option<TlsFiles>,
     /// Whose tokens are believed beside API keys.
     pub issuer: Option<IssuerOptions>,
 }
@@ -50,16 +52,19 @@ impl HttpSettings {
                 ));
             }
         }
-        let mut proxies = Vec::new();
-        for proxy in list(&arguments.trusted_proxies) {
-            match proxy.parse::<IpAddr>() {
-                Ok(address) => proxies.push(address.to_canonical()),
-                Err(_) => {
-                    problems
-                        .push(format!("BAILIWICK_TRUSTED_PROXIES has {proxy:?}; expected addresses like 10.0.0.1."));
-                }
+        let trusted_proxies = arguments.trusted_proxies.as_deref().unwrap_or_default().parse::<TrustedProxies>();
+        let trusted_proxies = trusted_proxies.unwrap_or_else(|error| {
+            problems.push(format!("BAILIWICK_TRUSTED_PROXIES has {error}."));
+            TrustedProxies::default()
+        });
+        let tls = match (arguments.tls_cert.clone(), arguments.tls_key.clone()) {
+            (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+            (None, None) => None,
+            _ => {
+                problems.push("BAILIWICK_TLS_CERT and BAILIWICK_TLS_KEY go together: set both, or neither.".to_owned());
+                None
             }
-        }
+        };
         let requests_per_minute = given(&arguments.requests_per_minute).map(|text| (text.parse::<u32>(), text));
         if let Some((Err(_), text)) = &requests_per_minute {
             problems
@@ -71,11 +76,13 @@ impl HttpSettings {
             Ok(address) if problems.is_empty() => Ok(Some(Self {
                 address,
                 issuer,
+                tls,
                 options: HttpOptions {
                     allowed_hosts,
                     allowed_origins,
                     public_url,
-                    trusted_proxies: TrustedProxies::new(proxies),
+                    trusted_proxies,
+                    forwarded_header: arguments.forwarded_header,
                     metrics_token: given(&arguments.metrics_token).map(Into::into),
                     metrics_by_tenant: arguments.metrics_by_tenant,
                     requests_per_minute: requests_per_minute

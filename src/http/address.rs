@@ -2,31 +2,55 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 
-use super::TrustedProxies;
+use super::{ForwardedHeader, HttpOptions};
 
-/// The client's address: the connection's, unless that is a trusted proxy's; then the last one in `X-Forwarded-For` that is none.
+/// The client's address: the connection's, unless that is a trusted proxy's; then the last one of those that the proxies' header
+/// names that is none.
 ///
 /// Whatever stands before that one in the header was said by somebody who is not trusted.
-pub(super) fn client_address(peer: SocketAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
+pub(super) fn client_address(peer: SocketAddr, headers: &HeaderMap, options: &HttpOptions) -> IpAddr {
     let peer = peer.ip().to_canonical();
-    if !trusted.contain(peer) {
+    if !options.trusted_proxies.contain(peer) {
         return peer;
     }
-    let values: Vec<_> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
-    let hops = values.iter().rev().flat_map(|value| value.rsplit(','));
     let mut nearest = peer;
-    for hop in hops {
-        let Some(address) = parse(hop) else { break };
+    for hop in hops(headers, options.forwarded_header) {
+        let Some(address) = hop else { break };
         nearest = address;
-        if !trusted.contain(address) {
+        if !options.trusted_proxies.contain(address) {
             break;
         }
     }
     nearest
 }
 
+/// The addresses that the header names, the nearest first; `None` for what is no address.
+fn hops(headers: &HeaderMap, header: ForwardedHeader) -> Vec<Option<IpAddr>> {
+    let name = match header {
+        ForwardedHeader::XForwardedFor => "x-forwarded-for",
+        ForwardedHeader::Forwarded => "forwarded",
+    };
+    let mut hops = Vec::new();
+    // Headers of one name are one list (RFC 9110, section 5.3).
+    for value in headers.get_all(name) {
+        let Ok(value) = value.to_str() else {
+            hops.push(None);
+            continue;
+        };
+        match header {
+            ForwardedHeader::XForwardedFor => hops.extend(value.split(',').map(address)),
+            ForwardedHeader::Forwarded => hops.extend(rfc7239::parse(value).map(|node| {
+                let node = node.ok()?.forwarded_for?;
+                node.ip().copied().map(|ip| ip.to_canonical())
+            })),
+        }
+    }
+    hops.reverse();
+    hops
+}
+
 /// An address as proxies write it: alone or with a port, IPv6 perhaps in brackets.
-fn parse(text: &str) -> Option<IpAddr> {
+fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let address = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
@@ -37,13 +61,24 @@ fn parse(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn of(peer: &str, forwarded: &[&str]) -> String {
-        let trusted = TrustedProxies::new(vec!["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()]);
+    fn found(header: ForwardedHeader, peer: &str, given: &[(&'static str, &str)]) -> String {
+        let trusted_proxies = "10.0.0.0/30".parse().unwrap();
+        let options = HttpOptions { trusted_proxies, forwarded_header: header, ..HttpOptions::default() };
         let mut headers = HeaderMap::new();
-        for value in forwarded {
-            headers.append("x-forwarded-for", value.parse().unwrap());
+        for (name, value) in given {
+            headers.append(*name, value.parse().unwrap());
         }
-        client_address(peer.parse().unwrap(), &headers, &trusted).to_string()
+        client_address(peer.parse().unwrap(), &headers, &options).to_string()
+    }
+
+    fn of(peer: &str, forwarded: &[&str]) -> String {
+        let given: Vec<_> = forwarded.iter().map(|value| ("x-forwarded-for", *value)).collect();
+        found(ForwardedHeader::XForwardedFor, peer, &given)
+    }
+
+    fn rfc(forwarded: &[&str]) -> String {
+        let given: Vec<_> = forwarded.iter().map(|value| ("forwarded", *value)).collect();
+        found(ForwardedHeader::Forwarded, "10.0.0.1:1", &given)
     }
 
     #[test]
@@ -60,5 +95,25 @@ mod tests {
         assert_eq!(of("10.0.0.1:1", &["198.51.100.1, rubbish"]), "10.0.0.1");
         assert_eq!(of("[::ffff:10.0.0.1]:1", &["[2001:db8::1]:4711"]), "2001:db8::1");
         assert_eq!(of("10.0.0.1:1", &["[2001:db8::1]"]), "2001:db8::1");
+    }
+
+    #[test]
+    fn the_standard_header_is_read_in_the_same_way() {
+        assert_eq!(rfc(&["for=203.0.113.7;proto=https;by=10.0.0.1"]), "203.0.113.7");
+        assert_eq!(rfc(&["For=\"[2001:db8::1]:4711\""]), "2001:db8::1");
+        assert_eq!(rfc(&["for=\"203.0.113.7:80\", for=10.0.0.2"]), "203.0.113.7");
+        assert_eq!(rfc(&["for=198.51.100.1", "for=203.0.113.7"]), "203.0.113.7", "what stands before was forged");
+        assert_eq!(rfc(&["for=\"x, for=198.51.100.1\", for=203.0.113.7"]), "203.0.113.7");
+        for nobody in ["for=unknown", "for=_hidden", "proto=https", "rubbish", "", "for=", "for=203.0.113.7;x"] {
+            assert_eq!(rfc(&[nobody]), "10.0.0.1", "{nobody}");
+        }
+    }
+
+    #[test]
+    fn the_other_header_is_the_clients_own() {
+        let both = [("forwarded", "for=198.51.100.1"), ("x-forwarded-for", "203.0.113.7")];
+        assert_eq!(found(ForwardedHeader::XForwardedFor, "10.0.0.1:1", &both), "203.0.113.7");
+        assert_eq!(found(ForwardedHeader::Forwarded, "10.0.0.1:1", &both), "198.51.100.1");
+        assert_eq!(found(ForwardedHeader::Forwarded, "10.0.0.1:1", &both[1..]), "10.0.0.1");
     }
 }

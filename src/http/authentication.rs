@@ -24,7 +24,7 @@ static SAMPLES: LazyLock<DefaultDirectRateLimiter> =
 /// anything in its body has a say (MCP, Authorization, Access Token Usage).
 pub(super) async fn authenticate(State(face): State<Arc<Face>>, mut request: Request, next: Next) -> Response {
     if let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() {
-        let address = client_address(peer, request.headers(), &face.options.trusted_proxies);
+        let address = client_address(peer, request.headers(), &face.options);
         request.extensions_mut().insert(ClientAddress(address));
     }
     match Standing::of(&face, request.headers()).await {

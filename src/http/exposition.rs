@@ -42,6 +42,10 @@ impl Exposition {
             "Requests of known callers that were put off (429, 503), by reason."
         );
         metrics::describe_counter!(
+            "bailiwick_http_handshakes_failed_total",
+            "TLS handshakes that failed or took too long."
+        );
+        metrics::describe_counter!(
             "bailiwick_issuer_fetches_total",
             "Times that the issuer of tokens was asked for its keys, by outcome."
         );

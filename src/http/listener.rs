@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::HttpOptions;
+use super::{HttpOptions, Tls};
 
 /// How long connections may take to end.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -25,7 +25,10 @@ const EXHAUSTED: Duration = Duration::from_millis(50);
 pub(super) struct Peer(pub SocketAddr);
 
 /// A bound socket.
-pub struct Listener(TcpListener);
+pub struct Listener {
+    socket: TcpListener,
+    tls: Option<Tls>,
+}
 
 impl Listener {
     /// Binds it.
@@ -33,7 +36,13 @@ impl Listener {
     /// # Errors
     /// The system's, for example that the port is taken.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        TcpListener::bind(address).await.map(Self)
+        Ok(Self { socket: TcpListener::bind(address).await?, tls: None })
+    }
+
+    /// The same, with its connections encrypted.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 
     /// Where it is, with the port that port 0 became.
@@ -41,7 +50,7 @@ impl Listener {
     /// # Errors
     /// The system's.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.socket.local_addr()
     }
 }
 
@@ -70,15 +79,19 @@ impl Drop for Place {
 /// Serves until `stop`, then lets the requests under way end.
 ///
 /// An accept loop of our own: small answers leave at once (`TCP_NODELAY`), a request's head and a reader's patience are bounded,
-/// and so are connections, in all and by address. One too many is closed unheard.
+/// and so are connections, in all and by address. One too many is closed unheard. Over TLS the same holds from the handshake on.
 pub async fn serve(listener: Listener, router: Router, options: &HttpOptions, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let (permits, counts) = (Arc::new(tokio::sync::Semaphore::new(options.most_connections)), Counts::default());
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(options.header_limit).keep_alive(true).max_buf_size(64 << 10);
+    let http = Arc::new(http);
+    if let Some(tls) = &listener.tls {
+        tokio::spawn(tls.clone().follow(stop.clone()));
+    }
     loop {
         let accepted = tokio::select! {
-            accepted = listener.0.accept() => accepted,
+            accepted = listener.socket.accept() => accepted,
             () = stop.cancelled() => break,
         };
         let (stream, peer) = match accepted {
@@ -93,17 +106,36 @@ pub async fn serve(listener: Listener, router: Router, options: &HttpOptions, st
             metrics::counter!("bailiwick_http_connections_refused_total").increment(1);
             continue;
         };
-        let Some(io) = prepared(stream, options) else { continue };
+        let Some(stream) = prepared(stream, options) else { continue };
         let router = router.clone();
         let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(Peer(peer));
             router.clone().oneshot(request.map(axum::body::Body::new) as Request)
         });
-        let connection = graceful.watch(http.serve_connection(io, service));
+        let (http, watcher) = (Arc::clone(&http), graceful.watcher());
+        let Some(tls) = &listener.tls else {
+            let connection = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+            tokio::spawn(async move {
+                let _place = place;
+                ended(connection.await);
+            });
+            continue;
+        };
+        // Whoever begins a handshake has as long for it as for a head, and takes a place meanwhile.
+        let handshake = tokio::time::timeout(options.header_limit, tls.acceptor().accept(stream));
+        let stop = stop.clone();
         tokio::spawn(async move {
             let _place = place;
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended");
+            match stop.run_until_cancelled(handshake).await {
+                Some(Ok(Ok(stream))) => {
+                    ended(watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await);
+                }
+                Some(Ok(Err(error))) => {
+                    metrics::counter!("bailiwick_http_handshakes_failed_total").increment(1);
+                    tracing::debug!(%error, "a handshake failed");
+                }
+                Some(Err(_elapsed)) => metrics::counter!("bailiwick_http_handshakes_failed_total").increment(1),
+                None => {}
             }
         });
     }
@@ -113,25 +145,35 @@ pub async fn serve(listener: Listener, router: Router, options: &HttpOptions, st
     }
 }
 
-fn place(
-    permits: &Arc<tokio::sync::Semaphore>,
-    counts: &Counts,
-    address: IpAddr,
-    options: &HttpOptions,
-) -> Option<Place> {
+fn ended(result: hyper::Result<()>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+fn place(permits: &Arc<tokio::sync::Semaphore>, counts: &Counts, peer: IpAddr, options: &HttpOptions) -> Option<Place> {
+    let address = neighbourhood(peer);
     let permit = Arc::clone(permits).try_acquire_owned().ok()?;
     let mut taken = counts.lock().unwrap_or_else(PoisonError::into_inner);
     let count = taken.entry(address).or_default();
-    if *count >= options.most_connections_of_address {
+    if *count >= options.most_connections_of_address && !options.trusted_proxies.contain(peer) {
         return None;
     }
     *count += 1;
     Some(Place { counts: Arc::clone(counts), address, _permit: permit })
 }
 
-fn prepared(stream: TcpStream, options: &HttpOptions) -> Option<TokioIo<std::pin::Pin<Box<TimeoutStream<TcpStream>>>>> {
+/// What counts as one address: of IPv6 the /64, of which a single machine can have every address.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
+fn prepared(stream: TcpStream, options: &HttpOptions) -> Option<std::pin::Pin<Box<TimeoutStream<TcpStream>>>> {
     stream.set_nodelay(true).ok()?;
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(options.write_limit));
-    Some(TokioIo::new(Box::pin(stream)))
+    Some(Box::pin(stream))
 }

@@ -7,13 +7,17 @@ mod health;
 mod limits;
 mod listener;
 mod options;
+mod proxies;
 mod request;
 mod resource;
 mod router;
 mod scope;
 mod standing;
+mod tls;
 
 pub use exposition::Exposition;
 pub use listener::{Listener, serve};
-pub use options::{HttpOptions, TrustedProxies};
+pub use options::HttpOptions;
+pub use proxies::{ForwardedHeader, InvalidProxy, TrustedProxies};
 pub use router::{Face, router};
+pub use tls::{Tls, TlsError, TlsFiles};

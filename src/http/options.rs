@@ -1,5 +1,6 @@
-use std::net::IpAddr;
 use std::time::Duration;
+
+use super::{ForwardedHeader, TrustedProxies};
 
 /// Bounds and names of the HTTP face.
 #[derive(Debug, Clone)]
@@ -12,6 +13,8 @@ pub struct HttpOptions {
     pub public_url: Option<String>,
     /// Proxies whose word on the client's address is taken.
     pub trusted_proxies: TrustedProxies,
+    /// How they say it.
+    pub forwarded_header: ForwardedHeader,
     /// Bearer token that reads `/metrics`; without one only loopback may.
     pub metrics_token: Option<secrecy::SecretString>,
     /// Whether `/metrics` tells of calls by tenant, too.
@@ -20,7 +23,7 @@ pub struct HttpOptions {
     pub requests_per_minute: u32,
     /// Connections at the same time.
     pub most_connections: usize,
-    /// Of them, from one address.
+    /// Of them, from one address (or /64 of IPv6); trusted proxies, who speak for many, are not bounded so.
     pub most_connections_of_address: usize,
     /// Largest body, in bytes: a document of a million characters, escaped.
     pub largest_body_bytes: usize,
@@ -39,6 +42,7 @@ impl Default for HttpOptions {
             allowed_origins: Vec::new(),
             public_url: None,
             trusted_proxies: TrustedProxies::default(),
+            forwarded_header: ForwardedHeader::default(),
             metrics_token: None,
             metrics_by_tenant: false,
             requests_per_minute: 6_000,
@@ -49,23 +53,5 @@ impl Default for HttpOptions {
             body_limit: Duration::from_secs(15),
             write_limit: Duration::from_secs(30),
         }
-    }
-}
-
-/// Addresses of proxies before this server.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<IpAddr>);
-
-impl TrustedProxies {
-    /// These proxies.
-    #[must_use]
-    pub fn new(addresses: Vec<IpAddr>) -> Self {
-        Self(addresses)
-    }
-
-    /// Whether it is one of them.
-    #[must_use]
-    pub fn contain(&self, address: IpAddr) -> bool {
-        self.0.contains(&address.to_canonical())
     }
 }

@@ -4,21 +4,29 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CommandError, DRAIN, Running, Signals, end};
 use crate::configuration::HttpSettings;
-use crate::http::{Exposition, Listener, serve};
+use crate::http::{Exposition, Listener, Tls, serve};
 use crate::telemetry;
 
 /// Serves all tenants that have keys, over HTTP.
 pub(super) async fn run(running: Running, http: HttpSettings, mut signals: Signals) -> Result<ExitCode, CommandError> {
     let Running { deployment, service, maintenance } = running;
-    let HttpSettings { address, options, issuer } = http;
-    let listener = Listener::bind(address).await.map_err(|error| format!("cannot listen at {address}: {error}"))?;
+    let HttpSettings { address, options, tls, issuer } = http;
+    let tls = tls.map(Tls::open).transpose()?;
+    let is_encrypted = tls.is_some();
+    let mut listener = Listener::bind(address).await.map_err(|error| format!("cannot listen at {address}: {error}"))?;
+    if let Some(tls) = tls {
+        listener = listener.with_tls(tls);
+    }
     let address = listener.address()?;
+    let scheme = if is_encrypted { "https" } else { "http" };
     let token = issuer.as_ref().map_or_else(String::new, |issuer| format!(" or a token of {}", issuer.issuer.as_str()));
     telemetry::announce(&format!(
-        "Serving MCP at http://{address}/mcp for callers with an API key (`bailiwick key create`){token}. Ctrl-C ends."
+        "Serving MCP at {scheme}://{address}/mcp for callers with an API key (`bailiwick key create`){token}. Ctrl-C ends."
     ));
-    if !address.ip().is_loopback() {
-        tracing::warn!("connections are not encrypted by this server: put a proxy with TLS before it");
+    if !address.ip().is_loopback() && !is_encrypted && options.trusted_proxies.is_empty() {
+        tracing::warn!(
+            "KEYS, TOKENS AND DOCUMENTS TRAVEL UNENCRYPTED: this address is not only this machine's. Set BAILIWICK_TLS_CERT and BAILIWICK_TLS_KEY, or put a proxy with TLS before the server and name it in BAILIWICK_TRUSTED_PROXIES"
+        );
     }
     if options.metrics_by_tenant {
         crate::call::metering::count_by_tenant();

@@ -110,6 +110,7 @@ async fn each_request_is_whom_its_key_says_and_nobody_else() {
         .header("x-bailiwick-tenant", "demo")
         .header("mcp-session-id", "ada-session")
         .header("x-forwarded-for", "203.0.113.9")
+        .header("forwarded", "for=198.51.100.66")
         .header("user-agent", "eves-browser/1")
         .json(&message)
         .send()

@@ -11,6 +11,7 @@ mod routes;
 mod secrecy;
 pub mod served;
 mod streams;
+mod tls;
 mod tokens;
 mod traces;
 
@@ -52,6 +53,17 @@ impl HttpServer {
         toolbox: Toolbox,
         issuer: Option<IssuerOptions>,
     ) -> Self {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        Self::start_at(listener, database, options, toolbox, issuer).await
+    }
+
+    async fn start_at(
+        listener: Listener,
+        database: &TestDatabase,
+        options: HttpOptions,
+        toolbox: Toolbox,
+        issuer: Option<IssuerOptions>,
+    ) -> Self {
         let calls = Calls::open(database.app(), &database.call_options()).unwrap();
         let pool = Pool::new(database.app().clone(), &PoolOptions { size: 2, ..PoolOptions::default() }).unwrap();
         let system = System::new(pool);
@@ -64,7 +76,6 @@ impl HttpServer {
             options: options.clone(),
         };
         let router = router(face, Server::for_requests(Arc::new(toolbox), calls.clone()));
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, stop) = (listener.address().unwrap(), CancellationToken::new());
         let stopped = stop.clone();
         tokio::spawn(async move { serve(listener, router, &options, stopped).await });

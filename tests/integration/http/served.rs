@@ -24,8 +24,13 @@ impl Served {
 
     /// With more arguments and variables.
     pub async fn start_with(database: &TestDatabase, arrange: impl FnOnce(&mut Command)) -> Self {
+        Self::start_at(database, "127.0.0.1:0", arrange).await
+    }
+
+    /// At another address.
+    pub async fn start_at(database: &TestDatabase, address: &str, arrange: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
-        command.args(["serve", "--http", "127.0.0.1:0"]).stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.args(["serve", "--http", address]).stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         command.env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await);
         arrange(&mut command);
         let mut child = command.spawn().unwrap();
