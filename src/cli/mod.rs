@@ -52,7 +52,7 @@ enum Command {
     #[command(
         after_help = "Examples:\n  BAILIWICK_TENANT=demo bailiwick serve\n  bailiwick serve --http 127.0.0.1:8080"
     )]
-    Serve(serve::ServeArguments),
+    Serve(Box<serve::ServeArguments>),
     /// Show the main job: two tenants, real MCP calls, a budget report and the audit trail
     #[command(after_help = "Examples:\n  bailiwick demo\n  bailiwick demo --json\n  bailiwick demo --keep")]
     Demo(DemoArguments),
