@@ -129,6 +129,21 @@ impl Service {
         issuer: Option<IssuerOptions>,
         exposition: Option<Exposition>,
     ) -> Result<axum::Router, ServiceError> {
+        let server = Server::for_requests(Arc::clone(&self.toolbox), self.calls.clone());
+        Ok(crate::http::router(self.face(deployment, options, issuer, exposition)?, server))
+    }
+
+    /// What the routes of the HTTP face stand on, whoever answers.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if there is no connection for the application, or no valid pool.
+    pub fn face(
+        &self,
+        deployment: &Deployment,
+        options: HttpOptions,
+        issuer: Option<IssuerOptions>,
+        exposition: Option<Exposition>,
+    ) -> Result<Face, ServiceError> {
         // Connections of their own: a flood of bad keys must not keep calls or the trail waiting.
         let pool = Pool::new(deployment.app()?.clone(), &PoolOptions { size: 2, ..PoolOptions::default() })?;
         let system = System::new(pool);
@@ -138,9 +153,7 @@ impl Service {
             // It may come up after us: a failure is told, and tried again with the first token.
             tokio::spawn(async move { issuer.warm_up().await });
         }
-        let face = Face { calls: self.calls.clone(), keys, issuer, exposition, options };
-        let server = Server::for_requests(Arc::clone(&self.toolbox), self.calls.clone());
-        Ok(crate::http::router(face, server))
+        Ok(Face { calls: self.calls.clone(), keys, issuer, exposition, options })
     }
 
     /// Lets the calls under way end, each with its answer and its row; those that take longer than `patience` are stopped. True

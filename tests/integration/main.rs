@@ -8,6 +8,7 @@ mod audit;
 mod canary;
 mod catalog;
 mod clients;
+mod conformance;
 mod costs;
 mod demo;
 mod documentation;
