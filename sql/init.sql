@@ -157,11 +157,12 @@ CREATE FUNCTION update_updated_at_column() RETURNS trigger
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    NEW.updated_at = now();
+    -- Always later than before: whoever read the old state must see that it has changed.
+    NEW.updated_at = greatest(now(), OLD.updated_at + interval '1 microsecond');
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION update_updated_at_column() IS 'Trigger: stamps updated_at with the transaction''s time.';
+COMMENT ON FUNCTION update_updated_at_column() IS 'Trigger: stamps updated_at with the transaction''s time, and moves it forward at every change.';
 
 CREATE FUNCTION cosine_similarity(a vector, b vector) RETURNS double precision
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -389,7 +390,9 @@ CREATE TABLE documents (
     PRIMARY KEY (tenant_id, id),
     CONSTRAINT documents_title_not_empty CHECK (length(trim(title)) > 0),
     CONSTRAINT documents_content_not_empty CHECK (length(trim(content)) > 0),
-    CONSTRAINT documents_title_length CHECK (length(title) <= 1000),
+    -- Both are keys of indexes, whose entries are bounded.
+    CONSTRAINT documents_title_length CHECK (length(title) <= 500),
+    CONSTRAINT documents_source_length CHECK (octet_length(source) <= 2000),
     CONSTRAINT documents_metadata_is_object CHECK (jsonb_typeof(metadata) = 'object'),
     CONSTRAINT documents_language_format CHECK (language ~ '^([a-z]{2,3}|simple)$'),
     CONSTRAINT documents_embedding_status_known CHECK (embedding_status IN ('pending', 'embedded', 'failed'))
@@ -451,7 +454,9 @@ COMMENT ON COLUMN document_chunks.embedding IS
     'Unit vector of the passage. A vector that a caller gave for a whole document stands at its first chunk.';
 
 CREATE INDEX idx_documents_tenant_created ON documents (tenant_id, created_at DESC);
-CREATE INDEX idx_documents_source ON documents (tenant_id, source) WHERE source IS NOT NULL;
+CREATE INDEX idx_documents_tenant_updated ON documents (tenant_id, updated_at);
+CREATE INDEX idx_documents_tenant_title ON documents (tenant_id, title COLLATE "C");
+CREATE INDEX idx_documents_source ON documents (tenant_id, source COLLATE "C", content_sha256) WHERE source IS NOT NULL;
 CREATE INDEX idx_documents_embedding_pending ON documents (tenant_id, created_at) WHERE embedding_status = 'pending';
 
 SELECT protect_tenant_table('documents'), protect_tenant_table('document_chunks');
@@ -843,7 +848,9 @@ BEGIN
     FOR v_changed IN
         SELECT n.tenant_id,
                sum(octet_length(n.title) + octet_length(n.content) - octet_length(o.title) - octet_length(o.content)) AS bytes,
-               array_agg(n.id) FILTER (WHERE n.content IS DISTINCT FROM o.content) AS recut,
+               -- Unless the writer says that it brings this document's new chunks itself (documents/rewrite).
+               array_agg(n.id) FILTER (WHERE n.content IS DISTINCT FROM o.content
+                                             AND n.id::text IS DISTINCT FROM current_setting('bailiwick.cut_document', true)) AS recut,
                array_agg(n.id) FILTER (WHERE n.content = o.content AND (n.title, n.source, n.language, n.metadata)
                                              IS DISTINCT FROM (o.title, o.source, o.language, o.metadata)) AS reindexed,
                array_agg(n.id) FILTER (WHERE n.embedding IS DISTINCT FROM o.embedding) AS embedded
@@ -1727,10 +1734,10 @@ SET LOCAL search_path = public;
 
 DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
-    (1, 'foundation', '746511b72d519d80abf8741d143b94b2ea79b9f1b821b3e2795edfb4f1dba7a4'),
+    (1, 'foundation', '5ed68edb7abc9f170069dd132a51183e9ba43ab12e89e2433aa3170a38327c22'),
     (2, 'tenants', '56634f3d01b2d4147e00605268b984c093de5694934e7d16aacb928199c2d372'),
-    (3, 'documents', '7850405aa54cdc98874527be1e54f83a2591767abf81474b820d525809041fc3'),
-    (4, 'search', 'cdd8b2e0c1c2cc2bf2144ac5fffd415c313b30f744ea5d9ddc6e5c45b3f59a08'),
+    (3, 'documents', '8163b3d1e4f3fc0ddbcbfe6d4ce8aeee94d681df1f81ec37e9d89170271dd7ee'),
+    (4, 'search', '6fc720e54944b49c29afc359ab02be9df0a08e28b76e32580d6e03f8cd2da191'),
     (5, 'audit', '8f5d19f0166002c872b63f871a6c31a17d18d45e5086376d429e0aa6d8a5f7de'),
     (6, 'costs', '2afd0c45d644f5f2901a73c7f85aac9aa72d51625a46fcf1d5107eaddfe2ca4a'),
     (7, 'statistics', '07b2a452037c03e2944019656b32aa9e1d85a2495035f1a0a3965bf9d42d3eb8'),

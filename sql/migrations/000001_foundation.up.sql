@@ -115,11 +115,12 @@ CREATE FUNCTION update_updated_at_column() RETURNS trigger
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    NEW.updated_at = now();
+    -- Always later than before: whoever read the old state must see that it has changed.
+    NEW.updated_at = greatest(now(), OLD.updated_at + interval '1 microsecond');
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION update_updated_at_column() IS 'Trigger: stamps updated_at with the transaction''s time.';
+COMMENT ON FUNCTION update_updated_at_column() IS 'Trigger: stamps updated_at with the transaction''s time, and moves it forward at every change.';
 
 CREATE FUNCTION cosine_similarity(a vector, b vector) RETURNS double precision
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

@@ -29,7 +29,9 @@ CREATE TABLE documents (
     PRIMARY KEY (tenant_id, id),
     CONSTRAINT documents_title_not_empty CHECK (length(trim(title)) > 0),
     CONSTRAINT documents_content_not_empty CHECK (length(trim(content)) > 0),
-    CONSTRAINT documents_title_length CHECK (length(title) <= 1000),
+    -- Both are keys of indexes, whose entries are bounded.
+    CONSTRAINT documents_title_length CHECK (length(title) <= 500),
+    CONSTRAINT documents_source_length CHECK (octet_length(source) <= 2000),
     CONSTRAINT documents_metadata_is_object CHECK (jsonb_typeof(metadata) = 'object'),
     CONSTRAINT documents_language_format CHECK (language ~ '^([a-z]{2,3}|simple)$'),
     CONSTRAINT documents_embedding_status_known CHECK (embedding_status IN ('pending', 'embedded', 'failed'))
@@ -91,7 +93,9 @@ COMMENT ON COLUMN document_chunks.embedding IS
     'Unit vector of the passage. A vector that a caller gave for a whole document stands at its first chunk.';
 
 CREATE INDEX idx_documents_tenant_created ON documents (tenant_id, created_at DESC);
-CREATE INDEX idx_documents_source ON documents (tenant_id, source) WHERE source IS NOT NULL;
+CREATE INDEX idx_documents_tenant_updated ON documents (tenant_id, updated_at);
+CREATE INDEX idx_documents_tenant_title ON documents (tenant_id, title COLLATE "C");
+CREATE INDEX idx_documents_source ON documents (tenant_id, source COLLATE "C", content_sha256) WHERE source IS NOT NULL;
 CREATE INDEX idx_documents_embedding_pending ON documents (tenant_id, created_at) WHERE embedding_status = 'pending';
 
 SELECT protect_tenant_table('documents'), protect_tenant_table('document_chunks');

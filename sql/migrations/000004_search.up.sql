@@ -237,7 +237,9 @@ BEGIN
     FOR v_changed IN
         SELECT n.tenant_id,
                sum(octet_length(n.title) + octet_length(n.content) - octet_length(o.title) - octet_length(o.content)) AS bytes,
-               array_agg(n.id) FILTER (WHERE n.content IS DISTINCT FROM o.content) AS recut,
+               -- Unless the writer says that it brings this document's new chunks itself (documents/rewrite).
+               array_agg(n.id) FILTER (WHERE n.content IS DISTINCT FROM o.content
+                                             AND n.id::text IS DISTINCT FROM current_setting('bailiwick.cut_document', true)) AS recut,
                array_agg(n.id) FILTER (WHERE n.content = o.content AND (n.title, n.source, n.language, n.metadata)
                                              IS DISTINCT FROM (o.title, o.source, o.language, o.metadata)) AS reindexed,
                array_agg(n.id) FILTER (WHERE n.embedding IS DISTINCT FROM o.embedding) AS embedded

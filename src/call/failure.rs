@@ -14,6 +14,9 @@ pub enum Failure {
     /// What was asked for does not exist in the caller's tenant.
     #[error("not_found: {0}")]
     NotFound(String),
+    /// What was asked for does not fit what is there now.
+    #[error("conflict: {0} Nothing was done.")]
+    Conflict(String),
     /// The caller may not do this.
     #[error("forbidden: {0}")]
     Forbidden(String),
@@ -83,6 +86,7 @@ pub enum Failure {
 pub enum FailureCode {
     InvalidInput,
     NotFound,
+    Conflict,
     Forbidden,
     QuotaExceeded,
     BudgetExceeded,
@@ -102,6 +106,7 @@ impl FailureCode {
         match self {
             Self::InvalidInput => "invalid_input",
             Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
             Self::Forbidden => "forbidden",
             Self::QuotaExceeded => "quota_exceeded",
             Self::BudgetExceeded => "budget_exceeded",
@@ -123,6 +128,7 @@ impl Failure {
         match self {
             Self::InvalidInput(_) => FailureCode::InvalidInput,
             Self::NotFound(_) => FailureCode::NotFound,
+            Self::Conflict(_) => FailureCode::Conflict,
             Self::Forbidden(_) => FailureCode::Forbidden,
             Self::QuotaExceeded(_) => FailureCode::QuotaExceeded,
             Self::BudgetExceeded(_) => FailureCode::BudgetExceeded,

@@ -78,6 +78,7 @@ impl Outcome {
             FailureCode::Cancelled => Self::Cancelled,
             FailureCode::InvalidInput
             | FailureCode::NotFound
+            | FailureCode::Conflict
             | FailureCode::Unavailable
             | FailureCode::OutcomeUnknown
             | FailureCode::Internal => Self::Error,

@@ -1,11 +1,24 @@
-//! Documents: language, chunks, and their way into the database.
+//! Documents: language, chunks, their way into the database, and what becomes of them there.
 
 pub mod chunking;
+mod cursor;
+mod delete;
 mod idempotency;
 mod insert;
 pub mod language;
+mod list;
+mod new;
+mod plan;
 mod quota;
+mod read;
 pub mod script;
+mod update;
 
-pub use insert::{Analysis, Inserted, NewDocument, OwnEmbedding, insert};
+pub use cursor::{Cursor, Order};
+pub use delete::delete;
+pub use insert::{How, Inserted, Insertion, Item, insert};
+pub use list::{ListFilter, Listed, Listing, list};
+pub use new::{Analysis, NewDocument, OwnEmbedding};
 pub use quota::Quota;
+pub use read::{Read, Stretch, read};
+pub use update::{Change, Changed, Recut, Update, Updated, update};

@@ -1,6 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::insert::Item;
 use crate::db::{DbError, TenantTransaction};
 use crate::identity::TenantId;
 
@@ -34,5 +35,41 @@ impl Quota {
             storage_used_bytes: row.try_get("storage_bytes")?,
             storage_limit_bytes: row.try_get::<_, Option<i32>>("max_storage_mb")?.map(|mb| i64::from(mb) * 1_048_576),
         })
+    }
+}
+
+/// What is left of a quota, under the lock that keeps others from it.
+pub(super) struct Room(Option<Quota>);
+
+impl Room {
+    /// No bound.
+    pub(super) fn unlimited() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn of(quota: &Quota) -> Self {
+        Self(Some(quota.clone()))
+    }
+
+    /// Takes so much, or says in the words of the trigger `count_new_documents()` why it cannot be had.
+    pub(super) fn take(&mut self, documents: i64, bytes: i64) -> Result<(), Item> {
+        let Some(quota) = &mut self.0 else { return Ok(()) };
+        let (count, size) = (quota.documents_used + documents, quota.storage_used_bytes + bytes);
+        let full = |message, limit| {
+            let hint = format!("Delete documents, or ask the operator for a larger {limit}.");
+            Err(Item::QuotaReached { message, hint })
+        };
+        if let Some(limit) = quota.documents_limit.filter(|limit| documents > 0 && count > *limit) {
+            let message = format!("the tenant holds {} documents and may hold {limit}", quota.documents_used);
+            return full(message, "max_documents");
+        }
+        if let Some(limit) = quota.storage_limit_bytes.filter(|limit| bytes > 0 && size > *limit) {
+            let (used, mib) = (quota.storage_used_bytes, limit / 1_048_576);
+            let message =
+                format!("the tenant's documents take {used} bytes, this would add {bytes}, and {mib} MiB are allowed");
+            return full(message, "max_storage_mb");
+        }
+        (quota.documents_used, quota.storage_used_bytes) = (count, size);
+        Ok(())
     }
 }

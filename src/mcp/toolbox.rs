@@ -9,7 +9,8 @@ use super::schema;
 use crate::call::{Calls, Client, Failure, Tool};
 use crate::identity::{Caller, Scope, Scopes};
 use crate::tools::{
-    CostReport, EmbeddingSpace, HybridSearch, InsertDocument, RecordUsage, SearchAuditLog, TenantStatus,
+    CostReport, DeleteDocument, EmbeddingSpace, GetDocument, HybridSearch, InsertDocument, ListDocuments, RecordUsage,
+    SearchAuditLog, TenantStatus, UpdateDocument,
 };
 
 /// The tools on offer, in the order in which they are listed.
@@ -24,6 +25,10 @@ impl Toolbox {
         Self::empty()
             .with(HybridSearch { space: space.clone() })
             .with(InsertDocument { space: space.clone() })
+            .with(GetDocument)
+            .with(ListDocuments)
+            .with(UpdateDocument { space: space.clone() })
+            .with(DeleteDocument)
             .with(CostReport)
             .with(RecordUsage)
             .with(TenantStatus)

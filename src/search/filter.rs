@@ -1,10 +1,11 @@
 //! Which documents may be found.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::Value;
 
 /// A checked filter; an empty one lets every document pass.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Filter {
     /// Exactly this source.
     pub source: Option<String>,

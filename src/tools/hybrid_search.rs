@@ -3,15 +3,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::EmbeddingSpace;
+use super::filter::{FilterInput, checked};
 use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
-use crate::documents::language::Language;
 use crate::identity::Scope;
-use crate::search::filter::{Filter, parse_instant};
 use crate::search::fusion::{RANK_CONSTANT, Weights};
 use crate::search::{self, Found, Query, QueryEmbedding, Search};
 
 const LONGEST_QUERY: usize = 2_000;
-const LARGEST_METADATA_BYTES: usize = 16_384;
 /// Metadata larger than this is left out of results, which must stay small.
 const SHOWN_METADATA_BYTES: usize = 2_000;
 /// Characters of all passages of one answer together: about 8,000 tokens.
@@ -45,22 +43,6 @@ pub struct Input {
     filter: Option<FilterInput>,
     /// Also say how each result came to its place; false if absent.
     explain: Option<bool>,
-}
-
-/// Conditions on documents.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FilterInput {
-    /// Exactly this source, as it was given when the document was stored.
-    source: Option<String>,
-    /// Metadata that contains this object: {"department": "hr"} or {"tags": ["leave"]} or nested.
-    metadata: Option<Map<String, Value>>,
-    /// Stored at or after this time: RFC 3339 (2026-03-01T09:00:00Z) or a UTC date (2026-03-01).
-    created_after: Option<String>,
-    /// Stored before this time: RFC 3339 or a UTC date.
-    created_before: Option<String>,
-    /// Written in this language: an ISO 639 code such as en or ko.
-    language: Option<String>,
 }
 
 /// Answer of `hybrid_search`.
@@ -188,7 +170,7 @@ The field mode says which sides took part. Only your own organisation's document
         } else if weights.bm25 == 0.0 && weights.vector > 0.0 {
             problems.add("query_embedding", "is missing, and bm25_weight is 0: there is nothing to search by. Give a query_embedding or a bm25_weight above 0");
         }
-        let filter = input.filter.map(|filter| check_filter(filter, &mut problems)).unwrap_or_default();
+        let filter = input.filter.map(|filter| checked(filter, &mut problems)).unwrap_or_default();
         let embedding =
             input.query_embedding.map(|vector| QueryEmbedding { vector: unit(&vector), model_id: self.space.model_id });
         problems.or(Request {
@@ -247,45 +229,6 @@ The field mode says which sides took part. Only your own organisation's document
             duration_ms: call.elapsed_ms(),
         };
         Ok(Answer { output, resource_id: None, details })
-    }
-}
-
-fn check_filter(input: FilterInput, problems: &mut Problems) -> Filter {
-    if let Some(source) = &input.source {
-        problems.text("filter.source", source, 2_000);
-    }
-    if let Some(metadata) = &input.metadata {
-        problems.metadata("filter.metadata", metadata, LARGEST_METADATA_BYTES);
-    }
-    let mut instant = |field: &str, text: &Option<String>| {
-        let text = text.as_deref()?;
-        let instant = parse_instant(text);
-        if instant.is_none() {
-            let shown: String = text.chars().take(40).collect();
-            problems.add(field, format_args!("is {shown:?}; allowed is RFC 3339 with an offset, like 2026-03-01T09:00:00Z, or a date, like 2026-03-01"));
-        }
-        instant
-    };
-    let created_after = instant("filter.created_after", &input.created_after);
-    let created_before = instant("filter.created_before", &input.created_before);
-    if let (Some(after), Some(before)) = (created_after, created_before)
-        && after >= before
-    {
-        problems.add("filter.created_after", "is not before created_before, so nothing could be found");
-    }
-    let language = input.language.and_then(|code| match Language::from_code(&code) {
-        Ok(language) => Some(language.code()),
-        Err(unknown) => {
-            problems.add("filter.language", unknown);
-            None
-        }
-    });
-    Filter {
-        source: input.source,
-        metadata: input.metadata.map(Value::Object),
-        created_after,
-        created_before,
-        language,
     }
 }
 

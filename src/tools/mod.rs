@@ -1,18 +1,28 @@
 //! The tools that agents call. Each is thin: it checks its input, works in the call's one transaction, and answers.
 
 mod cost_report;
+mod delete_document;
+pub(crate) mod fields;
+mod filter;
+mod get_document;
 mod hybrid_search;
 mod insert_document;
+mod list_documents;
 mod record_usage;
 mod search_audit_log;
 mod tenant_status;
+mod update_document;
 
 pub use cost_report::CostReport;
+pub use delete_document::DeleteDocument;
+pub use get_document::GetDocument;
 pub use hybrid_search::HybridSearch;
 pub use insert_document::InsertDocument;
+pub use list_documents::ListDocuments;
 pub use record_usage::RecordUsage;
 pub use search_audit_log::SearchAuditLog;
 pub use tenant_status::TenantStatus;
+pub use update_document::UpdateDocument;
 
 /// What the tools need to know of the database and its embedding model.
 #[derive(Debug, Clone)]

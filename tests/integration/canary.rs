@@ -39,6 +39,8 @@ impl Write for Log {
 
 struct Canary {
     token: String,
+    /// A document of its own.
+    document_id: Uuid,
     caller: Caller,
 }
 
@@ -56,14 +58,20 @@ async fn canaries(database: &TestDatabase, count: usize) -> Vec<Canary> {
         let row = admin.query_one(sql, &[&format!("bird-{index}"), &token]).await.unwrap();
         let user_id = UserId::parse(&format!("user-{token}")).unwrap();
         let caller = Caller { tenant_id: TenantId::from(row.get::<_, Uuid>(0)), user_id, scopes: Scopes::all() };
-        canaries.push(Canary { token, caller });
+        admin
+            .execute("SELECT set_config('app.current_tenant_id', $1, false)", &[&caller.tenant_id.to_string()])
+            .await
+            .unwrap();
+        let sql = "INSERT INTO documents (tenant_id, title, content) VALUES ($1, $2, $2) RETURNING id";
+        let document_id = admin.query_one(sql, &[&caller.tenant_id, &token]).await.unwrap().get(0);
+        canaries.push(Canary { token, document_id, caller });
     }
     canaries
 }
 
-/// One call of a canary, with its token wherever a text may stand.
-fn call(token: &str, index: usize) -> (&'static str, Value) {
-    match index % 8 {
+/// One call of a canary, with its token wherever a text may stand; `planted` is a document of its own, or another's.
+fn call(token: &str, planted: Uuid, index: usize) -> (&'static str, Value) {
+    match index % 12 {
         0 | 1 => (
             "insert_document",
             json!({
@@ -82,6 +90,20 @@ fn call(token: &str, index: usize) -> (&'static str, Value) {
             json!({ "model_name": "gpt-4o", "provider": "openai", "input_tokens": 9, "output_tokens": 1, "operation": token, "metadata": { "note": token } }),
         ),
         6 => ("cost_report", json!({ "group_by": ["user", "operation"] })),
+        7 => ("list_documents", json!({ "limit": 100, "order_by": "title" })),
+        8 => ("list_documents", json!({ "filter": { "source": format!("{token}.txt") } })),
+        9 => (
+            "insert_document",
+            json!({
+                "title": format!("Leave {token}"), "content": format!("Replaced by {token} {index}."), "source": token, "replace": true,
+                "more_documents": [{ "title": token, "content": token, "source": format!("{token}.txt"), "metadata": { "owner": token } }],
+            }),
+        ),
+        10 => ("get_document", json!({ "document_id": planted })),
+        11 if index % 2 == 1 => (
+            "update_document",
+            json!({ "document_id": planted, "title": format!("Theirs {token}"), "metadata": { "owner": token } }),
+        ),
         _ => ("search_audit_log", json!({ "limit": 20 })),
     }
 }
@@ -114,7 +136,9 @@ async fn what_a_tenant_plants_never_shows_up_for_another() {
                     return;
                 }
                 let canary = &canaries[index % canaries.len()];
-                let (tool, arguments) = call(&canary.token, index / canaries.len());
+                // Every other time it asks for a document of its neighbour's.
+                let of = &canaries[(index + index / canaries.len() / 12 % 2) % canaries.len()];
+                let (tool, arguments) = call(&canary.token, of.document_id, index / canaries.len());
                 let Value::Object(arguments) = arguments else { unreachable!() };
                 let client = Client { user_agent: Some(format!("agent-{}", canary.token)), ip_address: None };
                 let stop = CancellationToken::new();

@@ -12,6 +12,7 @@ mod conformance;
 mod costs;
 mod demo;
 mod documentation;
+mod documents;
 mod door;
 mod examples;
 mod harness;

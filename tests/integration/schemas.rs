@@ -49,7 +49,22 @@ async fn every_answer_satisfies_its_own_schema() {
     let usage = json!({ "provider": "openai", "model_name": "gpt-4o", "input_tokens": 1, "output_tokens": 1 });
     let search = json!({ "query": "word", "query_embedding": [1, 0, 0, 0], "explain": true });
     let pending = json!({ "title": "t", "content": "word", "wait_for_embedding": true });
+    let stored =
+        session.ok("insert_document", json!({ "title": "first", "content": "a first word", "source": "f" })).await;
+    let id = &stored["document_id"];
     let calls = [
+        ("get_document", json!({ "document_id": id })),
+        ("get_document", json!({ "document_id": id, "passage": 0 })),
+        ("list_documents", json!({ "limit": 1 })),
+        ("update_document", json!({ "document_id": id, "title": "second" })),
+        ("update_document", json!({ "document_id": id, "content": "a second word" })),
+        (
+            "insert_document",
+            json!({ "title": "t", "content": "w", "source": "f", "replace": true, "more_documents": [{ "title": "m", "content": "m" }] }),
+        ),
+        ("list_documents", json!({ "limit": 1 })),
+        ("delete_document", json!({ "document_id": id })),
+        ("delete_document", json!({ "document_id": id })),
         ("hybrid_search", json!({ "query": "nothing yet" })),
         ("insert_document", insert.clone()),
         ("insert_document", insert),

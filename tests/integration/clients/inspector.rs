@@ -23,7 +23,7 @@ async fn the_inspector_finds_no_fault_in_the_tools() {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stdout}\n{stderr}");
     let listed: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(listed["tools"].as_array().unwrap().len(), 6);
+    assert_eq!(listed["tools"].as_array().unwrap().len(), 10);
 }
 
 #[tokio::test]

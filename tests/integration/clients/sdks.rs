@@ -21,6 +21,10 @@ async fn run(mut client: Command, name: &str) -> Value {
         serde_json::json!([
             "hybrid_search",
             "insert_document",
+            "get_document",
+            "list_documents",
+            "update_document",
+            "delete_document",
             "cost_report",
             "record_usage",
             "tenant_status",

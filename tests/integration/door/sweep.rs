@@ -10,7 +10,8 @@ use bailiwick::call::{Action, Answer, Call, CallOptions, Calls, Client, Failure,
 use bailiwick::db::PoolOptions;
 use bailiwick::identity::{Caller, Scope, Scopes, UserId};
 use bailiwick::tools::{
-    CostReport, EmbeddingSpace, HybridSearch, InsertDocument, RecordUsage, SearchAuditLog, TenantStatus,
+    CostReport, DeleteDocument, EmbeddingSpace, GetDocument, HybridSearch, InsertDocument, ListDocuments, RecordUsage,
+    SearchAuditLog, TenantStatus, UpdateDocument,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -149,6 +150,23 @@ async fn wherever_a_tool_is_dropped_the_next_caller_finds_a_clean_session() {
         let document =
             json!({ "title": "Leave", "content": "Annual leave is 25 days.", "idempotency_key": format!("k{round}") });
         sweep.of(|| InsertDocument { space: space() }, document).await;
+        let id: String = database.value("SELECT max(id::text) FROM documents").await;
+        sweep.of(|| GetDocument, json!({ "document_id": id })).await;
+        sweep.of(|| ListDocuments, json!({ "order_by": "title" })).await;
+        for change in [
+            json!({ "title": format!("Leave {round}") }),
+            json!({ "content": format!("Annual leave is {round} days."), "idempotency_key": format!("u{round}") }),
+        ] {
+            let mut change = change;
+            change["document_id"] = id.as_str().into();
+            sweep.of(|| UpdateDocument { space: space() }, change).await;
+        }
+        let more = json!([{ "title": "Leave", "content": "More leave.", "source": format!("r{round}") }]);
+        let replacing = json!({ "title": "Leave", "content": format!("Annual leave of {round}."), "source": "leave", "replace": true, "more_documents": more });
+        sweep.of(|| InsertDocument { space: space() }, replacing).await;
+        let gone: String =
+            database.value(&format!("SELECT max(id::text) FROM documents WHERE source = 'r{round}'")).await;
+        sweep.of(|| DeleteDocument, json!({ "document_id": gone })).await;
         for query in ["annual", "\"annual leave\" -nothing", "anual"] {
             let query =
                 json!({ "query": query, "query_embedding": [1.0, 0.0, 0.0, 0.0], "filter": { "language": "en" } });
@@ -167,7 +185,8 @@ async fn wherever_a_tool_is_dropped_the_next_caller_finds_a_clean_session() {
     assert_eq!(database.value::<i32>("SELECT reap_calls(interval '0', interval '10 minutes')").await, 0);
     let (drops, kept) = (i64::try_from(sweep.drops).unwrap(), i64::try_from(rounds).unwrap());
     assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs WHERE outcome = 'cancelled'").await, drops);
-    assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, kept);
+    // One of each round, and the one that each round replaces.
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, kept + 1);
     assert_eq!(database.value::<i64>("SELECT count(*) FROM cost_tracking").await, kept);
     assert_eq!(database.value::<i64>("SELECT count(*) FROM call_intents").await, 0);
 }

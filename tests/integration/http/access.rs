@@ -143,7 +143,7 @@ async fn tools_beyond_the_scopes_are_neither_listed_nor_callable() {
         .unwrap();
     let tools = reply(list).await["result"]["tools"].take();
     let names: Vec<_> = tools.as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["hybrid_search", "tenant_status"]);
+    assert_eq!(names, ["hybrid_search", "get_document", "list_documents", "tenant_status"]);
     for tool in ["insert_document", "cost_report", "record_usage", "search_audit_log"] {
         let text = server.call(&client, &reader, tool, json!({})).await["content"][0]["text"].take();
         assert!(text.as_str().unwrap().starts_with("forbidden: "), "{text}");

@@ -51,7 +51,7 @@ async fn drive(mut client: Command) -> Value {
     assert!(output.status.success(), "{stdout}\n{stderr}");
     let mut saw: Value = serde_json::from_str(stdout.trim()).unwrap_or_else(|_| panic!("{stdout}\n{stderr}"));
     assert_eq!((&saw["found"], &saw["cost_usd"]), (&json!("Staplers"), &json!("0.0000045")), "{saw}");
-    assert_eq!(saw["tools"].as_array().unwrap().len(), 6);
+    assert_eq!(saw["tools"].as_array().unwrap().len(), 10);
     assert!(saw["invalid"].as_str().unwrap().starts_with("invalid_input: `limit` is 99"), "{saw}");
     let rows = "SELECT string_agg(resource || ' ' || outcome, ', ' ORDER BY id) FROM audit_logs WHERE user_id = 'ada' AND ip_address = '127.0.0.1' AND user_agent <> ''";
     assert_eq!(

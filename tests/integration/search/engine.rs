@@ -41,8 +41,9 @@ async fn any_order_of_changes_and_merges_ranks_as_the_oracle() {
         store(&session, &documents).await;
         for round in 0..36 {
             let pick = dice.roll(documents.len());
-            let title = documents[pick].title.replace('\'', "''");
-            let action = dice.roll(9);
+            let old_title = documents[pick].title.clone();
+            let title = old_title.replace('\'', "''");
+            let action = dice.roll(13);
             match action {
                 0..=2 => {
                     let new: Vec<Document> = stock.by_ref().take(1 + dice.roll(4)).collect();
@@ -70,6 +71,37 @@ async fn any_order_of_changes_and_merges_ranks_as_the_oracle() {
                 }
                 7 => {
                     maintenance::run(&admin, None, Scope::Everything, Some(demo.id)).await.unwrap();
+                }
+                // Through the tool: text, title, metadata, or a vector alone.
+                8..=11 => {
+                    let mut changed = documents.remove(pick);
+                    let change = match action {
+                        8 => {
+                            changed.content.push_str(" visitor parking");
+                            // A new text has no vector, until somebody gives it one.
+                            changed.embedding = Some([1.0, dice.roll(5) as f32 - 2.0, 1.0, 0.5]);
+                            json!({ "content": changed.content, "embedding": changed.embedding, "language": "en" })
+                        }
+                        9 => {
+                            changed.title.push_str(" budget");
+                            json!({ "title": changed.title })
+                        }
+                        10 => json!({ "metadata": { "round": round } }),
+                        _ => {
+                            changed.embedding = Some([1.0, dice.roll(5) as f32 - 2.0, 3.0, -1.0]);
+                            json!({ "embedding": changed.embedding })
+                        }
+                    };
+                    let sql = "SELECT id::text FROM documents WHERE tenant_id = $1 AND title = $2";
+                    let id: String = admin.query_one(sql, &[&demo.id, &old_title]).await.unwrap().get(0);
+                    let mut arguments = change;
+                    arguments["document_id"] = id.into();
+                    session.ok("update_document", arguments).await;
+                    // New terms, facets or text: new chunks, behind the others. A vector is exchanged where it stands.
+                    match action {
+                        11 => documents.insert(pick, changed),
+                        _ => documents.push(changed),
+                    }
                 }
                 _ => {
                     maintenance::run(&admin, None, Scope::Rebuild, Some(demo.id)).await.unwrap();

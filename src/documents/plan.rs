@@ -1,0 +1,102 @@
+//! What is to be done with documents that are to be stored, in view of those that are there.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::insert::{How, Inserted};
+use super::new::NewDocument;
+use crate::db::{DbError, TenantTransaction};
+use crate::identity::{DocumentId, TenantId};
+
+const LOCK_SOURCES: &str = include_str!("../../sql/queries/documents/lock_sources.sql");
+const STORED: &str = include_str!("../../sql/queries/documents/stored.sql");
+
+/// What is to be done with one document.
+#[derive(Debug)]
+pub(super) enum Plan {
+    /// Store it.
+    New,
+    /// Nothing: it is there.
+    Repeated(Inserted),
+    /// Nothing: it is the same as the one at that place of the list.
+    SameAs(usize),
+    /// Make that document what it says.
+    Replace(DocumentId),
+    /// There is no one document that it would replace.
+    Ambiguous,
+}
+
+impl Plan {
+    pub(super) fn replaced(&self) -> Option<DocumentId> {
+        match self {
+            Self::Replace(document_id) => Some(*document_id),
+            _ => None,
+        }
+    }
+
+    pub(super) fn needs_room(&self) -> bool {
+        matches!(self, Self::New | Self::Replace(_))
+    }
+}
+
+/// A plan for each document. Sources stay locked until the transaction ends: two who store the same at once store it once.
+pub(super) async fn of(
+    transaction: &TenantTransaction,
+    tenant_id: TenantId,
+    documents: &[NewDocument],
+) -> Result<Vec<Plan>, DbError> {
+    let sources: Vec<Option<&str>> = documents.iter().map(|document| document.source.as_deref()).collect();
+    let mut plans: Vec<Plan> = documents.iter().map(|_| Plan::New).collect();
+    if sources.iter().all(Option::is_none) {
+        return Ok(plans);
+    }
+    let digests: Vec<&[u8]> = documents.iter().map(|document| document.analysis.sha256.as_slice()).collect();
+    transaction.query_one(LOCK_SOURCES, &[&tenant_id, &sources]).await?;
+    // A statement of its own, whose snapshot is younger than the locks.
+    for row in transaction.query(STORED, &[&tenant_id, &sources, &digests]).await? {
+        let place = usize::try_from(row.try_get::<_, i32>("place")? - 1).unwrap_or_default();
+        let document = &documents[place];
+        plans[place] = match row.try_get::<_, Option<uuid::Uuid>>("same_id")? {
+            Some(document_id) => {
+                let language: String = row.try_get("same_language")?;
+                let differs = row.try_get::<_, &str>("same_title")? != document.title
+                    || row.try_get::<_, Value>("same_metadata")? != document.metadata
+                    || document.language.is_some_and(|wanted| wanted.code() != language);
+                Plan::Repeated(Inserted {
+                    document_id,
+                    chunk_count: usize::try_from(row.try_get::<_, i64>("same_chunks")?).unwrap_or_default(),
+                    embedding_status: row.try_get("same_embedding_status")?,
+                    language,
+                    how: How::Repeated { differs },
+                })
+            }
+            None if document.replace => match row.try_get::<_, Vec<DocumentId>>("others")?.as_slice() {
+                [] => Plan::New,
+                [only] => Plan::Replace(*only),
+                _ => Plan::Ambiguous,
+            },
+            None => Plan::New,
+        };
+    }
+    within(documents, &mut plans);
+    Ok(plans)
+}
+
+/// What documents of the same list say of each other.
+fn within(documents: &[NewDocument], plans: &mut [Plan]) {
+    let mut same: HashMap<(&str, &[u8]), usize> = HashMap::new();
+    let mut replacing: HashMap<&str, usize> = HashMap::new();
+    for (place, document) in documents.iter().enumerate() {
+        let Some(source) = document.source.as_deref() else { continue };
+        if !plans[place].needs_room() {
+            continue;
+        }
+        let first = *same.entry((source, &document.analysis.sha256)).or_insert(place);
+        if first != place {
+            plans[place] = Plan::SameAs(first);
+        } else if document.replace && *replacing.entry(source).or_insert(place) != place {
+            plans[place] = Plan::Ambiguous;
+        }
+    }
+}
