@@ -71,7 +71,7 @@ async fn a_good_token_is_whom_it_says_with_every_algorithm() {
         let list: Value = server.post(&client, &token).json(&list).send().await.unwrap().json().await.unwrap();
         let tools = list["result"]["tools"].as_array().unwrap();
         let tools: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-        assert_eq!(tools, ["hybrid_search", "tenant_status"], "no word stands for more scopes than itself");
+        assert_eq!(tools, ["hybrid_search", "get_document", "list_documents", "tenant_status"], "no word stands for more scopes than itself");
         let answer: Value = ask(&server, &client, &token).await.json().await.unwrap();
         assert_eq!(answer["result"]["isError"], false, "{answer}");
     }
