@@ -51,7 +51,7 @@ impl Floor {
             let (chunk_no, ordinal): (i32, i32) = (row.get(0), row.get(1));
             near.push(bm25::RankedDocument { first_chunk_no: chunk_no - ordinal, chunk_no, score: row.get(2), rank });
         }
-        let fused = fusion::fuse(&ranking.documents, &near, search.weights);
+        let fused = fusion::fuse(&ranking, &near, search.weights);
         let chunk_nos: Vec<i32> = fused.documents.iter().take(search.limit).map(|place| place.chunk_no).collect();
         let names: Vec<&str> = side.terms.iter().map(|term| term.term.as_str()).collect();
         let winners: [bailiwick::db::Parameter<'_>; 3] = [&tenant_id, &chunk_nos, &names];

@@ -12,12 +12,15 @@
 //! on it. Any term may match (OR). Lengths are in terms, as the index counts them.
 
 mod best;
+mod cursor;
 mod scores;
+mod weight;
+mod window;
 
 use super::postings::list::List;
 use super::postings::{ChunkSet, Damaged, Posting};
 use best::Best;
-use scores::score_each;
+use scores::{Sink, score_each};
 
 /// The two constants of BM25.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -158,17 +161,8 @@ pub struct RankedDocument {
     pub rank: u32,
 }
 
-/// The best documents, and how many there were to choose from.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Ranking {
-    /// In order of rank.
-    pub documents: Vec<RankedDocument>,
-    /// Documents that matched, including those beyond the depth.
-    pub matching_documents: usize,
-}
-
-/// The `depth` best documents for the terms: [`best_per_document`] of [`score`], without a list of
-/// all chunks in between, which costs more than the arithmetic where a term is common.
+/// The `depth` best documents for the terms, in order of rank: [`best_per_document`] of [`score`], without looking at every
+/// chunk where a term is too common to matter by itself.
 ///
 /// # Errors
 /// [`Damaged`] postings.
@@ -178,10 +172,10 @@ pub fn rank(
     terms: &[TermPostings<'_>],
     selection: &Selection,
     depth: usize,
-) -> Result<Ranking, Damaged> {
+) -> Result<Vec<RankedDocument>, Damaged> {
     let mut best = Best::new(depth);
-    score_each(statistics, parameters, terms, selection, |chunk| best.add(chunk))?;
-    Ok(best.into_ranking())
+    score_each(statistics, parameters, terms, selection, &mut best)?;
+    Ok(best.into_documents())
 }
 
 /// Scores every chunk that holds a term and may be found, in order of chunk number.
@@ -195,19 +189,19 @@ pub fn score(
     selection: &Selection,
 ) -> Result<Vec<ScoredChunk>, Damaged> {
     let mut chunks = Vec::new();
-    score_each(statistics, parameters, terms, selection, |chunk| chunks.push(chunk))?;
+    score_each(statistics, parameters, terms, selection, &mut chunks)?;
     Ok(chunks)
 }
 
 /// The `depth` best documents, each by its best chunk; of equals the lower chunk number comes first.
 ///
 /// `chunks` must be in order of chunk number, as [`score`] returns them.
-pub fn best_per_document(chunks: &[ScoredChunk], depth: usize) -> Ranking {
+pub fn best_per_document(chunks: &[ScoredChunk], depth: usize) -> Vec<RankedDocument> {
     let mut best = Best::new(depth);
     for chunk in chunks {
         best.add(*chunk);
     }
-    best.into_ranking()
+    best.into_documents()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 
 use crate::db::{DbError, TenantTransaction};
 use crate::identity::TenantId;
-use bm25::{Parameters, RankedDocument, Ranking};
+use bm25::{Parameters, RankedDocument};
 use filter::Filter;
 use fusion::{FusedDocument, Weights};
 use lexical::Terms;
@@ -85,8 +85,6 @@ pub struct Outcome {
     pub mode: Mode,
     /// Distinct documents among the best [`WORDS_DEPTH`] by words and [`DEPTH`] by vectors.
     pub total_candidates: usize,
-    /// Documents that hold a term of the query and may be found.
-    pub bm25_matches: usize,
     /// Words that no document holds and what they were read as.
     pub corrections: Vec<Correction>,
     /// What else a reader should know of how the search was done.
@@ -116,7 +114,7 @@ pub async fn by_words(
     transaction: &TenantTransaction,
     tenant_id: TenantId,
     search: &Search,
-) -> Result<Ranking, DbError> {
+) -> Result<Vec<RankedDocument>, DbError> {
     let rows = lexical::read(transaction, tenant_id, &search.terms()).await?;
     let side = rows.side()?;
     let parameters = search.parameters.unwrap_or_default();
@@ -169,11 +167,11 @@ pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &
     };
     let ranking = match search.has_words() {
         true => bm25::rank(side.statistics, parameters, &side.terms, &side.selection, WORDS_DEPTH)?,
-        false => Ranking::default(),
+        false => Vec::new(),
     };
     let mode = Mode::of(search, search.has_words().then_some(side.terms.len()), nearest.as_ref().map(Vec::len));
     let nearest = nearest.unwrap_or_default();
-    let fused = fusion::fuse(&ranking.documents, &nearest, search.weights);
+    let fused = fusion::fuse(&ranking, &nearest, search.weights);
     let winners = &fused.documents[..fused.documents.len().min(search.limit)];
 
     let names: Vec<&str> = side.terms.iter().map(|term| term.term.as_str()).collect();
@@ -195,12 +193,5 @@ pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &
             passage.marked.as_deref().map(|marked| highlight::highlight(marked, &bigrams)).unwrap_or_default();
         Some(Found { place: *place, passage, terms, highlights })
     });
-    Ok(Outcome {
-        found: found.collect(),
-        mode,
-        total_candidates: fused.total_candidates,
-        bm25_matches: ranking.matching_documents,
-        corrections,
-        notes,
-    })
+    Ok(Outcome { found: found.collect(), mode, total_candidates: fused.total_candidates, corrections, notes })
 }

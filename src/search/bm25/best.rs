@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{RankedDocument, Ranking, ScoredChunk};
+use super::{RankedDocument, ScoredChunk, Sink};
 
 /// Takes chunks in order of chunk number, so that those of a document follow one another.
 pub(super) struct Best {
@@ -13,33 +13,17 @@ pub(super) struct Best {
     kept: Vec<ScoredChunk>,
     /// The last of the best when `kept` was last cut down.
     threshold: Option<ScoredChunk>,
-    documents: usize,
 }
 
 impl Best {
     pub(super) fn new(depth: usize) -> Self {
-        Self { depth, current: None, kept: Vec::new(), threshold: None, documents: 0 }
-    }
-
-    pub(super) fn add(&mut self, chunk: ScoredChunk) {
-        match &mut self.current {
-            Some(current) if first_chunk_no(current) == first_chunk_no(&chunk) => {
-                if best_first(&chunk, current).is_lt() {
-                    *current = chunk;
-                }
-            }
-            _ => {
-                self.end_document();
-                self.current = Some(chunk);
-            }
-        }
+        Self { depth, current: None, kept: Vec::new(), threshold: None }
     }
 
     fn end_document(&mut self) {
         let Some(chunk) = self.current.take() else {
             return;
         };
-        self.documents += 1;
         if self.threshold.is_some_and(|threshold| best_first(&chunk, &threshold).is_gt()) {
             return;
         }
@@ -60,22 +44,38 @@ impl Best {
         }
     }
 
-    pub(super) fn into_ranking(mut self) -> Ranking {
+    /// The best documents in order of rank.
+    pub(super) fn into_documents(mut self) -> Vec<RankedDocument> {
         self.end_document();
         self.cut();
         self.kept.sort_unstable_by(best_first);
-        let documents = self
-            .kept
-            .iter()
-            .zip(1..)
-            .map(|(chunk, rank)| RankedDocument {
-                first_chunk_no: first_chunk_no(chunk),
-                chunk_no: chunk.chunk_no,
-                score: chunk.score,
-                rank,
-            })
-            .collect();
-        Ranking { documents, matching_documents: self.documents }
+        let ranked = self.kept.iter().zip(1..).map(|(chunk, rank)| RankedDocument {
+            first_chunk_no: first_chunk_no(chunk),
+            chunk_no: chunk.chunk_no,
+            score: chunk.score,
+            rank,
+        });
+        ranked.collect()
+    }
+}
+
+impl Sink for Best {
+    fn add(&mut self, chunk: ScoredChunk) {
+        match &mut self.current {
+            Some(current) if first_chunk_no(current) == first_chunk_no(&chunk) => {
+                if best_first(&chunk, current).is_lt() {
+                    *current = chunk;
+                }
+            }
+            _ => {
+                self.end_document();
+                self.current = Some(chunk);
+            }
+        }
+    }
+
+    fn threshold(&self) -> f64 {
+        self.threshold.map_or(f64::NEG_INFINITY, |threshold| threshold.score)
     }
 }
 

@@ -1,3 +1,5 @@
+mod pruning;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -31,7 +33,7 @@ fn a_hand_worked_example_holds() {
 fn an_empty_collection_or_query_scores_nothing() {
     let none = score(Statistics::default(), Parameters::default(), &[term(vec![])]);
     assert_eq!(none, []);
-    assert_eq!(best_per_document(&none, 100), Ranking::default());
+    assert_eq!(best_per_document(&none, 100), []);
     assert_eq!(score(Statistics::default(), Parameters::default(), &[]), []);
 }
 
@@ -87,7 +89,7 @@ fn the_extremes_of_chunk_numbers_are_kept() {
     let chunks = score(statistics, Parameters::default(), &[term(postings)]);
     let numbers: Vec<i32> = chunks.iter().map(|chunk| chunk.chunk_no).collect();
     assert_eq!(numbers, [0, 2048, i32::MAX]);
-    let documents = best_per_document(&chunks, 9).documents;
+    let documents = best_per_document(&chunks, 9);
     assert_eq!(documents[2].first_chunk_no, i32::MAX - 3);
 }
 
@@ -95,11 +97,11 @@ fn the_extremes_of_chunk_numbers_are_kept() {
 fn the_best_chunk_speaks_for_its_document_and_ties_go_to_the_lower() {
     let chunk = |chunk_no, ordinal, score| ScoredChunk { chunk_no, ordinal, score };
     let chunks = [chunk(3, 0, 1.0), chunk(4, 1, 2.0), chunk(5, 2, 2.0), chunk(9, 0, 2.0), chunk(11, 1, 5.0)];
-    let ranking = best_per_document(&chunks, 2);
-    assert_eq!(ranking.matching_documents, 3);
+    let ranked = best_per_document(&chunks, 2);
     let document = |first_chunk_no, chunk_no, score, rank| RankedDocument { first_chunk_no, chunk_no, score, rank };
-    assert_eq!(ranking.documents, [document(10, 11, 5.0, 1), document(3, 4, 2.0, 2)]);
-    assert_eq!(best_per_document(&chunks, 0).matching_documents, 3);
+    assert_eq!(ranked, [document(10, 11, 5.0, 1), document(3, 4, 2.0, 2)]);
+    assert_eq!(best_per_document(&chunks, 0), []);
+    assert_eq!(best_per_document(&chunks, 9).len(), 3);
 }
 
 /// Chunk numbers with gaps between documents, as deletions leave them, over several pages.
@@ -207,12 +209,12 @@ proptest! {
         let selection = Selection { passing: Some(kept(&documents, keep)), ..Selection::default() };
         let chunks = super::score(statistics, Parameters::default(), &terms, &selection).unwrap();
         prop_assert!(chunks.is_sorted_by(|a, b| a.chunk_no < b.chunk_no));
-        let ranking = best_per_document(&chunks, usize::MAX);
-        prop_assert_eq!(ranking.matching_documents, expected.len());
+        let ranked = best_per_document(&chunks, usize::MAX);
+        prop_assert_eq!(ranked.len(), expected.len());
         // Scores equal but for the order of addition may change places: compare place by place
         // the scores, and by document everything else.
         let mut by_document: BTreeMap<i32, &RankedDocument> = BTreeMap::new();
-        for (place, document) in ranking.documents.iter().enumerate() {
+        for (place, document) in ranked.iter().enumerate() {
             prop_assert!((document.score - expected[place].1).abs() < 1e-9);
             prop_assert_eq!(document.rank as usize, place + 1);
             by_document.insert(document.first_chunk_no, document);
@@ -221,7 +223,7 @@ proptest! {
             let document = by_document[first];
             prop_assert!((document.score - best).abs() < 1e-9);
         }
-        let depth = 3.min(ranking.documents.len());
-        prop_assert_eq!(&best_per_document(&chunks, depth).documents[..], &ranking.documents[..depth]);
+        let depth = 3.min(ranked.len());
+        prop_assert_eq!(&best_per_document(&chunks, depth)[..], &ranked[..depth]);
     }
 }

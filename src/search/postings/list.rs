@@ -37,6 +37,14 @@ impl<'a> List<'a> {
         self.count
     }
 
+    /// The first posting's chunk.
+    ///
+    /// # Errors
+    /// [`Damaged`].
+    pub fn first_chunk_no(&self) -> Result<Option<i32>, Damaged> {
+        Ok(self.postings().read()?.map(|posting| posting.chunk_no))
+    }
+
     /// The postings in order of chunk number.
     #[must_use]
     pub fn postings(&self) -> Postings<'a> {
