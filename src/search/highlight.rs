@@ -31,14 +31,13 @@ pub fn highlight(marked: &str, bigrams: &[String]) -> Vec<String> {
     let spans = passage.spans();
     let mut fragments: Vec<Extent> = Vec::new();
     let mut shown = HashSet::new();
-    let boundaries = if spans.is_empty() { Vec::new() } else { passage.word_boundaries() };
     while fragments.len() < MAX_FRAGMENTS {
         let Some(window) = best_window(&spans, &fragments, &shown) else {
             break;
         };
         shown.extend(spans[window.0..=window.1].iter().flat_map(|span| span.terms.iter().copied()));
         let matches = Extent { start: spans[window.0].extent.start, end: spans[window.1].extent.end };
-        fragments.push(widen(matches, &fragments, &boundaries));
+        fragments.push(passage.widen(matches, &fragments));
     }
     fragments.sort_unstable_by_key(|fragment| fragment.start);
     fragments.into_iter().map(|fragment| passage.render(fragment, &spans)).collect()
@@ -143,12 +142,38 @@ impl Passage {
         spans
     }
 
-    /// Positions between words, from first to last (Unicode Standard Annex 29).
-    fn word_boundaries(&self) -> Vec<usize> {
-        let text: String = self.text.iter().collect();
-        let mut at = 0;
-        let mut boundaries = vec![0];
-        for word in text.split_word_bounds() {
+    /// Adds context on both sides up to a fragment's length, up to word boundaries, and not into the
+    /// fragments already chosen.
+    fn widen(&self, matches: Extent, taken: &[Extent]) -> Extent {
+        let floor = taken.iter().map(|t| t.end).filter(|end| *end <= matches.start).max().unwrap_or(0);
+        let next_taken = taken.iter().map(|t| t.start).filter(|start| *start >= matches.end).min();
+        let ceiling = next_taken.unwrap_or(self.text.len());
+        let spare = FRAGMENT_CHARACTERS.saturating_sub(matches.end - matches.start);
+        // What one side has no use for goes to the other.
+        let after = (ceiling - matches.end).min(spare - spare / 2);
+        let before = (matches.start - floor).min(spare - after);
+        let after = (ceiling - matches.end).min(spare - before);
+        let limit = Extent { start: matches.start - before, end: matches.end + after };
+        // Where one word fills the whole side there is no boundary, and it is cut.
+        let start = self.boundaries_around(limit.start).into_iter().find(|at| *at >= limit.start);
+        let end = self.boundaries_around(limit.end).into_iter().rfind(|at| *at <= limit.end);
+        Extent {
+            start: start.filter(|at| *at <= matches.start).unwrap_or(limit.start),
+            end: end.filter(|at| *at >= matches.end).unwrap_or(limit.end),
+        }
+    }
+
+    /// Positions between words (Unicode Standard Annex 29) from the space before a position to the space after it, on both of
+    /// whose sides there always is one. To look for all of a passage's takes as long as the rest of a search.
+    fn boundaries_around(&self, position: usize) -> Vec<usize> {
+        let (before, after) = self.text.split_at(position);
+        let start = before.iter().rposition(|character| *character == ' ').map_or(0, |space| space + 1);
+        let end =
+            after.iter().position(|character| *character == ' ').map_or(self.text.len(), |space| position + space);
+        let run: String = self.text[start..end].iter().collect();
+        let mut at = start;
+        let mut boundaries = vec![start];
+        for word in run.split_word_bounds() {
             at += word.chars().count();
             boundaries.push(at);
         }
@@ -235,26 +260,6 @@ fn best_window(spans: &[Span], taken: &[Extent], shown: &HashSet<usize>) -> Opti
         }
     }
     best.map(|(_, window)| window)
-}
-
-/// Adds context on both sides up to a fragment's length, up to word boundaries, and not into the
-/// fragments already chosen.
-fn widen(matches: Extent, taken: &[Extent], boundaries: &[usize]) -> Extent {
-    let text_end = boundaries.last().copied().unwrap_or(matches.end);
-    let floor = taken.iter().map(|t| t.end).filter(|end| *end <= matches.start).max().unwrap_or(0);
-    let ceiling = taken.iter().map(|t| t.start).filter(|start| *start >= matches.end).min().unwrap_or(text_end);
-    let spare = FRAGMENT_CHARACTERS.saturating_sub(matches.end - matches.start);
-    // What one side has no use for goes to the other.
-    let after = (ceiling - matches.end).min(spare - spare / 2);
-    let before = (matches.start - floor).min(spare - after);
-    let after = (ceiling - matches.end).min(spare - before);
-    let limit = Extent { start: matches.start - before, end: matches.end + after };
-    // Where one word fills the whole side there is no boundary, and it is cut.
-    let next = boundaries.partition_point(|at| *at < limit.start);
-    let start = boundaries.get(next).copied().filter(|at| *at <= matches.start);
-    let previous = boundaries.partition_point(|at| *at <= limit.end);
-    let end = boundaries.get(previous.wrapping_sub(1)).copied().filter(|at| *at >= matches.end);
-    Extent { start: start.unwrap_or(limit.start), end: end.unwrap_or(limit.end) }
 }
 
 #[cfg(test)]
