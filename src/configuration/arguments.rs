@@ -101,6 +101,9 @@ pub struct HttpArguments {
     /// Counts calls by tenant, too: /metrics then names each that calls, by its id
     #[arg(long, env = "BAILIWICK_METRICS_BY_TENANT", value_parser = clap::builder::BoolishValueParser::new())]
     pub metrics_by_tenant: bool,
+    /// Serve HTTP+SSE of 2024-11-05, too, at /sse and /messages, for clients that know nothing newer
+    #[arg(long, env = "BAILIWICK_LEGACY_SSE", value_parser = clap::builder::BoolishValueParser::new())]
+    pub legacy_sse: bool,
     /// Whose tokens are believed.
     #[command(flatten)]
     pub issuer: IssuerArguments,

@@ -83,6 +83,7 @@ impl HttpSettings {
                     public_url,
                     trusted_proxies,
                     forwarded_header: arguments.forwarded_header,
+                    legacy_sse: arguments.legacy_sse,
                     metrics_token: given(&arguments.metrics_token).map(Into::into),
                     metrics_by_tenant: arguments.metrics_by_tenant,
                     requests_per_minute: requests_per_minute

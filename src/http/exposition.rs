@@ -41,6 +41,7 @@ impl Exposition {
             "bailiwick_http_refused_total",
             "Requests of known callers that were put off (429, 503), by reason."
         );
+        metrics::describe_gauge!("bailiwick_http_streams", "Streams of events that are open.");
         metrics::describe_counter!(
             "bailiwick_http_handshakes_failed_total",
             "TLS handshakes that failed or took too long."

@@ -70,7 +70,7 @@ pub(super) async fn let_on(State(limits): State<Arc<Limits>>, request: Request, 
 }
 
 /// An answer that says when to come again (RFC 9110, section 10.2.3).
-fn later(status: StatusCode, reason: &'static str, wait: Duration, text: &'static str) -> Response {
+pub(super) fn later(status: StatusCode, reason: &'static str, wait: Duration, text: &'static str) -> Response {
     metrics::counter!("bailiwick_http_refused_total", "reason" => reason).increment(1);
     let mut response = (status, text).into_response();
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

@@ -4,8 +4,10 @@ mod address;
 mod authentication;
 mod exposition;
 mod health;
+mod legacy;
 mod limits;
 mod listener;
+mod mcp;
 mod options;
 mod proxies;
 mod request;
@@ -13,6 +15,7 @@ mod resource;
 mod router;
 mod scope;
 mod standing;
+mod streams;
 mod tls;
 
 pub use exposition::Exposition;

@@ -25,6 +25,14 @@ pub struct HttpOptions {
     pub most_connections: usize,
     /// Of them, from one address (or /64 of IPv6); trusted proxies, who speak for many, are not bounded so.
     pub most_connections_of_address: usize,
+    /// Whether HTTP+SSE of 2024-11-05 is served, at `/sse` and `/messages`.
+    pub legacy_sse: bool,
+    /// Streams of events at the same time: answers that come as events, and those of HTTP+SSE.
+    pub most_streams: usize,
+    /// Of them, of one user of a tenant.
+    pub most_streams_of_principal: usize,
+    /// How often a stream that has nothing to tell says so.
+    pub keep_alive: Duration,
     /// Largest body, in bytes: a document of a million characters, escaped.
     pub largest_body_bytes: usize,
     /// Longest wait for a request's head.
@@ -48,6 +56,10 @@ impl Default for HttpOptions {
             requests_per_minute: 6_000,
             most_connections: 4_096,
             most_connections_of_address: 512,
+            legacy_sse: false,
+            most_streams: 2_048,
+            most_streams_of_principal: 128,
+            keep_alive: Duration::from_secs(15),
             largest_body_bytes: 12 << 20,
             header_limit: Duration::from_secs(10),
             body_limit: Duration::from_secs(15),

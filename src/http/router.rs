@@ -5,17 +5,18 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get, post};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use rmcp::ServerHandler;
-use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
-use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use secrecy::ExposeSecret;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::legacy::{self, Legacy};
 use super::limits::{self, Limits};
 use super::listener::Peer;
+use super::mcp::{self, Mcp};
+use super::streams::Streams;
 use super::{Exposition, HttpOptions, authentication, health, request, resource, scope};
 use crate::call::Calls;
 use crate::identity::{Issuer, KeyRing};
@@ -34,20 +35,27 @@ pub struct Face {
     pub options: HttpOptions,
 }
 
-/// All routes: MCP at `/mcp`, answered by `server`, and beside it what an operator asks. Nothing but `/mcp` reaches a tenant's
-/// data, and `/mcp` only with a credential.
+/// All routes: MCP at `/mcp` (and `/sse` with `/messages`), answered by `server`, and beside it what an operator asks. Nothing
+/// but these reaches a tenant's data, and they only with a credential.
 pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
-    // No sessions: every request stands for itself, so none can be taken over, and a restart is not felt.
-    let mcp = StreamableHttpService::new(
-        move || Ok(server.clone()),
-        Arc::new(NeverSessionManager::default()),
-        mcp_config(&face.options),
-    );
+    let streams = Streams::new(&face.options);
+    let mcp = Mcp::new(server.clone(), &face.options, streams.clone());
     let cors = cors(&face.options.allowed_origins);
     let limits = Limits::new(face.calls.clone(), face.options.requests_per_minute);
     let face = Arc::new(face);
-    let guarded = Router::new()
-        .route_service("/mcp", mcp)
+    let mut guarded = Router::new().route("/mcp", {
+        let mcp = mcp.clone();
+        any(move |request: Request| mcp.clone().answer(request))
+    });
+    if face.options.legacy_sse {
+        let legacy = Legacy::new(Arc::clone(&face), server, streams);
+        let routes = Router::new()
+            .route("/sse", get(legacy::listen::<S>))
+            .route("/messages", post(legacy::post::<S>))
+            .route_layer(middleware::from_fn_with_state(mcp, mcp::known_origin::<S>));
+        guarded = guarded.merge(routes.with_state(legacy));
+    }
+    let guarded = guarded
         // The last one added is asked first.
         .route_layer(middleware::from_fn_with_state(Arc::clone(&face), scope::challenge))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::whole_body))
@@ -63,18 +71,6 @@ pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
         .layer(cors)
         .layer(middleware::from_fn_with_state(Arc::clone(&face), request::follow))
         .with_state(face)
-}
-
-fn mcp_config(options: &HttpOptions) -> StreamableHttpServerConfig {
-    let loopback = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-    let hosts = loopback.into_iter().chain(options.allowed_hosts.clone());
-    StreamableHttpServerConfig::default()
-        .with_legacy_session_mode(false)
-        .with_json_response(true)
-        .with_allowed_hosts(hosts)
-        .with_allowed_origins(options.allowed_origins.clone())
-        .enforce_origin_validation()
-        .with_max_request_body_bytes(options.largest_body_bytes)
 }
 
 /// Lets browsers of the allowed origins call, and no others (Fetch Standard, CORS).

@@ -80,7 +80,6 @@ impl Standing {
         matches!(self.0, Proof::Token(_))
     }
 
-    #[expect(dead_code, reason = "long streams will ask")]
     /// Whether it is still good: the key not revoked, the token not expired, its tenant there.
     pub(super) async fn holds(&self, face: &Arc<Face>) -> bool {
         match &self.0 {

@@ -2,7 +2,7 @@
 
 python python_client.py legacy|2026-07-28 SERVER [ARGUMENT ...]
 
-SERVER is a program, or the URL of one that serves over HTTP, with a key in BAILIWICK_TEST_KEY.
+SERVER is a program, or the URL of one that serves over HTTP (as HTTP+SSE if it ends with /sse), with a key in BAILIWICK_TEST_KEY.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import sys
 
 import httpx2
 from mcp import Client, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
@@ -20,7 +21,10 @@ from mcp.types import Implementation
 async def main(mode: str, command: str, *arguments: str) -> None:
     if command.startswith("http"):
         headers = {"Authorization": f"Bearer {os.environ['BAILIWICK_TEST_KEY']}"}
-        transport = streamable_http_client(command, http_client=httpx2.AsyncClient(headers=headers))
+        if command.endswith("/sse"):
+            transport = sse_client(command, headers=headers)
+        else:
+            transport = streamable_http_client(command, http_client=httpx2.AsyncClient(headers=headers))
     else:
         transport = stdio_client(StdioServerParameters(command=command, args=list(arguments), env=dict(os.environ)))
     me = Implementation(name="python-sdk", version="2.3")

@@ -42,10 +42,17 @@ async fn the_binary_serves_counts_and_ends_in_order() {
 }
 
 /// Runs a client against a server of its own; the protocol that it spoke.
-async fn drive(mut client: Command) -> Value {
+async fn drive(client: Command) -> Value {
+    drive_at(client, "/mcp").await
+}
+
+async fn drive_at(mut client: Command, path: &str) -> Value {
     let database = TestDatabase::create().await;
-    let served = Served::start(&database).await;
-    client.arg(&served.url).env("BAILIWICK_TEST_KEY", key(&database, "demo", "ada", ALL_SCOPES).await);
+    let served = Served::start_with(&database, |command| {
+        command.env("BAILIWICK_LEGACY_SSE", "true");
+    })
+    .await;
+    client.arg(served.at(path)).env("BAILIWICK_TEST_KEY", key(&database, "demo", "ada", ALL_SCOPES).await);
     let output = client.output().await.unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stdout}\n{stderr}");
@@ -70,6 +77,20 @@ async fn the_python_sdk_drives_every_tool_over_http_in_both_eras() {
         client.env("PYTHONPATH", &packages).env("PYTHONDONTWRITEBYTECODE", "1");
         assert_eq!(drive(client).await, protocol);
     }
+}
+
+#[tokio::test]
+async fn the_python_and_typescript_sdks_drive_every_tool_over_http_with_sse() {
+    let packages = tokio::task::spawn_blocking(packages::python).await.unwrap();
+    let mut python = Command::new("python3");
+    python.arg(packages::scripts().join("python_client.py")).arg("legacy");
+    python.env("PYTHONPATH", &packages).env("PYTHONDONTWRITEBYTECODE", "1");
+    assert_eq!(drive_at(python, "/sse").await, "2025-11-25");
+    let Some(folder) = tokio::task::spawn_blocking(packages::javascript).await.unwrap() else { return };
+    let Some(node) = packages::node(&folder) else { return };
+    let mut typescript = Command::new(&node);
+    typescript.arg(folder.join("typescript_v1.mjs")).current_dir(&folder);
+    assert_eq!(drive_at(typescript, "/sse").await, "2025-11-25");
 }
 
 #[tokio::test]

@@ -1,0 +1,135 @@
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use http::StatusCode;
+use http_body::{Frame, SizeHint};
+
+use super::HttpOptions;
+use super::limits::later;
+use crate::identity::{Caller, TenantId, UserId};
+
+/// When a client that finds no place may come again.
+const LATER: Duration = Duration::from_secs(5);
+
+/// The places of streams, of all kinds: so many in all, and so many of one user of a tenant.
+#[derive(Clone)]
+pub(super) struct Streams(Arc<Shared>);
+
+struct Shared {
+    most: usize,
+    most_of_principal: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    all: usize,
+    by_principal: HashMap<(TenantId, UserId), usize>,
+}
+
+/// A stream's place, given back when it ends.
+pub(super) struct Place {
+    streams: Streams,
+    principal: (TenantId, UserId),
+}
+
+impl Streams {
+    pub(super) fn new(options: &HttpOptions) -> Self {
+        let (most, most_of_principal) = (options.most_streams, options.most_streams_of_principal);
+        Self(Arc::new(Shared { most, most_of_principal, taken: Mutex::default() }))
+    }
+
+    /// A place; else what its caller is told: 429 if they have too many, 503 if all have.
+    pub(super) fn place(&self, caller: &Caller) -> Result<Place, Box<Response>> {
+        let principal = (caller.tenant_id, caller.user_id.clone());
+        let mut taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_principal = taken.by_principal.get(&principal).copied().unwrap_or_default();
+        if of_principal >= self.0.most_of_principal {
+            let text = "this user has as many streams as one may have";
+            return Err(Box::new(later(StatusCode::TOO_MANY_REQUESTS, "streams_of_principal", LATER, text)));
+        }
+        if taken.all >= self.0.most {
+            let text = "the server has as many streams as it can take";
+            return Err(Box::new(later(StatusCode::SERVICE_UNAVAILABLE, "streams", LATER, text)));
+        }
+        taken.all += 1;
+        taken.by_principal.insert(principal.clone(), of_principal + 1);
+        metrics::gauge!("bailiwick_http_streams").increment(1.0);
+        Ok(Place { streams: self.clone(), principal })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.streams.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.all -= 1;
+        if let Some(count) = taken.by_principal.get_mut(&self.principal) {
+            *count -= 1;
+            if *count == 0 {
+                taken.by_principal.remove(&self.principal);
+            }
+        }
+        metrics::gauge!("bailiwick_http_streams").decrement(1.0);
+    }
+}
+
+/// A body that holds a stream's place until it has ended or its reader has gone.
+pub(super) struct Placed {
+    body: Body,
+    _place: Place,
+}
+
+impl Placed {
+    pub(super) fn response(response: Response, place: Place) -> Response {
+        response.map(|body| Body::new(Self { body, _place: place }))
+    }
+}
+
+impl http_body::Body for Placed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Scopes;
+
+    fn caller(user: &str) -> Caller {
+        let tenant_id = TenantId::from(uuid::Uuid::nil());
+        Caller { tenant_id, user_id: UserId::parse(user).unwrap(), scopes: Scopes::all() }
+    }
+
+    #[test]
+    fn places_are_bounded_and_given_back() {
+        let options = HttpOptions { most_streams: 3, most_streams_of_principal: 2, ..HttpOptions::default() };
+        let streams = Streams::new(&options);
+        let refused = |user: &str| streams.place(&caller(user)).map(drop).map_err(|response| response.status());
+        let (one, two) = (streams.place(&caller("ada")).ok(), streams.place(&caller("ada")).ok());
+        assert!(one.is_some() && two.is_some());
+        assert_eq!(refused("ada"), Err(StatusCode::TOO_MANY_REQUESTS));
+        let eve = streams.place(&caller("eve")).ok();
+        assert_eq!(refused("bob"), Err(StatusCode::SERVICE_UNAVAILABLE));
+        drop(one);
+        assert_eq!((refused("ada"), refused("bob")), (Ok(()), Ok(())));
+        drop((two, eve));
+        assert!(streams.0.taken.lock().unwrap().by_principal.is_empty());
+    }
+}
