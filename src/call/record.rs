@@ -49,10 +49,9 @@ pub(super) struct ClosedCall {
 }
 
 impl Record {
-    pub(super) fn new(action: Action, tool: &str, caller: Caller, client: Client) -> Self {
+    pub(super) fn new(action: Action, resource: String, caller: Caller, client: Client) -> Self {
         // To the microsecond, which is what PostgreSQL keeps: with the call's id it is the row's key.
         let started_at = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap_or_default();
-        let resource = format!("tools/{tool}");
         Self { call_id: Uuid::now_v7(), caller, action, resource, client, started: Instant::now(), started_at }
     }
 

@@ -97,7 +97,7 @@ impl Calls {
         arguments: Map<String, Value>,
         cancelled: &CancellationToken,
     ) -> Result<T::Output, Failure> {
-        let record = Record::new(T::ACTION, T::NAME, caller.clone(), client);
+        let record = Record::new(T::ACTION, format!("{}/{}", T::SURFACE, T::NAME), caller.clone(), client);
         let call_id = record.call_id;
         let cancelled = cancelled.child_token();
         let _gone = cancelled.clone().drop_guard();
@@ -232,7 +232,7 @@ impl Calls {
         if !self.0.recorder.can_record() {
             return;
         }
-        let record = Record::new(Action::Unknown, "unknown", caller.clone(), client);
+        let record = Record::new(Action::Unknown, "tools/unknown".to_owned(), caller.clone(), client);
         // The name is the client's text: only its length is kept.
         let details = Map::from_iter([("name_chars".to_owned(), name.chars().count().into())]);
         let call = record.closed(details, Outcome::Denied, "unknown_tool");

@@ -31,6 +31,8 @@ pub trait Tool: Send + Sync + 'static {
     /// The structured result; its schema is the tool's output schema.
     type Output: Serialize + JsonSchema + Send;
 
+    /// Where it is reached, in the audit trail before its name: `tools`, unless it stands behind another method.
+    const SURFACE: &'static str = "tools";
     /// Name in `tools/list`.
     const NAME: &'static str;
     /// Title for people.

@@ -2,12 +2,14 @@
 
 mod audit;
 mod doctor;
+mod ingest;
 mod key;
 mod maintain;
 mod manifest;
 mod migrate;
 mod output;
 mod report;
+mod search;
 mod serve;
 mod signals;
 mod tenant;
@@ -56,6 +58,16 @@ enum Command {
     /// Show the main job: two tenants, real MCP calls, a budget report and the audit trail
     #[command(after_help = "Examples:\n  bailiwick demo\n  bailiwick demo --json\n  bailiwick demo --keep")]
     Demo(DemoArguments),
+    /// Store files and folders in bulk: text, Markdown, HTML, PDF, Word, JSON lines. Run again it goes on where it stopped
+    #[command(
+        after_help = "Examples:\n  bailiwick ingest handbook/ policy.pdf\n  bailiwick ingest --tenant acme --metadata team=hr 'notes/**/*.md'\n  bailiwick ingest --continue-on-error --json export.jsonl\n  pandoc report.odt -t markdown | bailiwick ingest --format markdown --source report.odt -"
+    )]
+    Ingest(Box<ingest::IngestArguments>),
+    /// Search documents from the shell, by words and, where there is an embedder, by meaning
+    #[command(
+        after_help = "Examples:\n  bailiwick search 'How many days of leave do I have?'\n  bailiwick search --limit 3 --explain '\"annual leave\" -draft'\n  bailiwick search --filter-metadata department=hr --json leave"
+    )]
+    Search(Box<search::SearchArguments>),
     /// Move the schema to another version, or say where it stands
     #[command(
         subcommand,
@@ -97,6 +109,9 @@ enum Command {
     /// Print mcp-manifest.json: the MCPB manifest of this program
     #[command(after_help = "Example:\n  bailiwick manifest > mcp-manifest.json")]
     Manifest,
+    /// Takes texts out of files that are named on stdin (for `ingest`)
+    #[command(hide = true)]
+    Extraction,
     /// Stops the program's own PostgreSQL when nobody needs it any more
     #[command(hide = true)]
     EmbeddedKeeper { data_dir: PathBuf, grace_ms: u64 },
@@ -139,6 +154,9 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, CommandError> {
         None => return serve::run(&cli.database, &cli.audit, &cli.serve).await,
         Some(Command::Serve(arguments)) => return serve::run(&cli.database, &cli.audit, &arguments).await,
         Some(Command::Demo(arguments)) => crate::demo::run(&cli.database, &arguments).await,
+        Some(Command::Ingest(arguments)) => return ingest::run(&cli.database, &arguments).await,
+        Some(Command::Search(arguments)) => return search::run(&cli.database, *arguments).await,
+        Some(Command::Extraction) => crate::ingest::serve_extraction().map_err(Into::into),
         Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,
         Some(Command::Tenant(command)) => tenant::run(&cli.database, &command).await,
         Some(Command::Key(command)) => key::run(&cli.database, command).await,

@@ -16,6 +16,12 @@ impl Style {
         Self { colour: wanted && std::io::stdout().is_terminal() }
     }
 
+    /// Whether there is colour.
+    #[must_use]
+    pub fn has_colour(self) -> bool {
+        self.colour
+    }
+
     /// A heading.
     #[must_use]
     pub fn heading(self, text: &str) -> String {

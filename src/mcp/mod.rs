@@ -1,6 +1,7 @@
 //! The face towards MCP clients: what is offered, and how calls and answers travel.
 
 mod manifest;
+mod resources;
 pub mod schema;
 mod server;
 mod toolbox;

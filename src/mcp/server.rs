@@ -4,15 +4,20 @@ use std::sync::{Arc, OnceLock};
 use rmcp::ErrorData;
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, ListToolsResult,
-    PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
+    ArgumentInfo, CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
+    CompleteRequestParams, CompleteResult, ConstString, GetPromptRequestMethod, GetPromptRequestParams,
+    GetPromptResponse, Implementation, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
+    ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestMethod, ReadResourceRequestParams,
+    ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{RequestContext, RoleServer};
 
 use tracing::{Instrument, Span};
 
 use super::Toolbox;
-use crate::call::{Calls, Client, FailureCode};
+use super::resources::{self, Asked, Shelf};
+use crate::call::{Calls, Client, Failure, FailureCode};
 use crate::identity::{Caller, Scope};
 use crate::telemetry::{RemoteContext, RequestSpan};
 
@@ -71,6 +76,27 @@ impl Server {
         }
     }
 
+    /// What is offered beside tools; a server without it does not know the method.
+    fn shelf<M: ConstString>(&self) -> Result<&Shelf, ErrorData> {
+        self.toolbox.shelf().ok_or_else(ErrorData::method_not_found::<M>)
+    }
+
+    fn asked<'a>(&'a self, caller: &'a Caller, context: &'a RequestContext<RoleServer>) -> Asked<'a> {
+        Asked { calls: &self.calls, caller, client: client_of(context), cancelled: &context.ct }
+    }
+
+    /// A failure as the protocol's error; the face over HTTP is told of a denial as of a tool's.
+    fn told(&self, failure: &Failure, caller: &Caller, context: &RequestContext<RoleServer>) -> ErrorData {
+        let parts = context.extensions.get::<http::request::Parts>();
+        let denied = parts.and_then(|parts| parts.extensions.get::<DeniedScope>());
+        if let Some(denied) = denied.filter(|_| matches!(failure, Failure::Forbidden(_)))
+            && !caller.scopes.allow(Scope::DocumentsRead)
+        {
+            let _ = denied.0.set(Scope::DocumentsRead);
+        }
+        resources::error(failure)
+    }
+
     fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
         let of_request = || context.extensions.get::<http::request::Parts>()?.extensions.get::<Caller>().cloned();
         // A settled caller comes first: nothing that a request says may replace it.
@@ -81,7 +107,13 @@ impl Server {
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
-        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        let offered = ServerCapabilities::builder().enable_tools();
+        // No subscriptions: nothing here would tell that a document has changed.
+        let capabilities = match self.toolbox.shelf() {
+            Some(_) => offered.enable_resources().enable_prompts().enable_completions().build(),
+            None => offered.build(),
+        };
+        let mut info = ServerConfig::new(capabilities);
         info.server_info = Implementation::new("bailiwick", env!("CARGO_PKG_VERSION"));
         info.server_info.title = Some("Bailiwick".to_owned());
         info.instructions = Some(INSTRUCTIONS.to_owned());
@@ -95,11 +127,87 @@ impl ServerHandler for Server {
     ) -> Result<ListToolsResult, ErrorData> {
         let caller = self.caller(&context)?;
         let mut result = ListToolsResult::with_all_items(self.toolbox.definitions(&caller.scopes));
-        if context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28) {
-            // The list differs by scope, so no shared cache may keep it. Earlier revisions know no such field.
-            result.cache_scope = Some(CacheScope::Private);
-        }
+        result.cache_scope = cache(&context, 0).map(|(scope, _)| scope);
         Ok(result)
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let (caller, shelf) = (self.caller(&context)?, self.shelf::<ListResourcesRequestMethod>()?);
+        // As with tools, what the caller may not read is not listed.
+        let mut result = if caller.scopes.allow(Scope::DocumentsRead) {
+            let listed = shelf.list(self.asked(&caller, &context), request.and_then(|request| request.cursor));
+            listed.instrument(span_of(&context)).await.map_err(|failure| self.told(&failure, &caller, &context))?
+        } else {
+            ListResourcesResult::default()
+        };
+        (result.cache_scope, result.ttl_ms) = cache(&context, 0).unzip();
+        Ok(result)
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let caller = self.caller(&context)?;
+        self.shelf::<ListResourceTemplatesRequestMethod>()?;
+        let may_read = caller.scopes.allow(Scope::DocumentsRead);
+        let templates = if may_read { resources::templates() } else { Vec::new() };
+        let mut result = ListResourceTemplatesResult::with_all_items(templates);
+        (result.cache_scope, result.ttl_ms) = cache(&context, SETTLED_MS).unzip();
+        Ok(result)
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let (caller, shelf) = (self.caller(&context)?, self.shelf::<ReadResourceRequestMethod>()?);
+        let read = shelf.read(self.asked(&caller, &context), &request.uri).instrument(span_of(&context)).await;
+        let contents = read.map_err(|failure| self.told(&failure, &caller, &context))?;
+        let mut result = ReadResourceResult::new(vec![contents]);
+        (result.cache_scope, result.ttl_ms) = cache(&context, 0).unzip();
+        Ok(result.into())
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let (caller, shelf) = (self.caller(&context)?, self.shelf::<CompleteRequestMethod>()?);
+        let ArgumentInfo { name, value, .. } = &request.argument;
+        let completed = shelf.complete(self.asked(&caller, &context), &request.r#ref, name, value);
+        let completed = completed.instrument(span_of(&context)).await;
+        let completion = completed.map_err(|failure| self.told(&failure, &caller, &context))?;
+        Ok(CompleteResult::new(completion.unwrap_or_default()))
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        self.caller(&context)?;
+        self.shelf::<ListPromptsRequestMethod>()?;
+        let mut result = ListPromptsResult::with_all_items(resources::prompts());
+        (result.cache_scope, result.ttl_ms) = cache(&context, SETTLED_MS).unzip();
+        Ok(result)
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        self.caller(&context)?;
+        self.shelf::<GetPromptRequestMethod>()?;
+        Ok(resources::prompt(&request)?.into())
     }
 
     async fn call_tool(
@@ -124,6 +232,16 @@ impl ServerHandler for Server {
             }
         }
     }
+}
+
+/// How long a list that only a new program changes may be kept.
+const SETTLED_MS: u64 = 3_600_000;
+
+/// Who may keep a result and how long, in milliseconds, to be said to clients of 2026-07-28; earlier revisions know no such
+/// fields. Everything differs by caller, so no shared cache may keep it.
+fn cache(context: &RequestContext<RoleServer>, ttl_ms: u64) -> Option<(CacheScope, u64)> {
+    let knows = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+    knows.then_some((CacheScope::Private, ttl_ms))
 }
 
 /// Whether it is the refusal of what the caller may not do; the text of a failure begins with its code.

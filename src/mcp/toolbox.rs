@@ -5,6 +5,7 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool as Definition, 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::resources::Shelf;
 use super::schema;
 use crate::call::{Calls, Client, Failure, Tool};
 use crate::identity::{Caller, Scope, Scopes};
@@ -16,13 +17,16 @@ use crate::tools::{
 /// The tools on offer, in the order in which they are listed.
 pub struct Toolbox {
     entries: Vec<Box<dyn Entry>>,
+    /// What is offered beside tools, if anything.
+    shelf: Option<Shelf>,
 }
 
 impl Toolbox {
     /// All tools.
     #[must_use]
     pub fn new(space: &EmbeddingSpace) -> Self {
-        Self::empty()
+        let shelved = Self { shelf: Some(Shelf::new(space)), ..Self::empty() };
+        shelved
             .with(HybridSearch { space: space.clone() })
             .with(InsertDocument { space: space.clone() })
             .with(GetDocument)
@@ -38,7 +42,7 @@ impl Toolbox {
     /// No tools, to add others than ours.
     #[must_use]
     pub fn empty() -> Self {
-        Self { entries: Vec::new() }
+        Self { entries: Vec::new(), shelf: None }
     }
 
     /// This and one more tool.
@@ -53,6 +57,10 @@ impl Toolbox {
     pub fn definitions(&self, scopes: &Scopes) -> Vec<Definition> {
         let allowed = self.entries.iter().filter(|entry| scopes.allow(entry.scope()));
         allowed.map(|entry| entry.definition().clone()).collect()
+    }
+
+    pub(super) fn shelf(&self) -> Option<&Shelf> {
+        self.shelf.as_ref()
     }
 
     /// Each tool's name with the scope it needs.

@@ -112,6 +112,18 @@ impl Service {
         Ok(Caller { tenant_id: tenant.id, user_id: identity.user_id.clone(), scopes: identity.scopes.clone() })
     }
 
+    /// The calls by which everything is done.
+    #[must_use]
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// The tools on offer.
+    #[must_use]
+    pub fn toolbox(&self) -> &Toolbox {
+        &self.toolbox
+    }
+
     /// An MCP server that runs every call as this caller.
     #[must_use]
     pub fn server(&self, caller: Caller) -> Server {

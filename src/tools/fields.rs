@@ -14,15 +14,15 @@ const LONGEST_SOURCE_BYTES: usize = 2_000;
 const LONGEST_KEY: usize = 200;
 const LARGEST_METADATA_BYTES: usize = 16_384;
 
-pub(super) fn title(field: &str, title: &str, problems: &mut Problems) {
+pub(crate) fn title(field: &str, title: &str, problems: &mut Problems) {
     problems.text(field, title, LONGEST_TITLE);
 }
 
-pub(super) fn content(field: &str, content: &str, problems: &mut Problems) {
+pub(crate) fn content(field: &str, content: &str, problems: &mut Problems) {
     problems.text(field, content, LONGEST_CONTENT);
 }
 
-pub(super) fn source(field: &str, source: &str, problems: &mut Problems) {
+pub(crate) fn source(field: &str, source: &str, problems: &mut Problems) {
     problems.text(field, source, LONGEST_SOURCE_BYTES);
     if source.len() > LONGEST_SOURCE_BYTES && source.chars().count() <= LONGEST_SOURCE_BYTES {
         let bytes = source.len();
@@ -30,7 +30,7 @@ pub(super) fn source(field: &str, source: &str, problems: &mut Problems) {
     }
 }
 
-pub(super) fn metadata(field: &str, metadata: &Map<String, Value>, problems: &mut Problems) {
+pub(crate) fn metadata(field: &str, metadata: &Map<String, Value>, problems: &mut Problems) {
     problems.metadata(field, metadata, LARGEST_METADATA_BYTES);
 }
 

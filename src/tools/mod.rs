@@ -10,7 +10,7 @@ mod insert_document;
 mod list_documents;
 mod record_usage;
 mod search_audit_log;
-mod tenant_status;
+pub(crate) mod tenant_status;
 mod update_document;
 
 pub use cost_report::CostReport;

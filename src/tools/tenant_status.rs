@@ -80,7 +80,8 @@ Use it to see whether there is anything to search, or why a search is slow.";
     }
 }
 
-async fn read(call: &Call<'_>) -> Result<Output, DbError> {
+/// What the tool and the resource of statistics answer.
+pub(crate) async fn read(call: &Call<'_>) -> Result<Output, DbError> {
     let tenant_id = call.caller.tenant_id;
     let status: [crate::db::Parameter<'_>; 1] = [&tenant_id];
     let (quota, row) =

@@ -17,6 +17,7 @@ mod door;
 mod examples;
 mod harness;
 mod http;
+mod ingest;
 mod insert;
 mod keys;
 mod maintenance;

@@ -33,15 +33,18 @@ async fn run(mut client: Command, name: &str) -> Value {
     );
     assert_eq!(saw["found"], "Staplers");
     assert_eq!(saw["cost_usd"], "0.0000045");
+    assert_eq!(saw["read"], "Staplers are refilled on Tuesdays.");
+    assert_eq!(saw["sources"], serde_json::json!(["office.md"]));
+    assert!(saw["prompt"].as_str().unwrap().contains("When?"), "{saw}");
     assert!(saw["invalid"].as_str().unwrap().starts_with("invalid_input: `limit` is 99"), "{saw}");
     let rows = format!(
         "SELECT string_agg(resource || ' ' || outcome, ', ' ORDER BY id) FROM audit_logs WHERE user_agent LIKE '{name}/%'"
     );
     assert_eq!(
         database.value::<String>(&rows).await,
-        "tools/insert_document ok, tools/hybrid_search ok, tools/record_usage ok, tools/cost_report ok, tools/hybrid_search error"
+        "tools/insert_document ok, tools/hybrid_search ok, tools/record_usage ok, tools/cost_report ok, tools/hybrid_search error, resources/list ok, resources/document ok, completion/sources ok"
     );
-    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs").await, 5);
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs").await, 8);
     saw
 }
 

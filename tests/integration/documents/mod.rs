@@ -3,6 +3,7 @@
 mod batches;
 mod listing;
 mod reading;
+mod resources;
 mod updates;
 mod upserts;
 

@@ -59,11 +59,14 @@ async fn drive_at(mut client: Command, path: &str) -> Value {
     let mut saw: Value = serde_json::from_str(stdout.trim()).unwrap_or_else(|_| panic!("{stdout}\n{stderr}"));
     assert_eq!((&saw["found"], &saw["cost_usd"]), (&json!("Staplers"), &json!("0.0000045")), "{saw}");
     assert_eq!(saw["tools"].as_array().unwrap().len(), 10);
+    assert_eq!(saw["read"], "Staplers are refilled on Tuesdays.");
+    assert_eq!(saw["sources"], serde_json::json!(["office.md"]));
+    assert!(saw["prompt"].as_str().unwrap().contains("When?"), "{saw}");
     assert!(saw["invalid"].as_str().unwrap().starts_with("invalid_input: `limit` is 99"), "{saw}");
     let rows = "SELECT string_agg(resource || ' ' || outcome, ', ' ORDER BY id) FROM audit_logs WHERE user_id = 'ada' AND ip_address = '127.0.0.1' AND user_agent <> ''";
     assert_eq!(
         database.value::<String>(rows).await,
-        "tools/insert_document ok, tools/hybrid_search ok, tools/record_usage ok, tools/cost_report ok, tools/hybrid_search error"
+        "tools/insert_document ok, tools/hybrid_search ok, tools/record_usage ok, tools/cost_report ok, tools/hybrid_search error, resources/list ok, resources/document ok, completion/sources ok"
     );
     saw["protocol"].take()
 }

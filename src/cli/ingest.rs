@@ -1,0 +1,189 @@
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::signals::Signals;
+use super::{CommandError, Style};
+use crate::configuration::{DatabaseArguments, DatabaseSettings, IdentityArguments, IdentitySettings};
+use crate::ingest::{self, Format, Options, Report, Target};
+use crate::startup::{Deployment, Service};
+
+/// How long calls under way may take once everything was read.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// What to store, and how.
+#[derive(Debug, Args)]
+pub(super) struct IngestArguments {
+    /// Files, folders, patterns ('notes/**/*.md'), or - for the standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// What the files are written in, where their names do not tell
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Source of the one file, or of the standard input; a file's path otherwise
+    #[arg(long, value_name = "TEXT")]
+    source: Option<String>,
+    /// Before each path to make its source, for example https://wiki.example/
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    source_prefix: String,
+    /// Added to the metadata of each document; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    metadata: Vec<String>,
+    /// Language of documents that say none, as an ISO 639 code; detected otherwise
+    #[arg(long, value_name = "CODE")]
+    language: Option<String>,
+    /// Also replace what a source of a JSON line said before; for files that is the rule
+    #[arg(long, conflicts_with = "no_replace")]
+    replace: bool,
+    /// Store what changed as another document beside the one that was stored before
+    #[arg(long)]
+    no_replace: bool,
+    /// Go on after a failure; the exit code is 1 all the same
+    #[arg(long)]
+    continue_on_error: bool,
+    /// Read everything and say what would be stored, but store nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Read what .gitignore, .ignore and .bailiwickignore keep out, and hidden files
+    #[arg(long)]
+    no_ignore: bool,
+    /// Files that are read at the same time; as many as there are processors if absent
+    #[arg(long, value_name = "N")]
+    readers: Option<usize>,
+    /// How long reading one HTML, PDF or Word file may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    file_timeout: u64,
+    /// The summary as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    identity: IdentityArguments,
+}
+
+/// Stores them. Exit code 1 if anything failed; 128 and a signal's number if one stopped it.
+pub(super) async fn run(database: &DatabaseArguments, arguments: &IngestArguments) -> Result<ExitCode, CommandError> {
+    let options = options(arguments)?;
+    let mut signals = Signals::listen()?;
+    let stop = CancellationToken::new();
+    let opened = match arguments.dry_run {
+        true => None,
+        false => Some(open(database, &arguments.identity).await?),
+    };
+    let target = match &opened {
+        Some((_, service, caller)) => Target::Tenant { calls: service.calls().clone(), caller: caller.clone() },
+        None => Target::Nowhere,
+    };
+    let mut running = std::pin::pin!(ingest::run(&options, target, stop.clone()));
+    let mut stopped = None;
+    let report = loop {
+        tokio::select! {
+            report = &mut running => break report,
+            signal = signals.next() => {
+                if stopped.is_some() {
+                    return Ok(signal.exit_code());
+                }
+                eprintln!("stopping: what is under way is stored; run the same again to go on");
+                stop.cancel();
+                stopped = Some(signal);
+            }
+        }
+    };
+    if let Some((_, service, _)) = &opened {
+        service.drain(DRAIN).await;
+    }
+    tell(&report, arguments.json)?;
+    Ok(match stopped {
+        Some(signal) => signal.exit_code(),
+        None if report.summary.failed > 0 => ExitCode::FAILURE,
+        None => ExitCode::SUCCESS,
+    })
+}
+
+async fn open(
+    database: &DatabaseArguments,
+    identity: &IdentityArguments,
+) -> Result<(Deployment, Service, crate::identity::Caller), CommandError> {
+    let (settings, identity) = (DatabaseSettings::resolve(database)?, IdentitySettings::resolve(identity)?);
+    let deployment = Deployment::open(&settings).await?;
+    let service = Service::start(&deployment, &settings).await?;
+    let caller = service.caller(&deployment, &identity).await?;
+    Ok((deployment, service, caller))
+}
+
+fn options(arguments: &IngestArguments) -> Result<Options, CommandError> {
+    let mut metadata = Map::new();
+    for pair in &arguments.metadata {
+        let (key, value) = pair
+            .split_once('=')
+            .ok_or_else(|| format!("--metadata is {pair:?}; give KEY=VALUE, for example team=hr"))?;
+        metadata.insert(key.to_owned(), Value::String(value.to_owned()));
+    }
+    if let Some(code) = &arguments.language {
+        crate::documents::language::Language::from_code(code).map_err(|unknown| format!("--language: {unknown}"))?;
+    }
+    if arguments.source.is_some() && arguments.paths.len() > 1 {
+        return Err("--source names one file or the standard input; with several paths use --source-prefix".into());
+    }
+    let is_folder = |path: &String| path != "-" && std::path::Path::new(path).is_dir();
+    if arguments.source.is_some() && arguments.paths.iter().any(is_folder) {
+        return Err("--source names one file or the standard input; for a folder use --source-prefix".into());
+    }
+    let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    Ok(Options {
+        paths: arguments.paths.clone(),
+        format: arguments.format,
+        respects_ignores: !arguments.no_ignore,
+        readers: arguments.readers.unwrap_or(processors),
+        file_timeout: Duration::from_secs(arguments.file_timeout),
+        continue_on_error: arguments.continue_on_error,
+        metadata,
+        language: arguments.language.clone(),
+        source: arguments.source.clone(),
+        source_prefix: arguments.source_prefix.clone(),
+        replace: match (arguments.replace, arguments.no_replace) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        },
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn tell(report: &Report, as_json: bool) -> Result<(), CommandError> {
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+        return Ok(());
+    }
+    let (summary, style) = (&report.summary, Style::of_stdout());
+    let stored = if summary.dry_run { "to store" } else { "stored" };
+    println!(
+        "{} {stored}, {} replaced, {} unchanged from {} files in {:.1} s ({} passages, {} bytes read)",
+        summary.stored,
+        summary.replaced,
+        summary.unchanged,
+        summary.files,
+        summary.seconds,
+        summary.chunks,
+        summary.bytes
+    );
+    if summary.passed_over > 0 {
+        println!("{}", style.dim(&format!("{} files of other formats were passed over", summary.passed_over)));
+    }
+    if summary.over_quota > 0 {
+        let quota = format!("{} documents did not fit into the quota; all others went in", summary.over_quota);
+        println!("{}", style.bad(&quota));
+    }
+    if summary.failed > 0 {
+        println!("{}", style.bad(&format!("{} failed; their names and reasons are above", summary.failed)));
+    }
+    if !summary.complete {
+        println!(
+            "{}",
+            style.bad("not complete: run the same again to go on (--continue-on-error goes on after failures)")
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+use std::io::{BufRead, BufReader, Read};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::draft::{Draft, Given};
+
+/// A longer line cannot be a document: a million characters, escaped, and its metadata.
+const LONGEST_LINE_BYTES: u64 = 16 << 20;
+
+/// A line's document. Fields of its own are none of ours: they are its metadata.
+#[derive(Debug, Deserialize)]
+struct Line {
+    title: Option<String>,
+    #[serde(alias = "text", alias = "body")]
+    content: String,
+    #[serde(alias = "url")]
+    source: Option<String>,
+    metadata: Option<Map<String, Value>>,
+    language: Option<String>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// A line, or why it is none.
+pub(super) enum Read1 {
+    Document(Box<Draft>),
+    Failed(String, String),
+}
+
+/// Reads a stream line by line, never more than one at a time; `each` gets each line and its bytes, and says whether to go on.
+pub(super) fn lines(
+    stream: impl Read,
+    origin: &str,
+    given: &Given,
+    mut each: impl FnMut(Option<Read1>, u64) -> bool,
+) -> std::io::Result<()> {
+    let mut reader = BufReader::with_capacity(1 << 16, stream);
+    let mut line = Vec::new();
+    for number in 1_u64.. {
+        line.clear();
+        let bytes = reader.by_ref().take(LONGEST_LINE_BYTES + 1).read_until(b'\n', &mut line)? as u64;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let place = format!("{origin}:{number}");
+        let read = if bytes > LONGEST_LINE_BYTES {
+            let skipped = reader.skip_until(b'\n')? as u64;
+            let most = LONGEST_LINE_BYTES >> 20;
+            line.shrink_to(1 << 16);
+            let failed = Read1::Failed(place, format!("has {} bytes; a line may have {most} MiB", bytes + skipped));
+            if !each(Some(failed), bytes + skipped) {
+                return Ok(());
+            }
+            continue;
+        } else if line.trim_ascii().is_empty() {
+            None
+        } else {
+            Some(document(&line, number, place, origin, given))
+        };
+        if !each(read, bytes) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn document(line: &[u8], number: u64, place: String, origin: &str, given: &Given) -> Read1 {
+    let line: Line = match serde_json::from_slice(line) {
+        Ok(line) => line,
+        Err(error) => return Read1::Failed(place, format!("is no document in JSON: {error}")),
+    };
+    let mut metadata = given.metadata.clone();
+    metadata.extend(line.rest);
+    metadata.extend(line.metadata.unwrap_or_default());
+    // A line without a source is known by its place; that of a stream has none, for the next stream has other lines.
+    let place_source = (origin != "-" || given.source.is_some()).then(|| {
+        let stream = given.source.clone().unwrap_or_else(|| format!("{}{origin}", given.source_prefix));
+        format!("{stream}#{number}")
+    });
+    let has_source = line.source.is_some();
+    let title = line
+        .title
+        .unwrap_or_else(|| line.content.trim_start().lines().next().unwrap_or_default().chars().take(80).collect());
+    Read1::Document(Box::new(Draft {
+        title,
+        content: line.content,
+        // Many lines may say the same source, so only a line's place is replaced by itself.
+        replace: given.replace.unwrap_or(!has_source) && (has_source || place_source.is_some()),
+        source: line.source.or(place_source),
+        metadata,
+        language: line.language.or_else(|| given.language.clone()),
+        origin: place,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_documents_and_bad_ones_are_named() {
+        let long = format!("{{\"content\":\"{}\"}}\n", "x".repeat(17 << 20));
+        let text = format!(
+            "{{\"title\":\"A\",\"content\":\"a\",\"team\":\"hr\"}}\n\nnonsense\n{long}{{\"text\":\"First line\\nmore\",\"url\":\"u\"}}"
+        );
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        let each = |read: Option<Read1>, size: u64| {
+            bytes += size;
+            found.extend(read.map(|read| match read {
+                Read1::Document(draft) => format!(
+                    "{} {} {:?} {} {}",
+                    draft.origin,
+                    draft.title,
+                    draft.source,
+                    draft.replace,
+                    Value::Object(draft.metadata)
+                ),
+                Read1::Failed(place, why) => format!("{place} {}", &why[..30]),
+            }));
+            true
+        };
+        lines(text.as_bytes(), "f.jsonl", &Given::default(), each).unwrap();
+        assert_eq!(bytes, text.len() as u64);
+        assert_eq!(
+            found,
+            [
+                "f.jsonl:1 A Some(\"f.jsonl#1\") true {\"team\":\"hr\"}",
+                "f.jsonl:3 is no document in JSON: expect",
+                "f.jsonl:4 has 17825808 bytes; a line may",
+                "f.jsonl:5 First line Some(\"u\") false {}"
+            ]
+        );
+    }
+}

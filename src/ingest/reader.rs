@@ -1,0 +1,156 @@
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
+
+use super::draft::{Draft, Extracted, Given};
+use super::extraction::Worker;
+use super::format::Format;
+use super::jsonl::{self, Read1};
+use super::walk::Entry;
+use super::{decode, front_matter};
+
+/// What readers find.
+#[derive(Debug)]
+pub(super) enum Piece {
+    Document(Box<Draft>),
+    Failed {
+        origin: String,
+        reason: String,
+    },
+    /// A file was begun.
+    File,
+    /// So many bytes were read.
+    Bytes(u64),
+}
+
+/// Reads entries until there are none, or the run is stopped. Several may share the list.
+pub(super) async fn read(
+    entries: Arc<Vec<Entry>>,
+    next: Arc<AtomicUsize>,
+    given: Arc<Given>,
+    pieces: Sender<Piece>,
+    mut worker: Worker,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+        if pieces.send(Piece::File).await.is_err() {
+            return;
+        }
+        if entry.format == Format::Jsonl {
+            stream(entry.clone(), Arc::clone(&given), pieces.clone(), stop.clone()).await;
+            continue;
+        }
+        let piece = match file(entry, &given, &mut worker).await {
+            Ok(draft) => match draft.problem() {
+                None => Piece::Document(Box::new(draft)),
+                Some(reason) => Piece::Failed { origin: draft.origin, reason },
+            },
+            Err(reason) => Piece::Failed { origin: entry.origin.clone(), reason },
+        };
+        if pieces.send(piece).await.is_err() || pieces.send(Piece::Bytes(entry.bytes)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn file(entry: &Entry, given: &Given, worker: &mut Worker) -> Result<Draft, String> {
+    let Entry { path, origin, format, bytes } = entry;
+    let most = format.largest_bytes();
+    if *bytes > most {
+        return Err(format!("has {bytes} bytes; a {} file may have {}", format.name(), most));
+    }
+    let Some(path) = path else {
+        let text = standard_input(most).await?;
+        let mut draft = Draft::of_file("stdin", *format, by_text(*format, &text)?, None, given);
+        // The next stream is another text: nothing tells that it corrects this one, unless it has a name.
+        if given.source.is_none() {
+            (draft.source, draft.replace) = (None, false);
+        }
+        return Ok(draft);
+    };
+    let extracted = match format {
+        Format::Text | Format::Markdown => by_text(*format, &whole(path, most).await?)?,
+        _ => worker.extract(path, *format).await?,
+    };
+    let modified_at = tokio::fs::metadata(path).await.and_then(|metadata| metadata.modified()).ok();
+    let modified_at = modified_at.and_then(|at| jiff::Timestamp::try_from(at).ok());
+    let modified_at = modified_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    Ok(Draft::of_file(origin, *format, extracted, modified_at, given))
+}
+
+/// Never more than `most`, however the file grows.
+async fn whole(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    use tokio::io::AsyncReadExt;
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).await.map_err(unreadable)?;
+    if bytes.len() as u64 > most { Err(format!("has more than {most} bytes")) } else { Ok(bytes) }
+}
+
+async fn standard_input(most: u64) -> Result<Vec<u8>, String> {
+    use tokio::io::AsyncReadExt;
+    let mut bytes = Vec::new();
+    let read = tokio::io::stdin().take(most + 1).read_to_end(&mut bytes).await;
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > most { Err(format!("has more than {most} bytes")) } else { Ok(bytes) }
+}
+
+fn by_text(format: Format, bytes: &[u8]) -> Result<Extracted, String> {
+    let text = decode::text(bytes, None)?;
+    match format {
+        Format::Text => return Ok(Extracted { content: text, ..Extracted::default() }),
+        Format::Markdown => {}
+        Format::Html | Format::Pdf | Format::Docx | Format::Jsonl => {
+            return Err(format!("{} cannot be read from a stream; give a file", format.name()));
+        }
+    }
+    let (mut fields, body) = front_matter::split(&text)?;
+    let mut taken = |names: &[&str]| {
+        let name = names.iter().find(|name| fields.get(**name).is_some_and(serde_json::Value::is_string))?;
+        fields.remove(*name)?.as_str().map(str::to_owned)
+    };
+    let heading = || body.lines().find_map(|line| line.strip_prefix("# ")).map(|line| line.trim().to_owned());
+    Ok(Extracted {
+        title: taken(&["title"]).or_else(heading),
+        language: taken(&["language", "lang"]),
+        source: taken(&["source", "url"]),
+        content: body.to_owned(),
+        metadata: fields,
+    })
+}
+
+/// A stream of lines, on a thread of its own: it may be of any size, and is never held as a whole.
+async fn stream(entry: Entry, given: Arc<Given>, pieces: Sender<Piece>, stop: CancellationToken) {
+    let origin = entry.origin.clone();
+    let failed = pieces.clone();
+    let (ended, read) = tokio::sync::oneshot::channel();
+    // Not one of the runtime's threads, which would keep the program from ending while the stream is silent.
+    std::thread::spawn(move || {
+        let each = |read: Option<Read1>, bytes: u64| {
+            let piece = match read {
+                Some(Read1::Document(draft)) => match draft.problem() {
+                    None => Some(Piece::Document(draft)),
+                    Some(reason) => Some(Piece::Failed { origin: draft.origin, reason }),
+                },
+                Some(Read1::Failed(origin, reason)) => Some(Piece::Failed { origin, reason }),
+                None => None,
+            };
+            let sent = piece.is_none_or(|piece| pieces.blocking_send(piece).is_ok());
+            sent && pieces.blocking_send(Piece::Bytes(bytes)).is_ok() && !stop.is_cancelled()
+        };
+        let read = match &entry.path {
+            Some(path) => std::fs::File::open(path).and_then(|file| jsonl::lines(file, &entry.origin, &given, each)),
+            None => jsonl::lines(std::io::stdin(), &entry.origin, &given, each),
+        };
+        // Nobody waits any more once the run was stopped.
+        drop(ended.send(read));
+    });
+    if let Ok(Err(error)) = read.await {
+        drop(failed.send(Piece::Failed { origin, reason: format!("cannot be read: {error}") }).await);
+    }
+}

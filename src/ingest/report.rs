@@ -1,0 +1,68 @@
+use serde::Serialize;
+
+/// Failures that are kept by name; each is told when it happens, however many there are.
+const MOST_KEPT: usize = 1_000;
+
+/// What a run came to.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// In numbers.
+    pub summary: Summary,
+    /// What failed, the first 1,000.
+    pub failures: Vec<Failed>,
+}
+
+/// A run in numbers.
+#[derive(Debug, Default, Serialize)]
+pub struct Summary {
+    /// Files that were read, or begun.
+    pub files: u64,
+    /// Files of folders that are of no format that is read.
+    pub passed_over: u64,
+    /// New documents.
+    pub stored: u64,
+    /// Documents that took the place of what their source said before.
+    pub replaced: u64,
+    /// Documents that were there already.
+    pub unchanged: u64,
+    /// Documents that the quota left no room for; they count as failed, too.
+    pub over_quota: u64,
+    /// Files, lines and documents that failed.
+    pub failed: u64,
+    /// Passages that stored and replaced documents were cut into.
+    pub chunks: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// Whether it came to its end: it did not if it was stopped, or stopped at a failure.
+    pub complete: bool,
+    /// Whether nothing was to be stored.
+    pub dry_run: bool,
+}
+
+/// A file, line or document that failed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failed {
+    /// Which.
+    pub origin: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Report {
+    pub(super) fn fail(&mut self, origin: String, reason: String) {
+        self.summary.failed += 1;
+        if self.failures.len() < MOST_KEPT {
+            self.failures.push(Failed { origin, reason });
+        }
+    }
+}
+
+impl Summary {
+    /// Documents that went through.
+    #[must_use]
+    pub fn documents(&self) -> u64 {
+        self.stored + self.replaced + self.unchanged
+    }
+}

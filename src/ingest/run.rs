@@ -1,0 +1,229 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::Outcome;
+use super::draft::{Draft, Given};
+use super::extraction::Worker;
+use super::format::Format;
+use super::progress::Progress;
+use super::reader::{self, Piece};
+use super::report::Report;
+use super::walk;
+use super::writer::{Writer, pretend};
+use crate::call::Calls;
+use crate::identity::Caller;
+
+/// Bounds of a batch: its call must end well within its time, and what waits in memory is a few of them.
+const BATCH_DOCUMENTS: usize = 200;
+const BATCH_BYTES: usize = 1 << 20;
+/// Batches under way: one is cut into passages while the other is stored.
+const MOST_UNDER_WAY: usize = 2;
+/// What readers may be ahead.
+const PIECES_AHEAD: usize = 64;
+
+/// What to read, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Files, folders, patterns, or - for the standard input.
+    pub paths: Vec<String>,
+    /// What they are written in; by the endings of their names if absent.
+    pub format: Option<Format>,
+    /// Whether .gitignore and its like keep files out.
+    pub respects_ignores: bool,
+    /// Readers side by side.
+    pub readers: usize,
+    /// How long the process that reads HTML, PDF and Word files may take for one.
+    pub file_timeout: Duration,
+    /// Whether to go on after a failure.
+    pub continue_on_error: bool,
+    /// Added to each document's metadata: flags.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// Language of documents that say none.
+    pub language: Option<String>,
+    /// Source of a stream, or of the one file.
+    pub source: Option<String>,
+    /// Before the path, in sources.
+    pub source_prefix: String,
+    /// Whether a source's earlier text is replaced; by the kind of source if absent.
+    pub replace: Option<bool>,
+}
+
+/// Where documents go.
+pub enum Target {
+    /// To the caller's tenant.
+    Tenant {
+        /// The calls by which they are stored.
+        calls: Calls,
+        /// Who stores them.
+        caller: Caller,
+    },
+    /// Nowhere: they are only read.
+    Nowhere,
+}
+
+/// Reads everything and stores it. Whatever fails is named on stderr and in the report; what is under way when `stop` is
+/// cancelled is stored to its end.
+pub async fn run(options: &Options, target: Target, stop: CancellationToken) -> Report {
+    let found = walk::find(&options.paths, options.format, options.respects_ignores);
+    let is_dry = matches!(target, Target::Nowhere);
+    let mut run = Run {
+        report: Report::default(),
+        progress: Progress::start(found.entries.iter().map(|entry| entry.bytes).sum()),
+        writer: match target {
+            Target::Tenant { calls, caller } => Some(Writer::new(calls, caller)),
+            Target::Nowhere => None,
+        },
+        continue_on_error: options.continue_on_error,
+        asked: stop.clone(),
+        stop: stop.child_token(),
+        under_way: VecDeque::new(),
+    };
+    run.report.summary.passed_over = found.passed_over;
+    run.report.summary.dry_run = is_dry;
+    for (origin, reason) in found.failures {
+        run.fail(origin, reason);
+    }
+    let started = Instant::now();
+    let given = Arc::new(Given {
+        source_prefix: options.source_prefix.clone(),
+        source: options.source.clone(),
+        metadata: options.metadata.clone(),
+        language: options.language.clone(),
+        replace: options.replace,
+    });
+    let (entries, next) = (Arc::new(found.entries), Arc::new(AtomicUsize::new(0)));
+    let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
+    for _ in 0..options.readers.clamp(1, 16) {
+        let (entries, next, given) = (Arc::clone(&entries), Arc::clone(&next), Arc::clone(&given));
+        tokio::spawn(reader::read(
+            entries,
+            next,
+            given,
+            sender.clone(),
+            Worker::new(options.file_timeout),
+            run.stop.clone(),
+        ));
+    }
+    drop(sender);
+    run.gather(pieces).await;
+    run.progress.end();
+    let mut report = run.report;
+    report.summary.seconds = started.elapsed().as_secs_f64();
+    report.summary.complete = !run.stop.is_cancelled();
+    report
+}
+
+/// A batch and what became of it.
+type Stored = (Vec<Draft>, Vec<Result<Outcome, String>>);
+
+struct Run {
+    report: Report,
+    progress: Progress,
+    writer: Option<Writer>,
+    continue_on_error: bool,
+    /// The person's wish.
+    asked: CancellationToken,
+    /// That, or a failure that is not to be gone on after.
+    stop: CancellationToken,
+    under_way: VecDeque<JoinHandle<Stored>>,
+}
+
+impl Run {
+    async fn gather(&mut self, mut pieces: Receiver<Piece>) {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        loop {
+            let piece = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                piece = pieces.recv() => piece,
+            };
+            match piece {
+                None => break,
+                Some(Piece::File) => self.report.summary.files += 1,
+                Some(Piece::Bytes(read)) => self.report.summary.bytes += read,
+                Some(Piece::Failed { origin, reason }) => self.fail(origin, reason),
+                Some(Piece::Document(draft)) => {
+                    let is_full = batch.len() == BATCH_DOCUMENTS || bytes + draft.content.len() > BATCH_BYTES;
+                    if is_full && !batch.is_empty() {
+                        self.send(std::mem::take(&mut batch)).await;
+                        bytes = 0;
+                    }
+                    bytes += draft.content.len();
+                    batch.push(*draft);
+                }
+            }
+            self.progress.tell(&self.report.summary);
+        }
+        // What was read before a failure is good; what a person takes back is not begun any more.
+        if !self.asked.is_cancelled() && !batch.is_empty() {
+            self.send(batch).await;
+        }
+        while !self.under_way.is_empty() {
+            self.settle().await;
+        }
+    }
+
+    async fn send(&mut self, batch: Vec<Draft>) {
+        while self.under_way.len() >= MOST_UNDER_WAY {
+            self.settle().await;
+        }
+        let writer = self.writer.clone();
+        self.under_way.push_back(tokio::spawn(async move {
+            let outcomes = match writer {
+                Some(writer) => writer.store(&batch).await,
+                None => pretend(&batch),
+            };
+            (batch, outcomes)
+        }));
+    }
+
+    /// Waits for the oldest batch and counts what became of it.
+    async fn settle(&mut self) {
+        let Some(task) = self.under_way.pop_front() else { return };
+        let Ok((batch, outcomes)) = task.await else {
+            self.fail("a batch".to_owned(), "could not be stored: the program failed".to_owned());
+            return;
+        };
+        for (draft, outcome) in batch.into_iter().zip(outcomes) {
+            let summary = &mut self.report.summary;
+            match outcome {
+                Ok(Outcome::Stored { chunks }) => {
+                    summary.stored += 1;
+                    summary.chunks += chunks as u64;
+                }
+                Ok(Outcome::Replaced { chunks }) => {
+                    summary.replaced += 1;
+                    summary.chunks += chunks as u64;
+                }
+                Ok(Outcome::Unchanged) => summary.unchanged += 1,
+                Ok(Outcome::OverQuota(reason)) => {
+                    summary.over_quota += 1;
+                    self.fail(draft.origin, format!("quota_exceeded: {reason}"));
+                }
+                Ok(Outcome::Ambiguous) => {
+                    let source = draft.source.unwrap_or_default();
+                    self.fail(
+                        draft.origin,
+                        format!("conflict: several documents have the source {source:?}; which one is meant?"),
+                    );
+                }
+                Err(reason) => self.fail(draft.origin, reason),
+            }
+        }
+        self.progress.tell(&self.report.summary);
+    }
+
+    fn fail(&mut self, origin: String, reason: String) {
+        self.progress.line(&format!("{origin}: {reason}"));
+        self.report.fail(origin, reason);
+        if !self.continue_on_error {
+            self.stop.cancel();
+        }
+    }
+}
