@@ -125,12 +125,18 @@ impl TermPostings<'_> {
     /// [`Damaged`].
     pub fn df(&self, dead: &ChunkSet) -> Result<usize, Damaged> {
         let mut df = self.fresh.len() + self.merged.iter().map(List::count).sum::<usize>();
-        if !dead.is_empty() {
-            for list in &self.merged {
-                let mut postings = list.postings();
-                while let Some(posting) = postings.read()? {
-                    df -= usize::from(dead.contains(posting.chunk_no));
-                }
+        if dead.is_empty() {
+            return Ok(df);
+        }
+        for (list, at) in self.merged.iter().zip(1..) {
+            // Few blocks hold one of the dead, and the others need not be read.
+            let next = self.merged.get(at).map(List::first_chunk_no).transpose()?.flatten();
+            if list.first_chunk_no()?.is_some_and(|first| !dead.meets(first, next)) {
+                continue;
+            }
+            let mut postings = list.postings();
+            while let Some(posting) = postings.read()? {
+                df -= usize::from(dead.contains(posting.chunk_no));
             }
         }
         Ok(df)

@@ -13,6 +13,23 @@ impl ChunkSet {
         usize::try_from(chunk_no).is_ok_and(|no| self.words.get(no / 64).is_some_and(|word| word >> (no % 64) & 1 == 1))
     }
 
+    /// Whether any chunk from one number to below another is in it; to the last one if there is no other.
+    #[must_use]
+    pub fn meets(&self, from: i32, end: Option<i32>) -> bool {
+        let bits = 64 * self.words.len();
+        let from = usize::try_from(from).unwrap_or(0);
+        let end = end.map_or(bits, |end| usize::try_from(end).unwrap_or(0).min(bits));
+        if from >= end {
+            return false;
+        }
+        let (first, last) = (from / 64, (end - 1) / 64);
+        self.words[first..=last].iter().zip(first..).any(|(word, at)| {
+            let from = if at == first { u64::MAX << (from % 64) } else { u64::MAX };
+            let end = if at == last { u64::MAX >> (63 - (end - 1) % 64) } else { u64::MAX };
+            word & from & end != 0
+        })
+    }
+
     /// How many chunks are in it.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -58,5 +75,23 @@ impl FromIterator<i32> for ChunkSet {
             set.insert(number);
         }
         set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_meets_a_range_that_holds_one_of_its_chunks(
+            numbers in prop::collection::vec(0_i32..400, 0..6), from in -3_i32..420, end in prop::option::of(-3_i32..420),
+        ) {
+            let set: ChunkSet = numbers.iter().copied().collect();
+            let held = numbers.iter().any(|number| *number >= from && end.is_none_or(|end| *number < end));
+            prop_assert_eq!(set.meets(from, end), held);
+        }
     }
 }
