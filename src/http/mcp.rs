@@ -51,6 +51,9 @@ impl<S: ServerHandler + Clone> Mcp<S> {
 
     /// Answers one request of a known caller.
     pub(super) async fn answer(self, mut request: Request) -> Response {
+        if is_ambiguous(request.headers()) {
+            return ambiguous();
+        }
         let form = if request.method() == Method::POST { form(request.headers()) } else { Some(Form::Json) };
         let Some(form) = form else {
             return (StatusCode::NOT_ACCEPTABLE, "answers come as application/json or text/event-stream")
@@ -108,18 +111,30 @@ fn config(options: &HttpOptions) -> StreamableHttpServerConfig {
         .with_max_request_body_bytes(options.largest_body_bytes)
 }
 
+/// Whether host or page is named twice: of two, what is before us may have judged the other one (RFC 9112, section 3.2).
+fn is_ambiguous(headers: &HeaderMap) -> bool {
+    [HOST, ORIGIN].iter().any(|name| headers.get_all(name).iter().nth(1).is_some())
+}
+
+fn ambiguous() -> Response {
+    (StatusCode::BAD_REQUEST, "Host and Origin are given once").into_response()
+}
+
 /// Keeps foreign hosts and pages away from a route that rmcp does not serve, by the very check that rmcp makes where it does: a
 /// request without body that it would answer 405 has passed it.
 pub(super) async fn known_origin<S>(State(mcp): State<Mcp<S>>, request: Request, next: Next) -> Response
 where
     S: ServerHandler + Clone,
 {
+    if is_ambiguous(request.headers()) {
+        return ambiguous();
+    }
     let mut probe = Request::new(Body::empty());
     *probe.method_mut() = Method::GET;
     probe.uri_mut().clone_from(request.uri());
     for name in [HOST, ORIGIN] {
-        for value in request.headers().get_all(&name) {
-            probe.headers_mut().append(name.clone(), value.clone());
+        if let Some(value) = request.headers().get(&name) {
+            probe.headers_mut().insert(name, value.clone());
         }
     }
     let judged = mcp.json.handle(probe).await;

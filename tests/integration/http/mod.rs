@@ -3,11 +3,13 @@
 mod access;
 mod bounds;
 mod clients;
+mod grid;
 mod issuer;
 mod legacy;
 mod limits;
 mod lines;
 mod listening;
+mod planted;
 mod rotation;
 mod routes;
 mod secrecy;
