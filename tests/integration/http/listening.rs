@@ -104,9 +104,10 @@ impl Listening {
         }
     }
 
-    /// Waits until the server has ended the stream.
+    /// Waits until the server has ended the stream, however often it says meanwhile that it is there.
     pub async fn end(&mut self) {
-        while self.hear().await.is_some() {}
+        let ended = async { while self.hear().await.is_some() {} };
+        tokio::time::timeout(Duration::from_secs(15), ended).await.expect("the stream ends");
     }
 }
 
