@@ -35,7 +35,11 @@ impl HttpSettings {
         let public_url = given(&arguments.public_url).map(|url| url.trim_end_matches('/').to_owned());
         if let Some(url) = &public_url {
             match url.parse::<http::Uri>() {
-                Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.path() == "/" => {
+                Ok(uri)
+                    if matches!(uri.scheme_str(), Some("http" | "https"))
+                        && uri.path() == "/"
+                        && uri.query().is_none() =>
+                {
                     allowed_hosts.extend(uri.authority().map(ToString::to_string));
                 }
                 _ => problems.push(format!(

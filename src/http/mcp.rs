@@ -14,6 +14,7 @@ use rmcp::transport::streamable_http_server::session::never::NeverSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
 use super::HttpOptions;
+use super::standing::Standing;
 use super::streams::{Placed, Streams};
 use crate::identity::Caller;
 
@@ -62,6 +63,8 @@ impl<S: ServerHandler + Clone> Mcp<S> {
         let Some(caller) = request.extensions().get::<Caller>().cloned() else {
             return StatusCode::UNAUTHORIZED.into_response();
         };
+        // What follows needs the caller, not what the caller proved it with.
+        request.extensions_mut().remove::<Standing>();
         request.headers_mut().insert(ACCEPT, BOTH);
         if form == Form::Json {
             let response = self.json.handle(request).await.map(Body::new);

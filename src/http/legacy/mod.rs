@@ -123,13 +123,14 @@ pub(super) async fn post<S: ServerHandler + Clone>(
     if !is_json(request.headers()) {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "messages are application/json").into_response();
     }
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.remove::<Standing>();
     // It was taken whole before, within its bounds.
     let body: Bytes = axum::body::to_bytes(body, legacy.face.options.largest_body_bytes).await.unwrap_or_default();
     let Ok(message) = serde_json::from_slice::<ClientJsonRpcMessage>(&body) else {
         return (StatusCode::BAD_REQUEST, "the body is no message of MCP's JSON-RPC").into_response();
     };
-    match open.take(message, parts) {
+    match open.take(message, parts, body.len()) {
         Ok(()) => (StatusCode::ACCEPTED, "Accepted").into_response(),
         Err(Refused::IdInUse) => (StatusCode::BAD_REQUEST, "a request with this id is under way").into_response(),
         Err(Refused::Behind) => {

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::request::Parts;
@@ -13,13 +13,16 @@ use crate::identity::{Caller, TenantId, UserId};
 
 /// Requests of one stream whose answers are still owed.
 const MOST_OWED: usize = 64;
+/// What these may hold, in bytes, beside one alone that holds more.
+const MOST_OWED_BYTES: usize = 16 << 20;
 
 /// An open stream, and to whom it belongs.
 pub(super) struct Open {
     id: Uuid,
     principal: (TenantId, UserId),
     messages: Sender<ClientJsonRpcMessage>,
-    owed: Mutex<HashSet<RequestId>>,
+    /// With the size of each.
+    owed: Mutex<HashMap<RequestId, usize>>,
     closed: CancellationToken,
 }
 
@@ -47,18 +50,20 @@ impl Open {
         self.owed().is_empty()
     }
 
-    /// Takes a message in, as part of the request that brought it.
-    pub(super) fn take(&self, mut message: ClientJsonRpcMessage, parts: Parts) -> Result<(), Refused> {
+    /// Takes a message of so many bytes in, as part of the request that brought it.
+    pub(super) fn take(&self, mut message: ClientJsonRpcMessage, parts: Parts, bytes: usize) -> Result<(), Refused> {
         let mut owed = self.owed();
         let mut id = None;
         match &mut message {
             ClientJsonRpcMessage::Request(request) => {
-                if owed.len() >= MOST_OWED {
+                let is_full = owed.values().sum::<usize>() + bytes > MOST_OWED_BYTES && !owed.is_empty();
+                if owed.len() >= MOST_OWED || is_full {
                     return Err(Refused::Behind);
                 }
-                if !owed.insert(request.id.clone()) {
+                if owed.contains_key(&request.id) {
                     return Err(Refused::IdInUse);
                 }
+                owed.insert(request.id.clone(), bytes);
                 id = Some(request.id.clone());
                 request.request.extensions_mut().insert(parts);
             }
@@ -96,7 +101,7 @@ impl Open {
         }
     }
 
-    fn owed(&self) -> MutexGuard<'_, HashSet<RequestId>> {
+    fn owed(&self) -> MutexGuard<'_, HashMap<RequestId, usize>> {
         self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

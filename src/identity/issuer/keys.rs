@@ -130,7 +130,9 @@ impl Keys {
     async fn ask(&self, attempts: &mut Attempts) -> Result<(), String> {
         let asked = Instant::now();
         attempts.last = Some(asked);
-        match self.discovery.keys().await {
+        // Several places may be tried for the metadata; together they may take no longer than this.
+        let answer = tokio::time::timeout(self.pace.answer * 2, self.discovery.keys()).await;
+        match answer.unwrap_or_else(|_elapsed| Err("the issuer did not answer in time".to_owned())) {
             Ok(set) => {
                 metrics::counter!("bailiwick_issuer_fetches_total", "outcome" => "ok").increment(1);
                 tracing::debug!(keys = set.len(), "the issuer's keys were fetched");

@@ -49,7 +49,7 @@ pub struct Pace {
     pub first_pause: Duration,
     /// Longest pause.
     pub longest_pause: Duration,
-    /// How long an answer may take.
+    /// How long an answer may take; metadata and keys together no more than twice that.
     pub answer: Duration,
 }
 

@@ -173,6 +173,15 @@ async fn messages_are_bounded_and_must_be_messages() {
     let accepted = statuses.iter().filter(|status| **status == StatusCode::ACCEPTED).count();
     let refused = statuses.iter().filter(|status| **status == StatusCode::TOO_MANY_REQUESTS).count();
     assert_eq!((accepted, refused), (63, 6), "{statuses:?}");
+    // Nor may what is under way hold more than so many bytes.
+    let mut other = Listening::start(&client, &server.url(""), &ada).await;
+    other.introduce().await;
+    let large = |id: i64| tool_call(id, "ending", &json!({ "end": "slow statement", "padding": "x".repeat(9 << 20) }));
+    let mut statuses = Vec::new();
+    for id in 0..2 {
+        statuses.push(other.post(&large(id)).await);
+    }
+    assert_eq!(statuses, [StatusCode::ACCEPTED, StatusCode::TOO_MANY_REQUESTS]);
     // Taking one back makes room for another.
     let cancel = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } });
     assert_eq!(stream.post(&cancel).await, StatusCode::ACCEPTED);
