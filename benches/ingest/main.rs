@@ -7,6 +7,7 @@
     reason = "benches share modules, do not use all of each, and go past the doors to arrange and to compare"
 )]
 
+mod command;
 #[path = "../world/mod.rs"]
 mod world;
 
@@ -36,6 +37,12 @@ struct Arguments {
     /// Documents of each way in
     #[arg(long, default_value_t = 2_000)]
     documents: usize,
+    /// Size of the stream of JSON lines that the command reads, in MiB
+    #[arg(long, default_value_t = 32)]
+    jsonl_mib: usize,
+    /// Only the command
+    #[arg(long)]
+    command_only: bool,
     /// Where to write the report
     #[arg(long, default_value = "target/bench/ingest.json")]
     json: PathBuf,
@@ -50,7 +57,14 @@ async fn main() -> Result<()> {
     let texts = debian::descriptions(20_000)?;
     let database = Database::create("bench_ingest", DIMENSIONS).await?;
     let space = Space::new(usize::from(DIMENSIONS), 200, 7);
+    if arguments.command_only {
+        let report =
+            json!({ "command": command::measure(&database, &texts, arguments.documents, arguments.jsonl_mib).await? });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+        return Ok(());
+    }
     let report = json!({
+        "command": command::measure(&database, &texts, arguments.documents, arguments.jsonl_mib).await?,
         "commit": commits(&database).await?,
         "calls": calls(&database, &space, &texts, arguments.documents).await?,
         "batches": batches(&database, &space, &texts, arguments.documents).await?,

@@ -5,14 +5,21 @@ use clap::Args;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use super::serve::Maintenance;
 use super::signals::Signals;
 use super::{CommandError, Style};
-use crate::configuration::{DatabaseArguments, DatabaseSettings, IdentityArguments, IdentitySettings};
+use crate::configuration::{AuditArguments, DatabaseArguments, DatabaseSettings, IdentityArguments, IdentitySettings};
+use crate::db::admin;
+use crate::identity::TenantId;
 use crate::ingest::{self, Format, Options, Report, Target};
+use crate::maintenance;
 use crate::startup::{Deployment, Service};
 
 /// How long calls under way may take once everything was read.
 const DRAIN: Duration = Duration::from_secs(15);
+
+/// Chunks of one step of a merge.
+const MERGED_AT_ONCE: i64 = 4_096;
 
 /// What to store, and how.
 #[derive(Debug, Args)]
@@ -64,13 +71,22 @@ pub(super) struct IngestArguments {
 }
 
 /// Stores them. Exit code 1 if anything failed; 128 and a signal's number if one stopped it.
-pub(super) async fn run(database: &DatabaseArguments, arguments: &IngestArguments) -> Result<ExitCode, CommandError> {
+pub(super) async fn run(
+    database: &DatabaseArguments,
+    audit: &AuditArguments,
+    arguments: &IngestArguments,
+) -> Result<ExitCode, CommandError> {
     let options = options(arguments)?;
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let opened = match arguments.dry_run {
         true => None,
         false => Some(open(database, &arguments.identity).await?),
+    };
+    // Fresh postings are merged while they come, as `serve` does; without an administrator's connection a server does it.
+    let upkeep = match &opened {
+        Some((deployment, ..)) if deployment.admin().is_ok() => Some(Maintenance::of(deployment, audit)?),
+        _ => None,
     };
     let target = match &opened {
         Some((_, service, caller)) => Target::Tenant { calls: service.calls().clone(), caller: caller.clone() },
@@ -91,8 +107,13 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &IngestArgument
             }
         }
     };
-    if let Some((_, service, _)) = &opened {
+    let is_ours = upkeep.is_some();
+    drop(upkeep);
+    if let Some((deployment, service, caller)) = &opened {
         service.drain(DRAIN).await;
+        if is_ours && let Err(error) = merge(deployment, caller.tenant_id).await {
+            tracing::warn!(%error, "the word index could not be merged; `bailiwick maintain` or a server does it");
+        }
     }
     tell(&report, arguments.json)?;
     Ok(match stopped {
@@ -100,6 +121,13 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &IngestArgument
         None if report.summary.failed > 0 => ExitCode::FAILURE,
         None => ExitCode::SUCCESS,
     })
+}
+
+/// Merges what is left, so that the first search is as fast as the next.
+async fn merge(deployment: &Deployment, tenant_id: TenantId) -> Result<(), CommandError> {
+    let client = admin::connect(deployment.admin()?).await?;
+    while maintenance::merge_step(&client, tenant_id, MERGED_AT_ONCE).await? > 0 {}
+    Ok(())
 }
 
 async fn open(

@@ -154,7 +154,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, CommandError> {
         None => return serve::run(&cli.database, &cli.audit, &cli.serve).await,
         Some(Command::Serve(arguments)) => return serve::run(&cli.database, &cli.audit, &arguments).await,
         Some(Command::Demo(arguments)) => crate::demo::run(&cli.database, &arguments).await,
-        Some(Command::Ingest(arguments)) => return ingest::run(&cli.database, &arguments).await,
+        Some(Command::Ingest(arguments)) => return ingest::run(&cli.database, &cli.audit, &arguments).await,
         Some(Command::Search(arguments)) => return search::run(&cli.database, *arguments).await,
         Some(Command::Extraction) => crate::ingest::serve_extraction().map_err(Into::into),
         Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,

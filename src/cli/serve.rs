@@ -24,14 +24,14 @@ pub(super) struct ServeArguments {
 }
 
 /// The background's work on indexes and seals, which ends with the server.
-struct Maintenance {
+pub(super) struct Maintenance {
     upkeep: Option<tokio::task::JoinHandle<()>>,
     /// Brings our own PostgreSQL back.
     watch: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Maintenance {
-    fn of(deployment: &Deployment, audit: &AuditArguments) -> Result<Self, CommandError> {
+    pub(super) fn of(deployment: &Deployment, audit: &AuditArguments) -> Result<Self, CommandError> {
         let Ok(config) = deployment.admin() else {
             tracing::warn!(
                 "no administrator's connection (BAILIWICK_ADMIN_DATABASE_URL): run `bailiwick maintain` now and then, or searches slow down as documents come and the audit trail is not sealed"

@@ -220,7 +220,9 @@ impl Run {
     }
 
     fn fail(&mut self, origin: String, reason: String) {
-        self.progress.line(&format!("{origin}: {reason}"));
+        // Names and texts of files are not ours: a terminal must not obey them.
+        let line = format!("{origin}: {reason}");
+        self.progress.line(&line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>());
         self.report.fail(origin, reason);
         if !self.continue_on_error {
             self.stop.cancel();

@@ -83,7 +83,13 @@ impl Shelf {
             _ => {
                 let id = uri.strip_prefix(DOCUMENTS).and_then(|id| Uuid::parse_str(id).ok());
                 // An id that no document has, for what is none.
-                let found = asked.call(&self.document, json!({ "document_id": id.unwrap_or_default() })).await?;
+                let found = asked.call(&self.document, json!({ "document_id": id.unwrap_or_default() })).await;
+                let found = found.map_err(|failure| match failure {
+                    Failure::NotFound(_) if id.is_none() => Failure::NotFound(format!(
+                        "there is no such resource; there are {TEMPLATE}, {STATISTICS} and {SCHEMA}."
+                    )),
+                    other => other,
+                })?;
                 let meta = json!({
                     "bailiwick/title": found.title, "bailiwick/source": found.source, "bailiwick/metadata": found.metadata,
                     "bailiwick/language": found.language, "bailiwick/updated_at": found.updated_at,

@@ -8,6 +8,9 @@ use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::documents::{self, Stretch};
 use crate::identity::{DocumentId, Scope};
 
+/// More than a tool stores; what psql put there may be larger than an answer should be.
+const MOST_CHARS: i32 = 1_000_000;
+
 /// `resources/read` of a document: whole, for a person attaches it and a model is shown what the client makes of it.
 pub struct ReadDocument;
 
@@ -60,7 +63,7 @@ impl Tool for ReadDocument {
 
     async fn run(&self, call: &Call<'_>, document_id: &DocumentId) -> Result<Answer<Output>, Failure> {
         let whole = Stretch::Characters { from: 0, to: None };
-        let found = documents::read(call.transaction, call.caller.tenant_id, *document_id, whole, i32::MAX).await;
+        let found = documents::read(call.transaction, call.caller.tenant_id, *document_id, whole, MOST_CHARS).await;
         let found = found
             .map_err(|error| call.failed(&error))?
             .ok_or_else(|| Failure::NotFound(format!("there is no document {document_id} in your organisation.")))?;

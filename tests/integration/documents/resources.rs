@@ -77,7 +77,10 @@ async fn what_is_not_there_is_not_found_whosever_it_is() {
     assert!(foreign.contains("not_found: there is no document ID"), "{foreign}");
     assert_eq!(foreign, absent);
     for uri in ["bailiwick://documents/x", "bailiwick://else", "file:///etc/passwd", ""] {
-        assert!(read(&session, uri).await.unwrap_err().contains("not_found"), "{uri}");
+        assert!(
+            read(&session, uri).await.unwrap_err().contains("not_found: there is no such resource; there are"),
+            "{uri}"
+        );
     }
     assert_eq!(rows(&database).await, ["resources/document error"; 6].join(", "));
     // Completion and list show nothing of another tenant's either, with either guard.

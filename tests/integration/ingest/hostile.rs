@@ -51,17 +51,22 @@ async fn broken_and_hostile_files_fail_by_name_and_keep_no_other_out() {
         ("bad-bomb.docx", bomb()),
         ("bad-xml.docx", docx("<w:p><w:t>never closed", "x")),
         ("bad-long.txt", "x ".repeat(600_000).into_bytes()),
+        ("bad-\u{1b}]0;title\u{7}.txt", Vec::new()),
         ("good.txt", b"A good text stays.".to_vec()),
         ("good.pdf", pdf(&["A good page stays."])),
         ("deep.html", deep.into_bytes()),
     ] {
         write(name, &bytes);
     }
-    let told = run(&database, folder.path(), &["ingest", ".", "--continue-on-error", "--file-timeout", "8", "--json"]).await;
+    let told =
+        run(&database, folder.path(), &["ingest", ".", "--continue-on-error", "--file-timeout", "8", "--json"]).await;
     assert_eq!(told.code, Some(1), "{told:?}");
     let failures = told.failures();
-    let failed: Vec<&str> =
-        failures.iter().map(|one| one.split(':').next().unwrap()).filter(|name| *name != "deep.html").collect();
+    let failed: Vec<&str> = failures
+        .iter()
+        .map(|one| one.split(':').next().unwrap())
+        .filter(|name| *name != "deep.html" && !name.contains('\u{1b}'))
+        .collect();
     assert_eq!(
         failed,
         [
@@ -78,6 +83,7 @@ async fn broken_and_hostile_files_fail_by_name_and_keep_no_other_out() {
             "bad-yaml.md"
         ]
     );
+    assert!(!told.stderr.contains('\u{1b}') && told.stderr.contains("bad-\u{fffd}]0;title\u{fffd}.txt: has no text"));
     let reason = |name: &str| failures.iter().find(|one| one.starts_with(name)).unwrap().clone();
     assert!(reason("bad-bomb.docx").contains("unpacks to more than 64 MiB"), "{failures:?}");
     assert!(reason("bad-long.txt").contains("has 1200000 characters; at most 1000000"), "{failures:?}");
@@ -99,7 +105,8 @@ async fn no_damage_ends_the_run() {
         std::fs::write(folder.path().join(format!("{seed}.pdf")), damaged(page.clone(), seed)).unwrap();
         std::fs::write(folder.path().join(format!("{seed}.docx")), damaged(word.clone(), seed)).unwrap();
     }
-    let told = run(&database, folder.path(), &["ingest", ".", "--continue-on-error", "--file-timeout", "8", "--json"]).await;
+    let told =
+        run(&database, folder.path(), &["ingest", ".", "--continue-on-error", "--file-timeout", "8", "--json"]).await;
     let [files, stored, failed] = told.counts(["files", "stored", "failed"]);
     assert_eq!((files, stored + failed), (2 * many as u64, 2 * many as u64), "{told:?}");
     assert!(failed > 10 && told.report()["summary"]["complete"] == true, "{failed}");
