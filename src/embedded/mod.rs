@@ -13,6 +13,8 @@ mod keeper;
 mod layout;
 mod lease;
 mod locks;
+mod model;
+mod package;
 mod participant;
 mod pidfile;
 mod pip;
@@ -40,6 +42,7 @@ pub use self::{
     error::{EmbeddedError, explain},
     keeper::run_keeper,
     layout::default_data_dir,
+    model::minilm,
     participant::run_participant,
     progress::Progress,
 };

