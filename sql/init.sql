@@ -366,13 +366,33 @@ CREATE TABLE embedding_models (
     id         smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name       text NOT NULL,
     dimensions integer NOT NULL,
+    provider   text NOT NULL DEFAULT 'caller',
+    languages  text[],
+    prompt_style text NOT NULL DEFAULT 'none',
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT embedding_models_name_unique UNIQUE (name),
-    CONSTRAINT embedding_models_name_length CHECK (length(name) BETWEEN 1 AND 200)
+    CONSTRAINT embedding_models_name_length CHECK (length(name) BETWEEN 1 AND 200),
+    CONSTRAINT embedding_models_prompt_style_known CHECK (prompt_style IN ('none', 'e5', 'own', 'input_type'))
 );
 COMMENT ON TABLE embedding_models IS 'Models whose vectors are stored here; vectors of different models are never compared. Shared by all tenants.';
+COMMENT ON COLUMN embedding_models.provider IS 'Who runs it: local is the server itself, caller is whoever gives vectors.';
+COMMENT ON COLUMN embedding_models.languages IS 'ISO 639 codes of the languages it covers; NULL is all, as far as is known.';
+COMMENT ON COLUMN embedding_models.prompt_style IS 'What goes before texts: none, e5 (query: and passage:), own (the model''s own prompts); input_type leaves it to the service.';
 GRANT SELECT ON embedding_models TO bailiwick_app;
-GRANT SELECT, INSERT ON embedding_models TO bailiwick_definer;
+GRANT SELECT, INSERT, UPDATE ON embedding_models TO bailiwick_definer;
+
+CREATE TABLE embedding_state (
+    singleton        boolean PRIMARY KEY DEFAULT true,
+    current_model_id smallint REFERENCES embedding_models (id),
+    next_model_id    smallint REFERENCES embedding_models (id),
+    CONSTRAINT embedding_state_one_row CHECK (singleton)
+);
+COMMENT ON TABLE embedding_state IS
+    'Which model documents are embedded with. Servers of another model leave documents and vectors alone; `bailiwick embed` moves from one to the next.';
+COMMENT ON COLUMN embedding_state.next_model_id IS 'The model that is being moved to: its vectors fill the columns next_embedding.';
+INSERT INTO embedding_state DEFAULT VALUES;
+GRANT SELECT ON embedding_state TO bailiwick_app;
+GRANT SELECT, UPDATE ON embedding_state TO bailiwick_definer;
 
 CREATE TABLE documents (
     id               uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -384,6 +404,7 @@ CREATE TABLE documents (
     language         text NOT NULL DEFAULT 'en',
     content_sha256   bytea NOT NULL,
     embedding_model  text,
+    next_embedding_model text,
     embedding_status text NOT NULL DEFAULT 'pending',
     created_at       timestamptz NOT NULL DEFAULT now(),
     updated_at       timestamptz NOT NULL DEFAULT now(),
@@ -407,6 +428,7 @@ CREATE TABLE document_chunks (
     char_end           integer NOT NULL,
     token_count        integer NOT NULL,
     embedding_model_id smallint REFERENCES embedding_models (id),
+    next_embedding_model_id smallint REFERENCES embedding_models (id),
     PRIMARY KEY (tenant_id, chunk_no),
     CONSTRAINT document_chunks_document FOREIGN KEY (tenant_id, document_id)
         REFERENCES documents (tenant_id, id) ON DELETE CASCADE,
@@ -426,8 +448,12 @@ BEGIN
     END IF;
     EXECUTE format('ALTER TABLE documents ADD COLUMN embedding vector(%s)', v_dimensions);
     EXECUTE format('ALTER TABLE document_chunks ADD COLUMN embedding halfvec(%s)', v_dimensions);
+    EXECUTE format('ALTER TABLE documents ADD COLUMN next_embedding vector(%s)', v_dimensions);
+    EXECUTE format('ALTER TABLE document_chunks ADD COLUMN next_embedding halfvec(%s)', v_dimensions);
     -- PLAIN keeps the vector in the row: an exact scan reads it without a detour through TOAST.
     ALTER TABLE document_chunks ALTER COLUMN embedding SET STORAGE PLAIN;
+    -- Beside the other one there may be no room for it in a page.
+    ALTER TABLE document_chunks ALTER COLUMN next_embedding SET STORAGE MAIN;
     FOR v_partition IN 0..31 LOOP
         EXECUTE format(
             'CREATE TABLE document_chunks_p%1$s PARTITION OF document_chunks FOR VALUES WITH (MODULUS 32, REMAINDER %2$s)',
@@ -444,6 +470,8 @@ COMMENT ON COLUMN documents.source IS 'Where it came from: a URL, a file name.';
 COMMENT ON COLUMN documents.embedding IS
     'The document as a whole: the caller''s own vector, or the normalised mean of its chunks'' vectors. NULL until it is embedded.';
 COMMENT ON COLUMN documents.embedding_model IS 'Name of the model of embedding, as in embedding_models.';
+COMMENT ON COLUMN documents.embedding_status IS 'pending: waits for the embedder. embedded. failed: given up after several tries, see embedding_attempts.';
+COMMENT ON COLUMN documents.next_embedding IS 'While the database moves to another model: the document by that model.';
 COMMENT ON COLUMN documents.content_sha256 IS 'SHA-256 of the content in UTF-8, kept by a trigger: finds a re-upload.';
 COMMENT ON COLUMN documents.metadata IS 'Free JSON object for filters, for example {"department": "hr", "tags": ["leave"]}.';
 COMMENT ON COLUMN documents.language IS 'ISO 639 code; chooses the stemmer and stop words.';
@@ -452,17 +480,37 @@ COMMENT ON TABLE document_chunks IS
     'The units of retrieval. A passage is characters char_start to char_end of the document''s content, half open. A document''s chunk numbers are consecutive, so chunk_no - ordinal identifies the document within its tenant.';
 COMMENT ON COLUMN document_chunks.embedding IS
     'Unit vector of the passage. A vector that a caller gave for a whole document stands at its first chunk.';
+COMMENT ON COLUMN document_chunks.next_embedding IS 'While the database moves to another model: the passage by that model, beside the vector that is searched.';
 
 CREATE INDEX idx_documents_tenant_created ON documents (tenant_id, created_at DESC);
 CREATE INDEX idx_documents_tenant_updated ON documents (tenant_id, updated_at);
 CREATE INDEX idx_documents_tenant_title ON documents (tenant_id, title COLLATE "C");
 CREATE INDEX idx_documents_source ON documents (tenant_id, source COLLATE "C", content_sha256) WHERE source IS NOT NULL;
-CREATE INDEX idx_documents_embedding_pending ON documents (tenant_id, created_at) WHERE embedding_status = 'pending';
+CREATE INDEX idx_documents_embedding_pending ON documents (tenant_id, embedding_status, created_at) WHERE embedding_status <> 'embedded';
 
 SELECT protect_tenant_table('documents'), protect_tenant_table('document_chunks');
 GRANT SELECT, INSERT, UPDATE, DELETE ON documents, document_chunks TO bailiwick_app;
 GRANT SELECT ON documents TO bailiwick_definer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON document_chunks TO bailiwick_definer;
+
+CREATE TABLE embedding_attempts (
+    tenant_id   uuid NOT NULL,
+    document_id uuid NOT NULL,
+    attempts    integer NOT NULL DEFAULT 0,
+    due_at      timestamptz NOT NULL,
+    lease       bigint,
+    error       text,
+    PRIMARY KEY (tenant_id, document_id),
+    CONSTRAINT embedding_attempts_document FOREIGN KEY (tenant_id, document_id)
+        REFERENCES documents (tenant_id, id) ON DELETE CASCADE
+);
+COMMENT ON TABLE embedding_attempts IS 'Pending documents that a server is embedding or has tried to; the row goes once the document is embedded.';
+COMMENT ON COLUMN embedding_attempts.attempts IS 'Tries begun: counted first, so that a text that ends its server is not tried for ever.';
+COMMENT ON COLUMN embedding_attempts.due_at IS 'Nobody else tries before: until then a server is at it, or waits after a failure.';
+COMMENT ON COLUMN embedding_attempts.lease IS 'Advisory lock key that the server holds which is at it: should it die, others need not wait until due_at.';
+COMMENT ON COLUMN embedding_attempts.error IS 'Why the last try failed. No text of the document.';
+SELECT protect_tenant_table('embedding_attempts');
+GRANT SELECT, INSERT, UPDATE, DELETE ON embedding_attempts TO bailiwick_app;
 
 CREATE FUNCTION fingerprint_document() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
@@ -475,6 +523,32 @@ $$;
 CREATE TRIGGER fingerprint_documents
     BEFORE INSERT OR UPDATE OF content, content_sha256 ON documents
     FOR EACH ROW EXECUTE FUNCTION fingerprint_document();
+
+CREATE FUNCTION expire_document_embedding() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    NEW.next_embedding = NULL;
+    NEW.next_embedding_model = NULL;
+    IF NEW.embedding IS DISTINCT FROM OLD.embedding THEN
+        RETURN NEW; -- the change brings one
+    END IF;
+    -- A passage is embedded with its title before it. Without an embedder the caller's vector stays until the text changes.
+    IF NEW.content IS DISTINCT FROM OLD.content OR EXISTS (SELECT FROM embedding_state WHERE current_model_id IS NOT NULL) THEN
+        NEW.embedding = NULL;
+        NEW.embedding_model = NULL;
+        NEW.embedding_status = 'pending';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION expire_document_embedding() IS 'Trigger: a document whose text changes waits for its embedding again, unless the change brings one.';
+CREATE TRIGGER expire_document_embeddings
+    BEFORE UPDATE OF title, content ON documents
+    FOR EACH ROW
+    -- Nothing must hang on the column embedding, which another takes the place of when the database moves to another model.
+    WHEN ((OLD.title, OLD.content) IS DISTINCT FROM (NEW.title, NEW.content))
+    EXECUTE FUNCTION expire_document_embedding();
 
 -- updated_at tells readers that what they read has changed, so an embedding that arrives later leaves it alone.
 CREATE TRIGGER update_documents_updated_at
@@ -496,26 +570,51 @@ COMMENT ON TABLE idempotency_keys IS 'Answers of writes that carried an idempote
 SELECT protect_tenant_table('idempotency_keys');
 GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO bailiwick_app;
 
-CREATE FUNCTION register_embedding_model(p_name text) RETURNS smallint
+CREATE FUNCTION register_embedding_model(
+    p_name text, p_dimensions integer DEFAULT NULL, p_provider text DEFAULT NULL, p_languages text[] DEFAULT NULL,
+    p_prompt_style text DEFAULT NULL
+) RETURNS smallint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
-    v_id smallint;
+    v_model embedding_models;
 BEGIN
-    SELECT m.id INTO v_id FROM embedding_models m WHERE m.name = p_name;
+    SELECT * INTO v_model FROM embedding_models m WHERE m.name = p_name;
     IF NOT FOUND THEN
-        INSERT INTO embedding_models (name, dimensions)
-        SELECT p_name, a.atttypmod FROM pg_attribute a
+        INSERT INTO embedding_models (name, dimensions, provider, languages, prompt_style)
+        SELECT p_name, coalesce(p_dimensions, a.atttypmod), coalesce(p_provider, 'caller'), p_languages, coalesce(p_prompt_style, 'none')
+        FROM pg_attribute a
         WHERE a.attrelid = 'documents'::regclass AND a.attname = 'embedding'
         ON CONFLICT (name) DO NOTHING;
-        SELECT m.id INTO v_id FROM embedding_models m WHERE m.name = p_name;
+        SELECT * INTO v_model FROM embedding_models m WHERE m.name = p_name;
     END IF;
-    RETURN v_id;
+    IF v_model.dimensions <> p_dimensions THEN
+        RAISE EXCEPTION 'the model % is known with % dimensions and not with %', p_name, v_model.dimensions, p_dimensions
+            USING ERRCODE = 'BW005', HINT = 'Set BAILIWICK_EMBEDDINGS_MODEL to another name.';
+    END IF;
+    -- What its server says of it now.
+    IF p_provider IS NOT NULL AND (v_model.provider, v_model.languages, v_model.prompt_style)
+                                  IS DISTINCT FROM (p_provider, p_languages, coalesce(p_prompt_style, 'none')) THEN
+        UPDATE embedding_models SET provider = p_provider, languages = p_languages, prompt_style = coalesce(p_prompt_style, 'none')
+        WHERE id = v_model.id;
+    END IF;
+    RETURN v_model.id;
 END
 $$;
-COMMENT ON FUNCTION register_embedding_model(text) IS 'The id of an embedding model, registered with the database''s dimensions if it is new.';
-GRANT EXECUTE ON FUNCTION register_embedding_model(text) TO bailiwick_app;
-ALTER FUNCTION register_embedding_model(text) OWNER TO bailiwick_definer;
+COMMENT ON FUNCTION register_embedding_model(text, integer, text, text[], text) IS
+    'The id of an embedding model, registered if it is new, with the database''s dimensions unless others are given.';
+GRANT EXECUTE ON FUNCTION register_embedding_model(text, integer, text, text[], text) TO bailiwick_app;
+ALTER FUNCTION register_embedding_model(text, integer, text, text[], text) OWNER TO bailiwick_definer;
+
+CREATE FUNCTION adopt_embedding_model(p_model_id smallint) RETURNS smallint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    UPDATE embedding_state SET current_model_id = p_model_id WHERE current_model_id IS NULL AND next_model_id IS NULL;
+    SELECT current_model_id FROM embedding_state;
+$$;
+COMMENT ON FUNCTION adopt_embedding_model(smallint) IS 'The model that documents are embedded with: this one, if there was none.';
+GRANT EXECUTE ON FUNCTION adopt_embedding_model(smallint) TO bailiwick_app;
+ALTER FUNCTION adopt_embedding_model(smallint) OWNER TO bailiwick_definer;
 
 CREATE FUNCTION allocate_chunk_numbers(p_tenant_id uuid, p_count integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -835,6 +934,16 @@ BEGIN
         WHERE NOT EXISTS (SELECT FROM document_chunks c WHERE c.tenant_id = i.tenant_id AND c.document_id = i.id)
         GROUP BY i.tenant_id
     ) AS bare;
+    -- Embedders are woken by the first document that waits, and go on until none does. To notify at each one would let
+    -- commits queue for the one lock on notifications.
+    IF EXISTS (SELECT FROM embedding_state WHERE current_model_id IS NOT NULL) THEN
+        PERFORM FROM (SELECT DISTINCT i.tenant_id FROM inserted i WHERE i.embedding_status = 'pending') AS waits
+        WHERE NOT EXISTS (SELECT FROM documents d WHERE d.tenant_id = waits.tenant_id AND d.embedding_status = 'pending'
+                            AND d.id NOT IN (SELECT n.id FROM inserted n));
+        IF FOUND THEN
+            NOTIFY bailiwick_embedding;
+        END IF;
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -880,11 +989,18 @@ BEGIN
             SELECT allocate_chunk_numbers(v_changed.tenant_id, (SELECT count(*) FROM moved)::integer) AS first
             WHERE EXISTS (SELECT FROM moved)
         )
-        INSERT INTO document_chunks (tenant_id, chunk_no, document_id, ordinal, char_start, char_end, token_count, embedding, embedding_model_id)
-        SELECT tenant_id, numbers.first + (row_number() OVER (ORDER BY chunk_no) - 1)::integer, document_id, ordinal,
-               char_start, char_end, token_count, embedding, embedding_model_id
-        FROM moved CROSS JOIN numbers
-        ORDER BY chunk_no;
+        INSERT INTO document_chunks (tenant_id, chunk_no, document_id, ordinal, char_start, char_end, token_count, embedding, embedding_model_id, next_embedding, next_embedding_model_id)
+        SELECT m.tenant_id, numbers.first + (row_number() OVER (ORDER BY m.chunk_no) - 1)::integer, m.document_id, m.ordinal,
+               m.char_start, m.char_end, m.token_count,
+               -- A title that changed was part of what was embedded.
+               CASE WHEN n.title = o.title OR n.embedding_status <> 'pending' THEN m.embedding END,
+               CASE WHEN n.title = o.title OR n.embedding_status <> 'pending' THEN m.embedding_model_id END,
+               CASE WHEN n.title = o.title THEN m.next_embedding END, CASE WHEN n.title = o.title THEN m.next_embedding_model_id END
+        FROM moved m
+        JOIN changed_to n ON n.tenant_id = m.tenant_id AND n.id = m.document_id
+        JOIN changed_from o ON o.tenant_id = m.tenant_id AND o.id = m.document_id
+        CROSS JOIN numbers
+        ORDER BY m.chunk_no;
 
         -- A vector for the whole document also stands for its only chunk; where a document has several, theirs are the embedder's.
         UPDATE document_chunks c
@@ -894,6 +1010,10 @@ BEGIN
         FROM documents d
         WHERE c.tenant_id = v_changed.tenant_id AND c.document_id = ANY (v_changed.embedded) AND c.ordinal = 0
           AND d.tenant_id = v_changed.tenant_id AND d.id = c.document_id
+          -- The embedder has just written the same one there.
+          AND (d.embedding IS NULL OR c.embedding IS NULL
+               OR c.embedding_model_id IS DISTINCT FROM (SELECT m.id FROM embedding_models m WHERE m.name = coalesce(d.embedding_model, 'caller'))
+               OR c.embedding <=> l2_normalize(d.embedding)::halfvec > 1e-4)
           AND NOT EXISTS (SELECT FROM document_chunks o
                           WHERE o.tenant_id = v_changed.tenant_id AND o.document_id = c.document_id AND o.ordinal > 0);
     END LOOP;
@@ -994,6 +1114,71 @@ CREATE TRIGGER document_chunks_10_index_new AFTER INSERT ON document_chunks
     REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION index_new_chunks();
 CREATE TRIGGER document_chunks_20_forget_deleted AFTER DELETE ON document_chunks
     REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION forget_deleted_chunks();
+
+-- From one embedding model to the next. Both run as the schema's owner, for they change tables; the server's role may not.
+CREATE FUNCTION prepare_next_embeddings(p_model_id smallint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '2s'
+AS $$
+DECLARE
+    v_dimensions integer := (SELECT dimensions FROM embedding_models WHERE id = p_model_id);
+BEGIN
+    IF (SELECT next_model_id FROM embedding_state) = p_model_id THEN
+        RETURN; -- begun before: it goes on
+    END IF;
+    UPDATE embedding_state SET next_model_id = p_model_id;
+    EXECUTE format('ALTER TABLE documents DROP COLUMN next_embedding, ADD COLUMN next_embedding vector(%s)', v_dimensions);
+    EXECUTE format('ALTER TABLE document_chunks DROP COLUMN next_embedding, ADD COLUMN next_embedding halfvec(%s)', v_dimensions);
+    -- Beside the other one there may be no room for it in a page.
+    ALTER TABLE document_chunks ALTER COLUMN next_embedding SET STORAGE MAIN;
+    COMMENT ON COLUMN documents.next_embedding IS 'While the database moves to another model: the document by that model.';
+    COMMENT ON COLUMN document_chunks.next_embedding IS 'While the database moves to another model: the passage by that model, beside the vector that is searched.';
+END
+$$;
+COMMENT ON FUNCTION prepare_next_embeddings(smallint) IS 'Makes room for the vectors of another model beside those that are searched.';
+
+CREATE FUNCTION switch_embedding_model() RETURNS smallint
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '2s'
+AS $$
+DECLARE
+    v_next embedding_models;
+    v_index record;
+BEGIN
+    LOCK TABLE documents, document_chunks IN ACCESS EXCLUSIVE MODE;
+    SELECT m.* INTO v_next FROM embedding_state s JOIN embedding_models m ON m.id = s.next_model_id FOR UPDATE OF s;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the database is not moving to another embedding model' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    -- All of it changes the catalog alone, so that it takes milliseconds. The old vectors' indexes go with their column.
+    ALTER TABLE documents DROP COLUMN embedding;
+    ALTER TABLE documents RENAME COLUMN next_embedding TO embedding;
+    ALTER TABLE documents RENAME COLUMN embedding_model TO spare;
+    ALTER TABLE documents RENAME COLUMN next_embedding_model TO embedding_model;
+    ALTER TABLE documents RENAME COLUMN spare TO next_embedding_model;
+    EXECUTE format('ALTER TABLE documents ADD COLUMN next_embedding vector(%s)', v_next.dimensions);
+    ALTER TABLE document_chunks DROP COLUMN embedding;
+    ALTER TABLE document_chunks RENAME COLUMN next_embedding TO embedding;
+    ALTER TABLE document_chunks RENAME COLUMN embedding_model_id TO spare;
+    ALTER TABLE document_chunks RENAME COLUMN next_embedding_model_id TO embedding_model_id;
+    ALTER TABLE document_chunks RENAME COLUMN spare TO next_embedding_model_id;
+    EXECUTE format('ALTER TABLE document_chunks ADD COLUMN next_embedding halfvec(%s)', v_next.dimensions);
+    ALTER TABLE document_chunks ALTER COLUMN embedding SET STORAGE PLAIN;
+    ALTER TABLE document_chunks ALTER COLUMN next_embedding SET STORAGE MAIN;
+    FOR v_index IN SELECT c.relname FROM pg_class c
+                   WHERE c.relkind = 'i' AND c.relname LIKE 'hnsw\_next\_%' AND c.relnamespace = 'public'::regnamespace LOOP
+        EXECUTE format('ALTER INDEX %I RENAME TO %I', v_index.relname, replace(v_index.relname, 'hnsw_next_', 'hnsw_'));
+    END LOOP;
+    COMMENT ON COLUMN documents.embedding IS
+        'The document as a whole: the caller''s own vector, or the normalised mean of its chunks'' vectors. NULL until it is embedded.';
+    COMMENT ON COLUMN documents.embedding_model IS 'Name of the model of embedding, as in embedding_models.';
+    COMMENT ON COLUMN documents.next_embedding IS 'While the database moves to another model: the document by that model.';
+    COMMENT ON COLUMN document_chunks.embedding IS
+        'Unit vector of the passage. A vector that a caller gave for a whole document stands at its first chunk.';
+    COMMENT ON COLUMN document_chunks.next_embedding IS 'While the database moves to another model: the passage by that model, beside the vector that is searched.';
+    UPDATE embedding_state SET current_model_id = v_next.id, next_model_id = NULL;
+    RETURN v_next.id;
+END
+$$;
+COMMENT ON FUNCTION switch_embedding_model() IS 'Puts the next model''s vectors in the place of those that were searched, which are dropped: for every search at once.';
 
 -- Last, for whoever makes a trigger must be allowed to execute its function.
 DO $own$
@@ -1283,7 +1468,8 @@ SET LOCAL ROLE bailiwick_owner;
 CREATE POLICY tenants_statistics ON tenants FOR SELECT TO bailiwick_statistics USING (true);
 CREATE POLICY documents_statistics ON documents FOR SELECT TO bailiwick_statistics USING (true);
 CREATE POLICY cost_tracking_statistics ON cost_tracking FOR SELECT TO bailiwick_statistics USING (true);
-GRANT SELECT ON tenants, documents, cost_tracking TO bailiwick_statistics;
+CREATE POLICY embedding_attempts_statistics ON embedding_attempts FOR SELECT TO bailiwick_statistics USING (true);
+GRANT SELECT ON tenants, documents, cost_tracking, embedding_attempts TO bailiwick_statistics;
 
 SET LOCAL ROLE bailiwick_statistics;
 CREATE MATERIALIZED VIEW tenant_statistics AS
@@ -1299,7 +1485,7 @@ FROM tenants t
 -- Each side is summed by itself, so that neither multiplies nor hides the other.
 LEFT JOIN (
     SELECT tenant_id, count(*) AS document_count, sum(octet_length(content)) / 1048576.0 AS total_size_mb,
-           count(embedding) AS embedded_documents, max(created_at) AS last_document_created
+           count(*) FILTER (WHERE embedding_status = 'embedded') AS embedded_documents, max(created_at) AS last_document_created
     FROM documents GROUP BY tenant_id
 ) AS d ON d.tenant_id = t.id
 LEFT JOIN (
@@ -1330,6 +1516,28 @@ AS $$ SELECT * FROM tenant_statistics WHERE tenant_id = current_tenant_id() $$;
 COMMENT ON FUNCTION current_tenant_statistics() IS 'The current tenant''s row of tenant_statistics.';
 REVOKE EXECUTE ON FUNCTION current_tenant_statistics() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION current_tenant_statistics() TO bailiwick_app, bailiwick_owner;
+
+CREATE FUNCTION tenants_to_embed() RETURNS SETOF uuid
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    WITH leases AS MATERIALIZED (
+        SELECT DISTINCT lease FROM embedding_attempts WHERE due_at > now() AND lease IS NOT NULL
+    ), dead AS MATERIALIZED (
+        SELECT lease FROM leases WHERE pg_try_advisory_xact_lock(lease)
+    )
+    SELECT t.id FROM tenants t
+    WHERE t.status = 'active' AND EXISTS (
+        SELECT FROM documents d
+        LEFT JOIN embedding_attempts a ON a.tenant_id = d.tenant_id AND a.document_id = d.id
+        WHERE d.tenant_id = t.id AND d.embedding_status = 'pending'
+          AND (a.due_at IS NULL OR a.due_at <= now() OR a.lease IN (SELECT dead.lease FROM dead)))
+    -- Servers side by side begin at different ones.
+    ORDER BY random() LIMIT 100
+$$;
+COMMENT ON FUNCTION tenants_to_embed() IS
+    'Active tenants with documents that wait to be embedded, in no order: their ids and nothing else. What is done for them is done in each one''s own context.';
+REVOKE EXECUTE ON FUNCTION tenants_to_embed() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tenants_to_embed() TO bailiwick_app;
 
 SET LOCAL ROLE bailiwick_owner;
 
@@ -1736,11 +1944,11 @@ DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', '5ed68edb7abc9f170069dd132a51183e9ba43ab12e89e2433aa3170a38327c22'),
     (2, 'tenants', '56634f3d01b2d4147e00605268b984c093de5694934e7d16aacb928199c2d372'),
-    (3, 'documents', '8163b3d1e4f3fc0ddbcbfe6d4ce8aeee94d681df1f81ec37e9d89170271dd7ee'),
-    (4, 'search', '6fc720e54944b49c29afc359ab02be9df0a08e28b76e32580d6e03f8cd2da191'),
+    (3, 'documents', 'dec37dcb51b19768568c8103ec9d10ca392a171175116c9e7eb09383175f123c'),
+    (4, 'search', 'd629dded8596b73e7a58a9f8647fa19655b457e1189982b19ac5035698fec1c5'),
     (5, 'audit', '8f5d19f0166002c872b63f871a6c31a17d18d45e5086376d429e0aa6d8a5f7de'),
     (6, 'costs', '2afd0c45d644f5f2901a73c7f85aac9aa72d51625a46fcf1d5107eaddfe2ca4a'),
-    (7, 'statistics', '07b2a452037c03e2944019656b32aa9e1d85a2495035f1a0a3965bf9d42d3eb8'),
+    (7, 'statistics', '8746a42edb0824f1bf06ffb51c8eb30b67648ae3a10cbb0d5d9be9933c0bb565'),
     (8, 'hybrid_search', 'bb1ddc5bc6f82965f991486f479a69d56c20ff559ab642302979a196c9a99b94'),
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292'),
     (10, 'calls', '2bf463adaa8e3e51746e91d37c0778b3336351fb8cf2c1f4fccfda25c7d00366'),

@@ -12,6 +12,7 @@ pub mod db;
 pub mod demo;
 pub mod documents;
 pub mod embedded;
+pub mod embedding;
 pub mod http;
 pub mod identity;
 pub mod ingest;

@@ -17,5 +17,7 @@ mod vectors;
 
 pub use background::spawn;
 pub use check::{IndexReport, check};
+pub(crate) use lock::{MOVES, try_take};
 pub use pass::{Report, Scope, TenantReport, merge_step, run, settle_vectors};
 pub use vectors::PROMOTE_AT_VECTORS;
+pub(crate) use vectors::build_next_index;

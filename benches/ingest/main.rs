@@ -210,6 +210,7 @@ async fn words(service: &Service, tenant: TenantId, queries: &[String]) -> Resul
         let search = Search {
             query: Query::parse(query),
             embedding: None,
+            no_embedding: None,
             limit: 10,
             weights: Weights { bm25: 1.0, vector: 0.0 },
             filter: Filter::default(),

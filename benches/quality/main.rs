@@ -10,6 +10,7 @@
 )]
 
 mod collections;
+mod embedder;
 mod files;
 mod korquad;
 mod metrics;
@@ -18,6 +19,7 @@ mod world;
 
 use std::path::PathBuf;
 
+use bailiwick::embedding::Embedder;
 use bailiwick::identity::TenantId;
 use bailiwick::maintenance::{self, Scope};
 use bailiwick::search::bm25::Parameters;
@@ -41,6 +43,10 @@ struct Arguments {
     /// Leave KorQuAD out, which takes most of the time
     #[arg(long)]
     cranfield_only: bool,
+    /// Embed passages and queries by this and not by the collection's own vectors: `local` (all-MiniLM-L6-v2 in process), or the
+    /// URL of an OpenAI-compatible service of 384 dimensions that takes `input_type`
+    #[arg(long)]
+    embedder: Option<String>,
     /// Where to write the report
     #[arg(long, default_value = "target/bench/quality.json")]
     json: PathBuf,
@@ -53,9 +59,13 @@ struct Arguments {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let mut rows = Vec::new();
-    rows.extend(measure(collections::cranfield(&arguments.data)?).await?);
+    let embedder = match &arguments.embedder {
+        Some(name) => Some(embedder::named(name)?),
+        None => None,
+    };
+    rows.extend(measure(collections::cranfield(&arguments.data)?, embedder.as_ref()).await?);
     if !arguments.cranfield_only {
-        rows.extend(measure(collections::korquad(&arguments.data)?).await?);
+        rows.extend(measure(collections::korquad(&arguments.data)?, embedder.as_ref()).await?);
     }
     if let Some(folder) = arguments.json.parent() {
         std::fs::create_dir_all(folder)?;
@@ -64,19 +74,23 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn measure(collection: Collection) -> Result<Vec<serde_json::Value>> {
-    let has_vectors = collection.documents.iter().any(|document| document.vector.is_some());
+async fn measure(mut collection: Collection, embedder: Option<&Embedder>) -> Result<Vec<serde_json::Value>> {
+    let has_vectors = embedder.is_some() || collection.documents.iter().any(|document| document.vector.is_some());
     let database = Database::create("bench_quality", 384).await?;
     let tenant = database.tenant("quality").await?;
     let service = Service::start(&database).await?;
     // The server's own way in: its chunks, its language detection.
     let session = service.session(tenant).await?;
-    for document in collection.documents {
+    for document in std::mem::take(&mut collection.documents) {
         let mut arguments = json!({ "title": document.title, "content": document.text, "source": document.id });
-        if let Some(vector) = document.vector {
+        if let Some(vector) = document.vector.filter(|_| embedder.is_none()) {
             arguments["embedding"] = json!(vector);
         }
         session.call("insert_document", arguments).await?;
+    }
+    let mut model_id = service.model_id;
+    if let Some(embedder) = embedder {
+        model_id = embedder::embed(embedder, &service, &mut collection).await?;
     }
     maintenance::run(&database.connect().await?, None, Scope::Everything, None).await?;
     println!("{} ({} queries)", collection.name, collection.queries.len());
@@ -102,8 +116,9 @@ async fn measure(collection: Collection) -> Result<Vec<serde_json::Value>> {
     for (name, (bm25, vector), parameters) in settings {
         let mut runs = Vec::new();
         for query in &collection.queries {
-            let embedding = query.vector.clone().map(|vector| QueryEmbedding { vector, model_id: service.model_id });
+            let embedding = query.vector.clone().map(|vector| QueryEmbedding { vector, model_id });
             let search = Search {
+                no_embedding: None,
                 query: Query { words: query.text.clone(), ..Query::default() },
                 embedding,
                 limit: 100,

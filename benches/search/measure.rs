@@ -22,6 +22,7 @@ const WARM_UP: usize = 20;
 
 fn search(query: &str, vector: Option<Vec<f32>>, model_id: i16) -> Search {
     Search {
+        no_embedding: None,
         query: Query::parse(query),
         embedding: vector.map(|vector| QueryEmbedding { vector, model_id }),
         limit: 10,

@@ -22,7 +22,8 @@ pub struct Service {
     pub door: Door,
     /// The model's id in this database.
     pub model_id: i16,
-    calls: Calls,
+    /// Its calls.
+    pub calls: Calls,
     toolbox: Arc<Toolbox>,
 }
 
@@ -40,6 +41,7 @@ impl Service {
             dimensions: system.embedding_dimensions().await?,
             model_id: system.register_embedding_model(MODEL).await?,
             model_name: MODEL.to_owned(),
+            ..EmbeddingSpace::default()
         };
         let door = Door::new(pool, Deadlines::default());
         let calls = Calls::open(&database.app, &CallOptions::new(std::env::temp_dir().join("bailiwick-bench-spool")))?;

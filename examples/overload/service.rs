@@ -38,6 +38,7 @@ impl Service {
             dimensions: world.dimensions(),
             model_id: world.model_id,
             model_name: "torture".to_owned(),
+            ..EmbeddingSpace::default()
         };
         let user_id = UserId::parse("caller")?;
         let callers = world.tenants.iter().map(|tenant| Caller {

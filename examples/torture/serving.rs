@@ -77,8 +77,12 @@ impl ServerArguments {
             ..CallOptions::new(self.spool.clone())
         };
         let calls = Calls::open(&config, &options)?;
-        let space =
-            EmbeddingSpace { dimensions: self.dimensions, model_id: self.model, model_name: "torture".to_owned() };
+        let space = EmbeddingSpace {
+            dimensions: self.dimensions,
+            model_id: self.model,
+            model_name: "torture".to_owned(),
+            ..EmbeddingSpace::default()
+        };
         let (seed, links) = (self.seed, Arc::new(Links::create(&self.links)?));
         let toolbox = Toolbox::empty()
             .with(Faulty { tool: HybridSearch { space: space.clone() }, seed, links: Arc::clone(&links) })

@@ -12,6 +12,8 @@ DROP FUNCTION complete_new_documents();
 DROP FUNCTION cut_default_chunks(uuid, uuid[]);
 
 SET LOCAL ROLE bailiwick_owner;
+DROP FUNCTION switch_embedding_model();
+DROP FUNCTION prepare_next_embeddings(smallint);
 DROP FUNCTION query_terms(uuid, text);
 DROP FUNCTION chunk_entry(text, text, text, text[]);
 DROP FUNCTION document_facets(text, text, jsonb);

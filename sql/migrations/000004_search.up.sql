@@ -224,6 +224,16 @@ BEGIN
         WHERE NOT EXISTS (SELECT FROM document_chunks c WHERE c.tenant_id = i.tenant_id AND c.document_id = i.id)
         GROUP BY i.tenant_id
     ) AS bare;
+    -- Embedders are woken by the first document that waits, and go on until none does. To notify at each one would let
+    -- commits queue for the one lock on notifications.
+    IF EXISTS (SELECT FROM embedding_state WHERE current_model_id IS NOT NULL) THEN
+        PERFORM FROM (SELECT DISTINCT i.tenant_id FROM inserted i WHERE i.embedding_status = 'pending') AS waits
+        WHERE NOT EXISTS (SELECT FROM documents d WHERE d.tenant_id = waits.tenant_id AND d.embedding_status = 'pending'
+                            AND d.id NOT IN (SELECT n.id FROM inserted n));
+        IF FOUND THEN
+            NOTIFY bailiwick_embedding;
+        END IF;
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -269,11 +279,18 @@ BEGIN
             SELECT allocate_chunk_numbers(v_changed.tenant_id, (SELECT count(*) FROM moved)::integer) AS first
             WHERE EXISTS (SELECT FROM moved)
         )
-        INSERT INTO document_chunks (tenant_id, chunk_no, document_id, ordinal, char_start, char_end, token_count, embedding, embedding_model_id)
-        SELECT tenant_id, numbers.first + (row_number() OVER (ORDER BY chunk_no) - 1)::integer, document_id, ordinal,
-               char_start, char_end, token_count, embedding, embedding_model_id
-        FROM moved CROSS JOIN numbers
-        ORDER BY chunk_no;
+        INSERT INTO document_chunks (tenant_id, chunk_no, document_id, ordinal, char_start, char_end, token_count, embedding, embedding_model_id, next_embedding, next_embedding_model_id)
+        SELECT m.tenant_id, numbers.first + (row_number() OVER (ORDER BY m.chunk_no) - 1)::integer, m.document_id, m.ordinal,
+               m.char_start, m.char_end, m.token_count,
+               -- A title that changed was part of what was embedded.
+               CASE WHEN n.title = o.title OR n.embedding_status <> 'pending' THEN m.embedding END,
+               CASE WHEN n.title = o.title OR n.embedding_status <> 'pending' THEN m.embedding_model_id END,
+               CASE WHEN n.title = o.title THEN m.next_embedding END, CASE WHEN n.title = o.title THEN m.next_embedding_model_id END
+        FROM moved m
+        JOIN changed_to n ON n.tenant_id = m.tenant_id AND n.id = m.document_id
+        JOIN changed_from o ON o.tenant_id = m.tenant_id AND o.id = m.document_id
+        CROSS JOIN numbers
+        ORDER BY m.chunk_no;
 
         -- A vector for the whole document also stands for its only chunk; where a document has several, theirs are the embedder's.
         UPDATE document_chunks c
@@ -283,6 +300,10 @@ BEGIN
         FROM documents d
         WHERE c.tenant_id = v_changed.tenant_id AND c.document_id = ANY (v_changed.embedded) AND c.ordinal = 0
           AND d.tenant_id = v_changed.tenant_id AND d.id = c.document_id
+          -- The embedder has just written the same one there.
+          AND (d.embedding IS NULL OR c.embedding IS NULL
+               OR c.embedding_model_id IS DISTINCT FROM (SELECT m.id FROM embedding_models m WHERE m.name = coalesce(d.embedding_model, 'caller'))
+               OR c.embedding <=> l2_normalize(d.embedding)::halfvec > 1e-4)
           AND NOT EXISTS (SELECT FROM document_chunks o
                           WHERE o.tenant_id = v_changed.tenant_id AND o.document_id = c.document_id AND o.ordinal > 0);
     END LOOP;
@@ -383,6 +404,73 @@ CREATE TRIGGER document_chunks_10_index_new AFTER INSERT ON document_chunks
     REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION index_new_chunks();
 CREATE TRIGGER document_chunks_20_forget_deleted AFTER DELETE ON document_chunks
     REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION forget_deleted_chunks();
+
+-- From one embedding model to the next. Both run as the schema's owner, for they change tables; the server's role may not.
+CREATE FUNCTION prepare_next_embeddings(p_model_id smallint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '100ms'
+AS $$
+DECLARE
+    v_dimensions integer := (SELECT dimensions FROM embedding_models WHERE id = p_model_id);
+BEGIN
+    IF (SELECT next_model_id FROM embedding_state) = p_model_id THEN
+        RETURN; -- begun before: it goes on
+    END IF;
+    UPDATE embedding_state SET next_model_id = p_model_id;
+    EXECUTE format('ALTER TABLE documents DROP COLUMN next_embedding, ADD COLUMN next_embedding vector(%s)', v_dimensions);
+    EXECUTE format('ALTER TABLE document_chunks DROP COLUMN next_embedding, ADD COLUMN next_embedding halfvec(%s)', v_dimensions);
+    -- Beside the other one there may be no room for it in a page.
+    ALTER TABLE document_chunks ALTER COLUMN next_embedding SET STORAGE MAIN;
+    COMMENT ON COLUMN documents.next_embedding IS 'While the database moves to another model: the document by that model.';
+    COMMENT ON COLUMN document_chunks.next_embedding IS 'While the database moves to another model: the passage by that model, beside the vector that is searched.';
+END
+$$;
+COMMENT ON FUNCTION prepare_next_embeddings(smallint) IS 'Makes room for the vectors of another model beside those that are searched.';
+
+CREATE FUNCTION switch_embedding_model() RETURNS smallint
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '100ms'
+AS $$
+DECLARE
+    v_next embedding_models;
+    v_index record;
+BEGIN
+    -- Searches take the two in one order and inserts in the other. Whoever is in the way ends soon, or this gives up before
+    -- anybody is called a deadlock, and is tried again.
+    LOCK TABLE documents, document_chunks IN ACCESS EXCLUSIVE MODE;
+    SELECT m.* INTO v_next FROM embedding_state s JOIN embedding_models m ON m.id = s.next_model_id FOR UPDATE OF s;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the database is not moving to another embedding model' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    -- All of it changes the catalog alone, so that it takes milliseconds. The old vectors' indexes go with their column.
+    ALTER TABLE documents DROP COLUMN embedding;
+    ALTER TABLE documents RENAME COLUMN next_embedding TO embedding;
+    ALTER TABLE documents RENAME COLUMN embedding_model TO spare;
+    ALTER TABLE documents RENAME COLUMN next_embedding_model TO embedding_model;
+    ALTER TABLE documents RENAME COLUMN spare TO next_embedding_model;
+    EXECUTE format('ALTER TABLE documents ADD COLUMN next_embedding vector(%s)', v_next.dimensions);
+    ALTER TABLE document_chunks DROP COLUMN embedding;
+    ALTER TABLE document_chunks RENAME COLUMN next_embedding TO embedding;
+    ALTER TABLE document_chunks RENAME COLUMN embedding_model_id TO spare;
+    ALTER TABLE document_chunks RENAME COLUMN next_embedding_model_id TO embedding_model_id;
+    ALTER TABLE document_chunks RENAME COLUMN spare TO next_embedding_model_id;
+    EXECUTE format('ALTER TABLE document_chunks ADD COLUMN next_embedding halfvec(%s)', v_next.dimensions);
+    ALTER TABLE document_chunks ALTER COLUMN embedding SET STORAGE PLAIN;
+    ALTER TABLE document_chunks ALTER COLUMN next_embedding SET STORAGE MAIN;
+    FOR v_index IN SELECT c.relname FROM pg_class c
+                   WHERE c.relkind = 'i' AND c.relname LIKE 'hnsw\_next\_%' AND c.relnamespace = 'public'::regnamespace LOOP
+        EXECUTE format('ALTER INDEX %I RENAME TO %I', v_index.relname, replace(v_index.relname, 'hnsw_next_', 'hnsw_'));
+    END LOOP;
+    COMMENT ON COLUMN documents.embedding IS
+        'The document as a whole: the caller''s own vector, or the normalised mean of its chunks'' vectors. NULL until it is embedded.';
+    COMMENT ON COLUMN documents.embedding_model IS 'Name of the model of embedding, as in embedding_models.';
+    COMMENT ON COLUMN documents.next_embedding IS 'While the database moves to another model: the document by that model.';
+    COMMENT ON COLUMN document_chunks.embedding IS
+        'Unit vector of the passage. A vector that a caller gave for a whole document stands at its first chunk.';
+    COMMENT ON COLUMN document_chunks.next_embedding IS 'While the database moves to another model: the passage by that model, beside the vector that is searched.';
+    UPDATE embedding_state SET current_model_id = v_next.id, next_model_id = NULL;
+    RETURN v_next.id;
+END
+$$;
+COMMENT ON FUNCTION switch_embedding_model() IS 'Puts the next model''s vectors in the place of those that were searched, which are dropped: for every search at once.';
 
 -- Last, for whoever makes a trigger must be allowed to execute its function.
 DO $own$

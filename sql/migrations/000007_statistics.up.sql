@@ -5,7 +5,8 @@ SET LOCAL ROLE bailiwick_owner;
 CREATE POLICY tenants_statistics ON tenants FOR SELECT TO bailiwick_statistics USING (true);
 CREATE POLICY documents_statistics ON documents FOR SELECT TO bailiwick_statistics USING (true);
 CREATE POLICY cost_tracking_statistics ON cost_tracking FOR SELECT TO bailiwick_statistics USING (true);
-GRANT SELECT ON tenants, documents, cost_tracking TO bailiwick_statistics;
+CREATE POLICY embedding_attempts_statistics ON embedding_attempts FOR SELECT TO bailiwick_statistics USING (true);
+GRANT SELECT ON tenants, documents, cost_tracking, embedding_attempts TO bailiwick_statistics;
 
 SET LOCAL ROLE bailiwick_statistics;
 CREATE MATERIALIZED VIEW tenant_statistics AS
@@ -21,7 +22,7 @@ FROM tenants t
 -- Each side is summed by itself, so that neither multiplies nor hides the other.
 LEFT JOIN (
     SELECT tenant_id, count(*) AS document_count, sum(octet_length(content)) / 1048576.0 AS total_size_mb,
-           count(embedding) AS embedded_documents, max(created_at) AS last_document_created
+           count(*) FILTER (WHERE embedding_status = 'embedded') AS embedded_documents, max(created_at) AS last_document_created
     FROM documents GROUP BY tenant_id
 ) AS d ON d.tenant_id = t.id
 LEFT JOIN (
@@ -52,5 +53,27 @@ AS $$ SELECT * FROM tenant_statistics WHERE tenant_id = current_tenant_id() $$;
 COMMENT ON FUNCTION current_tenant_statistics() IS 'The current tenant''s row of tenant_statistics.';
 REVOKE EXECUTE ON FUNCTION current_tenant_statistics() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION current_tenant_statistics() TO bailiwick_app, bailiwick_owner;
+
+CREATE FUNCTION tenants_to_embed() RETURNS SETOF uuid
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    WITH leases AS MATERIALIZED (
+        SELECT DISTINCT lease FROM embedding_attempts WHERE due_at > now() AND lease IS NOT NULL
+    ), dead AS MATERIALIZED (
+        SELECT lease FROM leases WHERE pg_try_advisory_xact_lock(lease)
+    )
+    SELECT t.id FROM tenants t
+    WHERE t.status = 'active' AND EXISTS (
+        SELECT FROM documents d
+        LEFT JOIN embedding_attempts a ON a.tenant_id = d.tenant_id AND a.document_id = d.id
+        WHERE d.tenant_id = t.id AND d.embedding_status = 'pending'
+          AND (a.due_at IS NULL OR a.due_at <= now() OR a.lease IN (SELECT dead.lease FROM dead)))
+    -- Servers side by side begin at different ones.
+    ORDER BY random() LIMIT 100
+$$;
+COMMENT ON FUNCTION tenants_to_embed() IS
+    'Active tenants with documents that wait to be embedded, in no order: their ids and nothing else. What is done for them is done in each one''s own context.';
+REVOKE EXECUTE ON FUNCTION tenants_to_embed() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tenants_to_embed() TO bailiwick_app;
 
 SET LOCAL ROLE bailiwick_owner;

@@ -39,6 +39,8 @@ names!(
         Report = "report",
         /// Reported usage.
         Record = "record",
+        /// Embedded passages: the server's own work.
+        Embed = "embed",
         /// Named no tool that there is.
         Unknown = "unknown",
     }

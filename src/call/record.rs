@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Action, FailureCode, Outcome};
+use super::{Action, FailureCode, Outcome, Progress};
 use crate::db::Intent;
 use crate::identity::{Caller, TenantId};
 
@@ -17,6 +17,8 @@ pub struct Client {
     pub user_agent: Option<String>,
     /// Where it called from, if it came over a network: `audit_logs.ip_address`.
     pub ip_address: Option<IpAddr>,
+    /// Where it hears how far its call has come, if it wants to.
+    pub progress: Progress,
 }
 
 /// What is known of a call from its start: its row says so, whoever writes it.

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use tokio_postgres::Config;
@@ -14,8 +15,8 @@ use super::record::{Client, Record};
 use super::recorder::{self, Ended, Recorder};
 use super::spool::Spool;
 use super::upkeep::Upkeep;
-use super::work::{Done, Work};
-use super::{Action, Answer, Failure, Outcome, Tool, audit, metering};
+use super::work::{Done, Order, Work};
+use super::{Action, After, Answer, Failure, Outcome, Tool, audit, metering};
 use crate::db::{DbError, Deadlines, Door, Lease, Pool, PoolOptions, System};
 use crate::identity::Caller;
 
@@ -41,7 +42,8 @@ pub(super) struct Shared {
     pub recorder: Recorder,
     system: System,
     pub admission: Admission,
-    deadline: Duration,
+    /// Of a client's call.
+    pub deadline: Duration,
     tracker: TaskTracker,
     unheard: Arc<Semaphore>,
     /// No call is let in any more.
@@ -98,13 +100,39 @@ impl Calls {
         cancelled: &CancellationToken,
     ) -> Result<T::Output, Failure> {
         let record = Record::new(T::ACTION, format!("{}/{}", T::SURFACE, T::NAME), caller.clone(), client);
+        self.run_task(tool, record, Order::OfClient { arguments }, cancelled).await
+    }
+
+    /// Runs work that the server does by itself as a call of its own kind: one audit row, like any other. It waits for no turn
+    /// and is held to no tenant's rate, but ends with the server.
+    ///
+    /// # Errors
+    /// The [`Failure`] that its row tells.
+    pub(crate) async fn run_own<T: Tool>(
+        &self,
+        tool: &Arc<T>,
+        caller: &Caller,
+        request: T::Request,
+        deadline: Duration,
+    ) -> Result<T::Output, Failure> {
+        let record = Record::new(T::ACTION, format!("{}/{}", T::SURFACE, T::NAME), caller.clone(), Client::default());
+        self.run_task(tool, record, Order::Own { request, deadline }, &CancellationToken::new()).await
+    }
+
+    async fn run_task<T: Tool>(
+        &self,
+        tool: &Arc<T>,
+        record: Record,
+        order: Order<T>,
+        cancelled: &CancellationToken,
+    ) -> Result<T::Output, Failure> {
         let call_id = record.call_id;
         let cancelled = cancelled.child_token();
         let _gone = cancelled.clone().drop_guard();
         let (calls, tool) = (self.clone(), Arc::clone(tool));
-        let span = tracing::info_span!("call", %call_id, tool = T::NAME, tenant = %caller.tenant_id, outcome = field::Empty, otel.status_code = field::Empty);
+        let span = tracing::info_span!("call", %call_id, tool = T::NAME, tenant = %record.caller.tenant_id, outcome = field::Empty, otel.status_code = field::Empty);
         let running = async move {
-            let result = calls.run_to_end(&tool, &record, arguments, &cancelled).await;
+            let result = calls.run_to_end(&tool, &record, order, &cancelled).await;
             if let Err(failure) = &result {
                 metering::failed(T::NAME, failure.code());
                 Span::current().record("otel.status_code", "ERROR");
@@ -123,7 +151,7 @@ impl Calls {
         &self,
         tool: &Arc<T>,
         record: &Record,
-        arguments: Map<String, Value>,
+        order: Order<T>,
         cancelled: &CancellationToken,
     ) -> Result<T::Output, Failure> {
         if !self.0.recorder.can_record() {
@@ -132,13 +160,14 @@ impl Calls {
         }
         let mut details = Map::new();
         let mut permit = None;
-        let work = self.work(tool, record, arguments, &mut details, &mut permit);
-        let guarded = futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(work));
+        let deadline = order.deadline(self.0.deadline);
+        let work = self.work(tool, record, order, &mut details, &mut permit);
+        let guarded = std::panic::AssertUnwindSafe(work).catch_unwind();
         let ended = tokio::select! {
             biased;
             () = cancelled.cancelled() => Work::Failed(Failure::Cancelled),
             () = self.0.stopping.cancelled() => Work::Failed(STOPPING),
-            ended = tokio::time::timeout(self.0.deadline, guarded) => match ended {
+            ended = tokio::time::timeout(deadline, guarded) => match ended {
                 Ok(Ok(work)) => work,
                 // The panic hook has already told the log what and where.
                 Ok(Err(_panic)) => {
@@ -146,7 +175,7 @@ impl Calls {
                     let failure = Failure::Internal { call_id: record.call_id };
                     return self.close::<T>(record, details, Outcome::Panic, failure).await;
                 }
-                Err(_elapsed) => Work::Failed(Failure::Timeout { limit_s: self.0.deadline.as_secs() }),
+                Err(_elapsed) => Work::Failed(Failure::Timeout { limit_s: deadline.as_secs() }),
             },
         };
         if matches!(ended, Work::Failed(_)) {
@@ -154,7 +183,20 @@ impl Calls {
             drop(permit);
         }
         match ended {
-            Work::Done(done) => self.commit::<T>(record, details, *done).await,
+            Work::Done(done) => {
+                let (done, request) = *done;
+                let mut output = self.commit::<T>(record, details, done).await?;
+                let after = After { calls: self, record };
+                let waited = tool.after(&after, &request, &mut output).instrument(debug_span!("after"));
+                tokio::select! {
+                    biased;
+                    () = cancelled.cancelled() => {}
+                    () = self.0.stopping.cancelled() => {}
+                    // A panic here is no reason to tell a client that what is committed was not.
+                    _ = tokio::time::timeout_at((record.started + deadline).into(), std::panic::AssertUnwindSafe(waited).catch_unwind()) => {}
+                }
+                Ok(output)
+            }
             Work::Failed(failure) => self.close::<T>(record, details, Outcome::of(failure.code()), failure).await,
         }
     }
@@ -225,6 +267,21 @@ impl Calls {
         }
         metering::ended(T::NAME, outcome, record);
         Err(failure)
+    }
+
+    /// The door, for what belongs to no call: it discloses and changes nothing that a caller knows of.
+    pub(crate) fn door(&self) -> &Door {
+        &self.0.door
+    }
+
+    /// The key of the lock that this server holds while it lives.
+    pub(crate) async fn lease(&self) -> Result<i64, DbError> {
+        self.0.lease.key().await
+    }
+
+    /// Resolves once no call is let in any more.
+    pub(crate) async fn closing(&self) {
+        self.0.closing.cancelled().await;
     }
 
     /// Denies a call that names no tool of ours, for the record.

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Action, Failure, Problems};
+use super::{Action, After, Ahead, Failure, Problems};
 use crate::db::{DbError, TenantTransaction};
 use crate::identity::{Caller, Scope};
 
@@ -61,12 +61,38 @@ pub trait Tool: Send + Sync + 'static {
         None
     }
 
+    /// What is slow and needs no transaction (a model is asked), before there is one; what comes of it goes into the request.
+    /// The call's deadline and cancellation hold here, too. Whoever spends money asks [`Ahead::spending`] first.
+    ///
+    /// # Errors
+    /// A [`Failure`], with which the call ends before it has begun anything.
+    fn prepare(
+        &self,
+        ahead: &Ahead<'_>,
+        request: &mut Self::Request,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        let _ = (ahead, request);
+        async { Ok(()) }
+    }
+
     /// Does the work, in the transaction that the wrapper will commit.
     fn run(
         &self,
         call: &Call<'_>,
         request: &Self::Request,
     ) -> impl Future<Output = Result<Answer<Self::Output>, Failure>> + Send;
+
+    /// Once the work is committed and before its answer leaves: a place to wait for what others do about it. It cannot fail any
+    /// more, and is cut short when the call's time is up or its client takes it back.
+    fn after(
+        &self,
+        after: &After<'_>,
+        request: &Self::Request,
+        output: &mut Self::Output,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (after, request, output);
+        async {}
+    }
 }
 
 /// A call under way.

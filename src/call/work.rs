@@ -1,7 +1,7 @@
 //! A call's work, from its turn to the point where only the end is left.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 use tracing::{Instrument, debug_span};
@@ -9,16 +9,34 @@ use tracing::{Instrument, debug_span};
 use super::admission::{Permit, Refused, TenantLimits};
 use super::record::Record;
 use super::runner::STOPPING;
-use super::{Answer, Call, Calls, Failure, Tool, arguments, metering, privacy};
-use crate::db::{DbError, TenantStatus, TenantTransaction};
+use super::{Ahead, Answer, Call, Calls, Failure, Tool, arguments, metering, privacy};
+use crate::db::{DbError, Intent, TenantStatus, TenantTransaction};
 
 /// A connection that was idle may turn out dead when it is used; so often another is tried.
 const MOST_TRIES: u32 = 3;
 
+/// What a call is asked for, and by whom.
+pub(super) enum Order<T: Tool> {
+    /// A client's arguments, to be checked.
+    OfClient { arguments: Map<String, Value> },
+    /// The server's own work, with a deadline of its own.
+    Own { request: T::Request, deadline: Duration },
+}
+
+impl<T: Tool> Order<T> {
+    /// How long it may take, where a client's call may take so long.
+    pub fn deadline(&self, of_clients: Duration) -> Duration {
+        match self {
+            Self::OfClient { .. } => of_clients,
+            Self::Own { deadline, .. } => *deadline,
+        }
+    }
+}
+
 /// What a call's work came to.
-pub(super) enum Work<O> {
-    /// All but the end.
-    Done(Box<Done<O>>),
+pub(super) enum Work<T: Tool> {
+    /// All but the end, and the request.
+    Done(Box<(Done<T::Output>, T::Request)>),
     Failed(Failure),
 }
 
@@ -34,23 +52,32 @@ impl Calls {
         &self,
         tool: &Arc<T>,
         record: &Record,
-        arguments: Map<String, Value>,
+        order: Order<T>,
         details: &mut Map<String, Value>,
         permit: &mut Option<Arc<Permit>>,
-    ) -> Work<T::Output> {
+    ) -> Work<T> {
+        let deadline = record.started + order.deadline(self.0.deadline);
         let worked = async {
-            self.admit::<T>(record, permit).instrument(debug_span!("turn")).await?;
-            let prepared =
-                arguments::prepare(tool, arguments, permit.clone()).instrument(debug_span!("arguments")).await;
-            let request = prepared.map_err(Failure::InvalidInput)?;
+            let mut request = match order {
+                Order::OfClient { arguments } => {
+                    self.admit::<T>(record, permit).instrument(debug_span!("turn")).await?;
+                    let checked = arguments::prepare(tool, arguments, permit.clone());
+                    checked.instrument(debug_span!("arguments")).await.map_err(Failure::InvalidInput)?
+                }
+                // The server's own work has its own bounds, and takes no client's turn.
+                Order::Own { .. } if self.0.closing.is_cancelled() => return Err(STOPPING),
+                Order::Own { request, .. } => request,
+            };
             *details = tool.describe(&request);
+            let ahead = Ahead { calls: self, record, has_intent: !T::HINTS.read_only, deadline };
+            tool.prepare(&ahead, &mut request).instrument(debug_span!("prepare")).await?;
             let mut tries = 1;
             loop {
                 match self.attempt(tool, record, &request, details).instrument(debug_span!("work", tries)).await {
                     // Nothing had begun, so nothing is begun twice.
                     Err(Attempt::NotBegun(_)) if tries < MOST_TRIES => tries += 1,
                     Err(Attempt::NotBegun(failure) | Attempt::Failed(failure)) => return Err(failure),
-                    Ok(done) => return Ok(done),
+                    Ok(done) => return Ok((done, request)),
                 }
             }
         };
@@ -82,6 +109,14 @@ impl Calls {
         Ok(())
     }
 
+    /// The call's intent, if it needs one.
+    pub(super) async fn intent(&self, record: &Record, is_needed: bool) -> Result<Option<Intent>, DbError> {
+        match is_needed {
+            true => Ok(Some(record.intent(self.0.lease.key().await?))),
+            false => Ok(None),
+        }
+    }
+
     /// One transaction, up to its last statement.
     async fn attempt<T: Tool>(
         &self,
@@ -91,13 +126,7 @@ impl Calls {
         details: &mut Map<String, Value>,
     ) -> Result<Done<T::Output>, Attempt> {
         let failed = |error| Failure::from_db(&error, record.call_id);
-        let intent = match T::HINTS.read_only {
-            true => None,
-            false => {
-                let lease = self.0.lease.key().await.map_err(failed).map_err(Attempt::Failed)?;
-                Some(record.intent(lease))
-            }
-        };
+        let intent = self.intent(record, !T::HINTS.read_only).await.map_err(failed).map_err(Attempt::Failed)?;
         let opened = self.0.door.open_with(&record.caller, intent.as_ref()).await;
         let transaction = opened.map_err(|error| Attempt::not_begun(error, record))?;
         let call =
@@ -142,7 +171,7 @@ impl Attempt {
     }
 }
 
-fn refused(status: TenantStatus) -> Failure {
+pub(super) fn refused(status: TenantStatus) -> Failure {
     Failure::Forbidden(match status {
         TenantStatus::Suspended => "your tenant is suspended; its operator can activate it again.".to_owned(),
         _ => "your tenant does not exist any more.".to_owned(),

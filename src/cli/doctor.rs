@@ -39,12 +39,16 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArgument
         reports.push((tenant.slug, maintenance::check(&client, tenant.id).await?));
     }
     let overdue = audit::overdue_rows(&client).await?;
-    let is_sound = overdue == 0 && reports.iter().all(|(_, report)| report.fault_count == 0);
+    let mut failed = admin::failed_embeddings(&client).await?;
+    failed.retain(|failed| arguments.tenant.as_ref().is_none_or(|slug| *slug == failed.tenant));
+    let is_sound = overdue == 0 && failed.is_empty() && reports.iter().all(|(_, report)| report.fault_count == 0);
     if arguments.json {
         let tenants: Vec<_> = reports.iter().map(|(slug, report)| json!({ "slug": slug, "index": report })).collect();
         println!(
             "{}",
-            serde_json::to_string_pretty(&json!({ "sound": is_sound, "tenants": tenants, "unsealed_calls": overdue }))?
+            serde_json::to_string_pretty(
+                &json!({ "sound": is_sound, "tenants": tenants, "unsealed_calls": overdue, "failed_embeddings": failed })
+            )?
         );
     } else {
         let mut table =
@@ -65,6 +69,12 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArgument
             for fault in &report.faults {
                 println!("{slug}: {fault}");
             }
+        }
+        for failed in &failed {
+            println!(
+                "{}: {} documents could not be embedded ({}) and are found by words alone; `bailiwick embed --retry-failed` tries them again",
+                failed.tenant, failed.documents, failed.error
+            );
         }
         if overdue > 0 {
             println!(

@@ -2,6 +2,7 @@
 
 mod audit;
 mod doctor;
+mod embed;
 mod ingest;
 mod key;
 mod maintain;
@@ -91,6 +92,11 @@ enum Command {
         after_help = "Examples:\n  bailiwick maintain\n  bailiwick maintain --tenant acme --json\n  bailiwick maintain --rebuild"
     )]
     Maintain(maintain::MaintainArguments),
+    /// Embed what has no embedding, or move all documents to another model
+    #[command(
+        after_help = "Examples:\n  bailiwick embed\n  bailiwick embed --retry-failed\n  BAILIWICK_EMBEDDINGS_URL=https://api.openai.com/v1 BAILIWICK_EMBEDDINGS_MODEL=text-embedding-3-small BAILIWICK_EMBEDDINGS_API_KEY=… bailiwick embed"
+    )]
+    Embed(embed::EmbedArguments),
     /// Report what a tenant's rows tell: its audit trail
     #[command(
         subcommand,
@@ -161,6 +167,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, CommandError> {
         Some(Command::Tenant(command)) => tenant::run(&cli.database, &command).await,
         Some(Command::Key(command)) => key::run(&cli.database, command).await,
         Some(Command::Maintain(arguments)) => return maintain::run(&cli.database, &cli.audit, &arguments).await,
+        Some(Command::Embed(arguments)) => return embed::run(&cli.database, &arguments).await,
         Some(Command::Report(command)) => report::run(&cli.database, &command).await,
         Some(Command::Doctor(arguments)) => return doctor::run(&cli.database, &arguments).await,
         Some(Command::Audit(command)) => return audit::run(&cli.database, &cli.audit, &command).await,

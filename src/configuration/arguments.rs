@@ -21,12 +21,62 @@ pub struct DatabaseArguments {
     /// Folder with the programs of a PostgreSQL 16 or newer that has pgvector, to run instead of the downloaded one
     #[arg(long, env = "BAILIWICK_PG_BIN", global = true, value_name = "DIR")]
     pub pg_bin: Option<PathBuf>,
-    /// Dimensions of the embeddings, settled when the database is made; 1536 by default
+    /// With what to embed.
+    #[command(flatten)]
+    pub embedding: EmbeddingArguments,
+}
+
+/// What makes vectors of documents and queries.
+#[derive(Clone, Args, Default)]
+#[command(next_help_heading = "Embeddings")]
+pub struct EmbeddingArguments {
+    /// Do without: documents are found by words alone, or by vectors that callers bring
+    #[arg(long, env = "BAILIWICK_NO_EMBEDDINGS", global = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_embeddings: bool,
+    /// OpenAI-compatible service that embeds: `https://api.openai.com/v1/embeddings`. Without one the program's own database is embedded in process
+    #[arg(long, env = "BAILIWICK_EMBEDDINGS_URL", hide_env_values = true, global = true, value_name = "URL")]
+    pub embeddings_url: Option<String>,
+    /// The service's model; or all-MiniLM-L6-v2, or the absolute path of a sentence-transformers folder (BERT family), to embed in process; or else the name of the model that callers' own vectors are of, "caller" by default. Vectors of different models are never compared
+    #[arg(long, env = "BAILIWICK_EMBEDDINGS_MODEL", global = true, value_name = "MODEL")]
+    pub embeddings_model: Option<String>,
+    /// The service's API key
+    #[arg(long, env = "BAILIWICK_EMBEDDINGS_API_KEY", hide_env_values = true, global = true, value_name = "KEY")]
+    pub embeddings_api_key: Option<String>,
+    /// Dimensions of the embeddings, settled when the database is made: the model's, or else 1536 by default
     #[arg(long, env = "BAILIWICK_EMBEDDINGS_DIMENSIONS", global = true, value_name = "N")]
     pub embeddings_dimensions: Option<String>,
-    /// Name of the model that embeddings are of; vectors of different models are never compared. "caller" by default
-    #[arg(long, env = "BAILIWICK_EMBEDDINGS_MODEL", global = true, value_name = "NAME")]
-    pub embeddings_model: Option<String>,
+    /// Languages that the model covers, as ISO 639 codes parted by spaces; all by default. Queries in others run by words
+    #[arg(long, env = "BAILIWICK_EMBEDDINGS_LANGUAGES", global = true, value_name = "CODES")]
+    pub embeddings_languages: Option<String>,
+    /// What the model wants before texts: none, e5 (`query: ` and `passage: `), or input_type (the service is told which a text is and puts it there); by the model's name by default
+    #[arg(long, env = "BAILIWICK_EMBEDDINGS_PROMPTS", global = true, value_name = "STYLE")]
+    pub embeddings_prompts: Option<String>,
+    /// Who runs the service, as the table model_prices names it; openai, or the service's host, by default
+    #[arg(long, env = "BAILIWICK_EMBEDDINGS_PROVIDER", global = true, value_name = "NAME")]
+    pub embeddings_provider: Option<String>,
+    /// Use a service whose model has no price in model_prices: its tokens are recorded at 0 USD and flagged as unpriced
+    #[arg(long, env = "BAILIWICK_EMBEDDINGS_UNPRICED", global = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub embeddings_unpriced: bool,
+    /// Texts in one request to the service; 64 by default
+    #[arg(long, env = "BAILIWICK_EMBEDDINGS_BATCH", global = true, value_name = "N")]
+    pub embeddings_batch: Option<String>,
+    /// Requests to the service at once; 4 by default
+    #[arg(long, env = "BAILIWICK_EMBEDDINGS_CONCURRENCY", global = true, value_name = "N")]
+    pub embeddings_concurrency: Option<String>,
+    /// Seconds that one request to the service may take; 30 by default
+    #[arg(long, env = "BAILIWICK_EMBEDDINGS_TIMEOUT_S", global = true, value_name = "SECONDS")]
+    pub embeddings_timeout_s: Option<String>,
+}
+
+impl std::fmt::Debug for EmbeddingArguments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A URL may hold a password, and the key is one.
+        f.debug_struct("EmbeddingArguments")
+            .field("no_embeddings", &self.no_embeddings)
+            .field("embeddings_model", &self.embeddings_model)
+            .field("embeddings_dimensions", &self.embeddings_dimensions)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Who the one user of a stdio server is.

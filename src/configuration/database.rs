@@ -2,11 +2,8 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::{ConfigurationError, DatabaseArguments};
+use super::{ConfigurationError, DatabaseArguments, EmbeddingSettings};
 use crate::embedded::{self, EmbeddedError};
-
-/// pgvector indexes halfvec up to this many dimensions.
-const MOST_DIMENSIONS: u16 = 4000;
 
 /// Where the data are, and what embeddings they hold.
 #[derive(Debug, Clone)]
@@ -15,10 +12,8 @@ pub struct DatabaseSettings {
     pub database: Database,
     /// Folder of what this program keeps outside the database; the default folder if `None`.
     pub data_dir: Option<PathBuf>,
-    /// Dimensions to make a new database with; `None` leaves the default of 1536.
-    pub embedding_dimensions: Option<u16>,
-    /// Model of the vectors that callers give.
-    pub embedding_model: String,
+    /// What embeds.
+    pub embedding: EmbeddingSettings,
 }
 
 /// A PostgreSQL server.
@@ -68,21 +63,23 @@ impl DatabaseSettings {
         } else {
             Database::External(Box::new(ExternalDatabase { app, admin }))
         };
-        let embedding_dimensions = given(&arguments.embeddings_dimensions).and_then(|text| match text.trim().parse::<u16>() {
-            Ok(n @ 1..=MOST_DIMENSIONS) => Some(n),
-            _ => {
-                problems.push(format!("BAILIWICK_EMBEDDINGS_DIMENSIONS is {text:?}; allowed is a whole number from 1 to {MOST_DIMENSIONS}."));
-                None
-            }
-        });
-        let embedding_model = given(&arguments.embeddings_model).unwrap_or_else(|| "caller".to_owned());
-        if embedding_model.chars().count() > 200 {
-            problems.push("BAILIWICK_EMBEDDINGS_MODEL has more than 200 characters.".to_owned());
-        }
+        let is_own = matches!(database, Database::Embedded { .. });
+        let embedding = EmbeddingSettings::resolve(&arguments.embedding, is_own, &mut problems);
         if !problems.is_empty() {
             return Err(ConfigurationError(problems));
         }
-        Ok(Self { database, data_dir: arguments.data_dir.clone(), embedding_dimensions, embedding_model })
+        Ok(Self { database, data_dir: arguments.data_dir.clone(), embedding })
+    }
+
+    /// Folder of what this program keeps outside the database.
+    ///
+    /// # Errors
+    /// [`EmbeddedError`] if there is no place for data.
+    pub fn data_dir(&self) -> Result<PathBuf, EmbeddedError> {
+        match &self.data_dir {
+            Some(dir) => Ok(dir.clone()),
+            None => embedded::default_data_dir(),
+        }
     }
 
     /// Folder for audit rows that wait for that database: each database has its own, for they must not get into another.
@@ -90,10 +87,7 @@ impl DatabaseSettings {
     /// # Errors
     /// [`EmbeddedError`] if there is no place for data.
     pub fn spool_dir(&self, app: &tokio_postgres::Config) -> Result<PathBuf, EmbeddedError> {
-        let data_dir = match &self.data_dir {
-            Some(dir) => dir.clone(),
-            None => embedded::default_data_dir()?,
-        };
+        let data_dir = self.data_dir()?;
         let name = app.get_dbname().unwrap_or_default();
         let place = format!("{:?} {:?} {name}", app.get_hosts(), app.get_ports());
         let digest: String = Sha256::digest(place).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
@@ -120,13 +114,17 @@ fn parse_url(name: &str, url: Option<&str>, problems: &mut Vec<String>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::configuration::EmbeddingArguments;
 
     #[test]
     fn problems_are_reported_together_and_without_passwords() {
         let arguments = DatabaseArguments {
             database_url: Some("postgresql://user:hunter2@host:notaport/db".to_owned()),
             admin_database_url: Some("hunter2://".to_owned()),
-            embeddings_dimensions: Some("4001".to_owned()),
+            embedding: EmbeddingArguments {
+                embeddings_dimensions: Some("4001".to_owned()),
+                ..EmbeddingArguments::default()
+            },
             ..DatabaseArguments::default()
         };
         let error = DatabaseSettings::resolve_with(&arguments, None).unwrap_err();

@@ -5,14 +5,17 @@
 
 mod arguments;
 mod database;
+mod embedding;
 mod http;
 mod identity;
 mod issuer;
 
 pub use arguments::{
-    AuditArguments, DatabaseArguments, HttpArguments, IdentityArguments, LogFormat, TelemetryArguments,
+    AuditArguments, DatabaseArguments, EmbeddingArguments, HttpArguments, IdentityArguments, LogFormat,
+    TelemetryArguments,
 };
 pub use database::{Database, DatabaseSettings, ExternalDatabase};
+pub use embedding::{EmbedderChoice, EmbeddingSettings, HttpEmbedder};
 pub use http::HttpSettings;
 pub use identity::IdentitySettings;
 pub use issuer::IssuerArguments;

@@ -6,7 +6,7 @@ mod usage;
 
 pub use budget::{Budget, BudgetStatus};
 pub use report::{GroupKey, Report, ReportRow, Sums, report};
-pub use usage::{Priced, Usage, known_models, record};
+pub use usage::{Priced, Usage, known_models, record, record_embedding};
 
 use rust_decimal::Decimal;
 

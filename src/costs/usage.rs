@@ -6,6 +6,7 @@ use crate::db::{DbError, TenantTransaction};
 use crate::identity::Caller;
 
 const RECORD: &str = include_str!("../../sql/queries/costs/record.sql");
+const RECORD_EMBEDDING: &str = include_str!("../../sql/queries/costs/record_embedding.sql");
 const KNOWN_MODELS: &str = include_str!("../../sql/queries/costs/known_models.sql");
 
 /// Tokens that were spent on a model.
@@ -75,6 +76,39 @@ pub async fn record(
             })
         })
         .transpose()
+}
+
+/// Writes the cost row of tokens that a model of this server read; `None` if they have no price. What is `free` costs nothing;
+/// with `allows_unpriced` what has no price is recorded at 0 USD and flagged.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn record_embedding(
+    transaction: &TenantTransaction,
+    caller: &Caller,
+    call_id: Uuid,
+    usage: &Usage,
+    free: bool,
+    allows_unpriced: bool,
+) -> Result<Option<Decimal>, DbError> {
+    let user_id = caller.user_id.as_str();
+    let rows = transaction
+        .query(
+            RECORD_EMBEDDING,
+            &[
+                &caller.tenant_id,
+                &user_id,
+                &call_id,
+                &usage.provider,
+                &usage.model_name,
+                &usage.input_tokens,
+                &usage.operation,
+                &free,
+                &allows_unpriced,
+            ],
+        )
+        .await?;
+    rows.first().map(|row| Ok(row.try_get("total_cost")?)).transpose()
 }
 
 /// Models that have a price, as `provider/model`.

@@ -1,6 +1,12 @@
 //! Connections for administration: migrations, tenants, background maintenance. Never used to serve a call.
 
+mod embedding;
 pub mod keys;
+
+pub use embedding::{
+    EmbeddingState, FailedEmbeddings, count_chunks, count_next_lacking, embed_again, embedding_state,
+    failed_embeddings, prepare_next_embeddings, switch_embedding_model,
+};
 
 use rust_decimal::Decimal;
 use serde::Serialize;

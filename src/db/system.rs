@@ -1,3 +1,4 @@
+mod embedding;
 mod keys;
 
 use std::time::Duration;
@@ -14,7 +15,6 @@ const RESOLVE_TENANT: &str = include_str!("../../sql/queries/system/resolve_tena
 const EMBEDDING_DIMENSIONS: &str = include_str!("../../sql/queries/system/embedding_dimensions.sql");
 const CLOCK: &str = include_str!("../../sql/queries/system/clock.sql");
 const REAP_CALLS: &str = include_str!("../../sql/queries/system/reap_calls.sql");
-const REGISTER_EMBEDDING_MODEL: &str = include_str!("../../sql/queries/system/register_embedding_model.sql");
 
 /// There is no statement time-out outside a call's transaction.
 const LONGEST_QUERY: Duration = Duration::from_secs(5);
@@ -118,14 +118,6 @@ impl System {
     pub async fn embedding_dimensions(&self) -> Result<usize, DbError> {
         let dimensions: i32 = self.query_one(EMBEDDING_DIMENSIONS, &[]).await?.try_get("dimensions")?;
         usize::try_from(dimensions).map_err(|_| DbError::Other("the embedding column has no dimension".to_owned()))
-    }
-
-    /// The id of an embedding model's name, registered if it is new.
-    ///
-    /// # Errors
-    /// Any [`DbError`].
-    pub async fn register_embedding_model(&self, name: &str) -> Result<i16, DbError> {
-        Ok(self.query_one(REGISTER_EMBEDDING_MODEL, &[&name]).await?.try_get("id")?)
     }
 
     /// How far this machine's clock is from the database's, to within the time of a round trip.

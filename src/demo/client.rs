@@ -20,7 +20,12 @@ pub(super) type Answer = Result<Value, String>;
 
 impl Agent {
     /// Starts the server and goes through the handshake.
-    pub async fn start(deployment: &Deployment, tenant: &str, user: &str) -> Result<Self, DemoError> {
+    pub async fn start(
+        deployment: &Deployment,
+        model: Option<&str>,
+        tenant: &str,
+        user: &str,
+    ) -> Result<Self, DemoError> {
         let mut command = tokio::process::Command::new(std::env::current_exe()?);
         command
             .arg("serve")
@@ -32,6 +37,19 @@ impl Agent {
             .env("BAILIWICK_TENANT", tenant)
             .env("BAILIWICK_USER", user)
             .env("BAILIWICK_LOG", "warn");
+        let own = std::env::vars_os().map(|(name, _)| name);
+        for name in own.filter(|name| name.to_string_lossy().starts_with("BAILIWICK_EMBEDDINGS_")) {
+            command.env_remove(name);
+        }
+        match (model, deployment.data_dir()) {
+            (Some(model), Some(data_dir)) => {
+                command.env_remove("BAILIWICK_NO_EMBEDDINGS");
+                command.env("BAILIWICK_EMBEDDINGS_MODEL", model).env("BAILIWICK_DATA_DIR", data_dir);
+            }
+            _ => {
+                command.env("BAILIWICK_NO_EMBEDDINGS", "true");
+            }
+        }
         let me = ClientConfig::new(
             ClientCapabilities::default(),
             Implementation::new("bailiwick-demo", env!("CARGO_PKG_VERSION")),

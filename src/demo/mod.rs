@@ -2,6 +2,7 @@
 
 mod client;
 mod corpus;
+mod embedding;
 mod evidence;
 mod print;
 mod report;
@@ -14,7 +15,9 @@ use clap::Args;
 use uuid::Uuid;
 
 use crate::cli::Style;
-use crate::configuration::{Database, DatabaseArguments, DatabaseSettings};
+use crate::configuration::{Database, DatabaseArguments, DatabaseSettings, EmbeddingSettings};
+use crate::embedded::{self, Progress};
+use crate::embedding::local::MINILM;
 use crate::startup::Deployment;
 
 /// Why the demo failed, for the person at the terminal.
@@ -40,6 +43,7 @@ pub async fn run(database: &DatabaseArguments, arguments: &DemoArguments) -> Res
     let style = Style::of_stdout();
     let mut settings = DatabaseSettings::resolve(database)?;
     settings.database = Database::Embedded { data_dir: database.data_dir.clone(), pg_bin: database.pg_bin.clone() };
+    settings.embedding = EmbeddingSettings::built_in(&database.embedding);
     let run_id = Uuid::new_v4().simple().to_string();
     let scratch = format!("bailiwick_demo_{run_id}");
     let deployment = if arguments.keep {
@@ -47,10 +51,15 @@ pub async fn run(database: &DatabaseArguments, arguments: &DemoArguments) -> Res
     } else {
         Deployment::open_apart(&settings, &scratch).await?
     };
+    // Fetched here, where its progress is seen, and found by the servers.
+    let model = match database.embedding.no_embeddings {
+        true => None,
+        false => fetch_model(&settings).await,
+    };
     let ready_ms = started.elapsed().as_millis();
 
     let told = tokio::select! {
-        told = tell(&deployment, &run_id, ready_ms, started, arguments, style) => told,
+        told = tell(&deployment, model, &run_id, ready_ms, started, arguments, style) => told,
         _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
     };
     if !arguments.keep {
@@ -59,8 +68,24 @@ pub async fn run(database: &DatabaseArguments, arguments: &DemoArguments) -> Res
     told
 }
 
+/// The name of the model to embed with; `None` where it cannot be had, and the demo goes on by words.
+async fn fetch_model(settings: &DatabaseSettings) -> Option<&'static str> {
+    let fetched = match settings.data_dir() {
+        Ok(data_dir) => embedded::minilm(&data_dir, &Progress::stderr()).await.map(drop),
+        Err(error) => Err(error),
+    };
+    match fetched {
+        Ok(()) => Some(MINILM),
+        Err(error) => {
+            eprintln!("Searches will be by words alone: {}", embedded::explain(&error));
+            None
+        }
+    }
+}
+
 async fn tell(
     deployment: &Deployment,
+    model: Option<&'static str>,
     run_id: &str,
     ready_ms: u128,
     started: Instant,
@@ -68,7 +93,7 @@ async fn tell(
     style: Style,
 ) -> Result<(), DemoError> {
     let corpus = corpus::Corpus::load()?;
-    let told = story::tell(deployment, run_id, &corpus).await?;
+    let told = story::tell(deployment, model, run_id, &corpus).await?;
     let evidence = evidence::collect(deployment, run_id, &told).await?;
     let report = report::Report::new(told, evidence, ready_ms, started.elapsed().as_millis());
     if arguments.json {

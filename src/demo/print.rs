@@ -16,6 +16,14 @@ pub(super) fn for_a_person(report: &Report, style: Style) {
     for tenant in &report.tenants {
         println!("{} stored {} documents ({} passages)", style.heading(tenant.tenant), tenant.inserted, tenant.chunks);
     }
+    if let Some(embedding) = &report.embedding {
+        println!(
+            "embedded in process by {} in {:.1} s ({} tokens, 0 USD)",
+            embedding.model,
+            seconds(embedding.duration_ms.into()),
+            embedding.tokens
+        );
+    }
     searches(report, style);
     refusals(report, style);
     costs(report, style);
@@ -39,9 +47,14 @@ fn searches(report: &Report, style: Style) {
         ]);
     }
     println!("{table}");
-    if let Some(search) = report.searches.first() {
+    let mut told = Vec::new();
+    for search in &report.searches {
         let reason = search.mode_reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        println!("{}", style.dim(&format!("mode: {}{reason}", search.mode)));
+        let mode = format!("mode of the searches in {}: {}{reason}", search.language, search.mode);
+        if !told.contains(&mode) {
+            println!("{}", style.dim(&mode));
+            told.push(mode);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use super::embedding::EmbeddingTold;
 use super::evidence::{Attempt, Evidence, TrailRow};
 use super::story::{RefusalTold, SearchTold, TenantTold, Told};
 
@@ -12,6 +13,8 @@ pub(super) struct Report {
     pub audit_rows: usize,
     /// Documents in answers that belong to another tenant.
     pub leaks: usize,
+    /// How the documents were embedded, if they were.
+    pub embedding: Option<EmbeddingTold>,
     pub tenants: Vec<TenantTold>,
     pub searches: Vec<SearchTold>,
     pub refusals: Vec<RefusalTold>,
@@ -29,6 +32,7 @@ impl Report {
             tools_called: told.tools_called,
             audit_rows,
             leaks: evidence.leaks,
+            embedding: told.embedding,
             tenants: told.tenants,
             searches: told.searches,
             refusals: told.refusals,

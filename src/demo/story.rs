@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::DemoError;
 use super::client::Agent;
 use super::corpus::{Corpus, Document};
+use super::embedding::{self, EmbeddingTold};
 use crate::startup::Deployment;
 
 /// Inserts under way at once.
@@ -12,6 +13,8 @@ const CONCURRENT_INSERTS: usize = 4;
 
 /// What the clients did and were told.
 pub(super) struct Told {
+    /// What became of the documents' vectors; `None` if they have none.
+    pub embedding: Option<EmbeddingTold>,
     pub tenants: Vec<TenantTold>,
     pub searches: Vec<SearchTold>,
     pub refusals: Vec<RefusalTold>,
@@ -55,14 +58,23 @@ pub(super) struct RefusalTold {
 }
 
 /// Plays the whole story, each tenant's agent on a server of its own.
-pub(super) async fn tell(deployment: &Deployment, run_id: &str, corpus: &Corpus) -> Result<Told, DemoError> {
+pub(super) async fn tell(
+    deployment: &Deployment,
+    model: Option<&'static str>,
+    run_id: &str,
+    corpus: &Corpus,
+) -> Result<Told, DemoError> {
     let user = user_of(run_id);
-    let mut told = Told { tenants: Vec::new(), searches: Vec::new(), refusals: Vec::new(), tools_called: 0 };
+    let mut told =
+        Told { embedding: None, tenants: Vec::new(), searches: Vec::new(), refusals: Vec::new(), tools_called: 0 };
     let mut agents = Vec::new();
     for (tenant, documents) in &corpus.tenants {
-        let agent = Agent::start(deployment, tenant, &user).await?;
+        let agent = Agent::start(deployment, model, tenant, &user).await?;
         let chunks = insert(&agent, tenant, documents).await?;
         agents.push((*tenant, agent, documents.len(), chunks));
+    }
+    if let Some(model) = model {
+        told.embedding = embedding::wait(deployment, model).await?;
     }
     for question in questions(corpus) {
         for (tenant, agent, ..) in &agents {

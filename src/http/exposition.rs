@@ -27,6 +27,7 @@ impl Exposition {
         let handle = builder.and_then(PrometheusBuilder::install_recorder).map_err(|error| error.to_string())?;
         metering::describe();
         crate::maintenance::metering::describe();
+        crate::embedding::metering::describe();
         let process = metrics_process::Collector::default();
         process.describe();
         metrics::describe_counter!(

@@ -11,6 +11,9 @@ pub(crate) const VECTORS: i64 = i64::from_be_bytes(*b"bwvector");
 /// The lock for sealing the audit trail.
 pub(crate) const SEALS: i64 = i64::from_be_bytes(*b"bwseals\0");
 
+/// The lock for moving the database to another embedding model.
+pub(crate) const MOVES: i64 = i64::from_be_bytes(*b"bwmoves\0");
+
 /// Takes a maintenance lock for this connection, if nobody has it. It ends with the connection at the latest.
 pub(crate) async fn try_take(client: &Client, key: i64) -> Result<bool, DbError> {
     let row = client.query_one("SELECT pg_try_advisory_lock($1)", &[&key]).await?;

@@ -11,6 +11,7 @@ use crate::db::{DbError, OwnerTransaction};
 use crate::identity::TenantId;
 
 const VECTORS: &str = include_str!("../../sql/queries/maintenance/vectors.sql");
+const NEXT_VECTORS: &str = include_str!("../../sql/queries/maintenance/next_vectors.sql");
 const VECTOR_INDEX: &str = include_str!("../../sql/queries/maintenance/vector_index.sql");
 const INDEX_PROGRESS: &str = include_str!("../../sql/queries/maintenance/index_progress.sql");
 
@@ -73,15 +74,55 @@ pub(super) async fn settle(
             if other == Some(false) {
                 as_owner(client, &format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")).await?;
             }
-            let build = format!(
-                "CREATE INDEX CONCURRENTLY {name} ON {partition} USING hnsw (embedding halfvec_cosine_ops) WITH (m = 16, ef_construction = 400) WHERE tenant_id = '{tenant_id}'"
-            );
+            let build = build_statement(&name, &partition, "embedding", tenant_id);
             with_progress(client, observer, tenant_id, vectors, as_owner(client, &build)).await?;
             as_owner(client, &format!("ANALYZE {partition}")).await?;
             Ok(Change::Made)
         }
         _ => Ok(Change::None),
     }
+}
+
+/// Builds the index of a tenant's vectors of the next model, if it has many: before they are searched. Waits for other builds.
+///
+/// # Errors
+/// Any [`DbError`].
+pub(crate) async fn build_next_index(
+    client: &Client,
+    observer: Option<&Client>,
+    tenant_id: TenantId,
+) -> Result<(), DbError> {
+    let transaction = OwnerTransaction::begin(client, tenant_id).await?;
+    let counted = transaction.query(NEXT_VECTORS, &[&tenant_id, &PROMOTE_AT_VECTORS]).await;
+    let vectors: i64 = transaction.end(counted).await?.first().map_or(Ok(0), |row| row.try_get("vectors"))?;
+    if vectors < PROMOTE_AT_VECTORS {
+        return Ok(());
+    }
+    let name = format!("hnsw_next_{}", tenant_id.as_uuid().simple());
+    super::lock::take(client, super::lock::VECTORS).await?;
+    let built = async {
+        let Some(row) = client.query_opt(VECTOR_INDEX, &[&tenant_id, &name]).await? else {
+            return Err(DbError::Other("a tenant without a partition".to_owned()));
+        };
+        let partition: String = row.try_get("partition")?;
+        if row.try_get::<_, Option<bool>>("is_valid")? == Some(true) {
+            return Ok(());
+        }
+        // A build that was broken off leaves its ruin.
+        as_owner(client, &format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")).await?;
+        let build = build_statement(&name, &partition, "next_embedding", tenant_id);
+        with_progress(client, observer, tenant_id, vectors, as_owner(client, &build)).await?;
+        as_owner(client, &format!("ANALYZE {partition}")).await
+    };
+    let built = built.await;
+    super::lock::release(client, super::lock::VECTORS).await?;
+    built
+}
+
+fn build_statement(name: &str, partition: &str, column: &str, tenant_id: TenantId) -> String {
+    format!(
+        "CREATE INDEX CONCURRENTLY {name} ON {partition} USING hnsw ({column} halfvec_cosine_ops) WITH (m = 16, ef_construction = 400) WHERE tenant_id = '{tenant_id}'"
+    )
 }
 
 /// One statement outside of a transaction (CONCURRENTLY allows none) as the schema's owner.

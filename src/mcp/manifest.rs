@@ -8,7 +8,7 @@ use crate::tools::EmbeddingSpace;
 #[must_use]
 pub fn manifest() -> String {
     // Names and descriptions do not depend on the database's embeddings.
-    let space = EmbeddingSpace { dimensions: 0, model_id: 0, model_name: String::new() };
+    let space = EmbeddingSpace { dimensions: 0, model_id: 0, model_name: String::new(), ..EmbeddingSpace::default() };
     let tools = Toolbox::new(&space).definitions(&Scopes::all());
     let tools: Vec<Value> =
         tools.iter().map(|tool| json!({ "name": tool.name, "description": tool.description })).collect();

@@ -8,8 +8,8 @@ use rmcp::model::{
     CompleteRequestParams, CompleteResult, ConstString, GetPromptRequestMethod, GetPromptRequestParams,
     GetPromptResponse, Implementation, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
     ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestMethod, ReadResourceRequestParams,
-    ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig,
+    PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ReadResourceRequestMethod,
+    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{RequestContext, RoleServer};
 
@@ -17,7 +17,7 @@ use tracing::{Instrument, Span};
 
 use super::Toolbox;
 use super::resources::{self, Asked, Shelf};
-use crate::call::{Calls, Client, Failure, FailureCode};
+use crate::call::{Calls, Client, Failure, FailureCode, Progress};
 use crate::identity::{Caller, Scope};
 use crate::telemetry::{RemoteContext, RequestSpan};
 
@@ -267,6 +267,20 @@ fn span_of(context: &RequestContext<RoleServer>) -> Span {
     }
 }
 
+/// Notifications for the token that the client gave, if it gave one.
+fn progress_of(context: &RequestContext<RoleServer>) -> Progress {
+    let Some(token) = context.meta.get_progress_token() else { return Progress::default() };
+    let peer = context.peer.clone();
+    Progress::to(move |done, total, what| {
+        #[expect(clippy::cast_precision_loss, reason = "counts of passages")]
+        let told =
+            ProgressNotificationParam::new(token.clone(), done as f64).with_total(total as f64).with_message(what);
+        let peer = peer.clone();
+        // A client that does not read must not hold the call up.
+        tokio::spawn(async move { drop(peer.notify_progress(told).await) });
+    })
+}
+
 fn client_of(context: &RequestContext<RoleServer>) -> Client {
     let request = context.extensions.get::<http::request::Parts>();
     let introduced = || context.client_info().map(|client| format!("{}/{}", client.name, client.version));
@@ -279,5 +293,6 @@ fn client_of(context: &RequestContext<RoleServer>) -> Client {
     Client {
         user_agent: introduces.then(introduced).flatten().or_else(header).map(plain),
         ip_address: request.and_then(|parts| parts.extensions.get::<ClientAddress>()).map(|address| address.0),
+        progress: progress_of(context),
     }
 }

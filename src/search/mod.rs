@@ -42,6 +42,8 @@ pub struct Search {
     pub query: Query,
     /// Unit vector to compare with, and the model it is of.
     pub embedding: Option<QueryEmbedding>,
+    /// Why there is none, where that was found out.
+    pub no_embedding: Option<String>,
     /// Most documents to return.
     pub limit: usize,
     /// How much each side counts; not both 0.

@@ -45,7 +45,10 @@ impl Mode {
         };
         let no_vectors = match vectors {
             None if search.weights.vector <= 0.0 => Some("vector_weight is 0"),
-            None => Some("no query_embedding was given and this server has no embedder"),
+            None => {
+                let known = search.no_embedding.as_deref();
+                known.or(Some("no query_embedding was given and this server has no embedder"))
+            }
             Some(0) => Some("no document that passes the filter has an embedding of the query's model"),
             Some(_) => None,
         };

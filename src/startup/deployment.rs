@@ -70,7 +70,7 @@ impl Deployment {
     }
 
     async fn attach(settings: &DatabaseSettings) -> Result<Self, DeploymentError> {
-        let embedding_dimensions = settings.embedding_dimensions;
+        let embedding_dimensions = settings.embedding.dimensions;
         match &settings.database {
             Database::External(external) => Ok(Self {
                 embedded: None,

@@ -1,8 +1,10 @@
 //! From configuration to a running service: the database made ready, then the service on it.
 
 mod deployment;
+mod embedding;
 mod service;
 
 pub use deployment::{Deployment, DeploymentError};
+pub(crate) use embedding::{calls, check_price, embedder};
 pub(crate) use service::DEFAULT_TENANT;
 pub use service::{Service, ServiceError};

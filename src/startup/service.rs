@@ -1,15 +1,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Deployment, DeploymentError};
+use super::{Deployment, DeploymentError, embedding};
 use crate::call::{CallOptions, Calls};
 use crate::configuration::{DatabaseSettings, IdentitySettings};
 use crate::db::{DbError, Pool, PoolOptions, StartupError, System, TenantStatus};
+use crate::embedding::Embeddings;
+use crate::embedding::worker::Worker;
 use crate::http::{Exposition, Face, HttpOptions};
 use crate::identity::{Caller, Issuer, IssuerOptions, KeyRing};
 use crate::mcp::{Server, Toolbox};
 use crate::migrations::{InvalidFiles, Migrations, Pending};
-use crate::tools::EmbeddingSpace;
 
 /// The tenant that is served on our own database unless another is named.
 pub(crate) const DEFAULT_TENANT: &str = "demo";
@@ -21,6 +22,8 @@ const LARGEST_CLOCK_SKEW: Duration = Duration::from_secs(300);
 pub struct Service {
     toolbox: Arc<Toolbox>,
     calls: Calls,
+    embeddings: Embeddings,
+    worker: Option<Worker>,
 }
 
 /// Why the service does not start. The display says what to do.
@@ -56,6 +59,8 @@ pub enum ServiceError {
     ClockSkew(u64),
     #[error("{0}")]
     Issuer(String),
+    #[error("{0}")]
+    Embedder(String),
     #[error("no tenant was named.\nSet BAILIWICK_TENANT (or --tenant) to the slug or id of the tenant to serve.")]
     NoTenant,
     #[error("there is no active tenant {0:?}.\nSet BAILIWICK_TENANT to the slug or id of a tenant that is active.")]
@@ -69,6 +74,16 @@ impl Service {
     /// # Errors
     /// [`ServiceError`].
     pub async fn start(deployment: &Deployment, settings: &DatabaseSettings) -> Result<Self, ServiceError> {
+        let mut service = Self::prepare(deployment, settings).await?;
+        service.worker = Worker::start(&service.calls, &service.embeddings, deployment.app()?);
+        Ok(service)
+    }
+
+    /// Like [`start`](Self::start), with nothing going on in the background: for a command that embeds by itself.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub async fn prepare(deployment: &Deployment, settings: &DatabaseSettings) -> Result<Self, ServiceError> {
         let app = deployment.app()?;
         let pool = Pool::new(app.clone(), &PoolOptions { size: 1, ..PoolOptions::default() })?;
         let system = System::new(pool.clone());
@@ -85,14 +100,10 @@ impl Service {
         if skew > LARGEST_CLOCK_SKEW {
             return Err(ServiceError::ClockSkew(skew.as_secs()));
         }
-        let space = EmbeddingSpace {
-            dimensions: system.embedding_dimensions().await?,
-            model_id: system.register_embedding_model(&settings.embedding_model).await?,
-            model_name: settings.embedding_model.clone(),
-        };
+        let space = embedding::space(&system, settings).await?;
         pool.close();
         let calls = Calls::open(app, &CallOptions::new(settings.spool_dir(app)?))?;
-        Ok(Self { toolbox: Arc::new(Toolbox::new(&space)), calls })
+        Ok(Self { toolbox: Arc::new(Toolbox::new(&space)), calls, embeddings: space.embeddings, worker: None })
     }
 
     /// The caller of a stdio server: the configured user of the configured tenant.
@@ -166,6 +177,18 @@ impl Service {
             tokio::spawn(async move { issuer.warm_up().await });
         }
         Ok(Face { calls: self.calls.clone(), keys, issuer, exposition, options })
+    }
+
+    /// Its calls, for what the program does by itself.
+    #[must_use]
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// What it embeds with.
+    #[must_use]
+    pub fn embeddings(&self) -> &Embeddings {
+        &self.embeddings
     }
 
     /// Lets the calls under way end, each with its answer and its row; those that take longer than `patience` are stopped. True

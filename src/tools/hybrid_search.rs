@@ -1,10 +1,14 @@
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::EmbeddingSpace;
 use super::filter::{FilterInput, checked};
-use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
+use crate::call::{Action, Ahead, Answer, Call, Failure, Hints, Problems, Tool};
+use crate::db::DbError;
+use crate::embedding::{ForQuery, QueryVector};
 use crate::identity::Scope;
 use crate::search::fusion::{RANK_CONSTANT, Weights};
 use crate::search::{self, Found, Query, QueryEmbedding, Search};
@@ -28,7 +32,7 @@ pub struct Input {
     /// What to look for, in any language: a question or keywords. A document matches if it holds any of the words; more and rarer words rank higher. "in quotes" must occur as it stands, -word must not occur.
     #[schemars(length(min = 1, max = 2000))]
     query: String,
-    /// Vector of the query, for similarity of meaning. Give it only if you can embed with the same model as the stored documents; without it the search is by words.
+    /// Vector of the query, for similarity of meaning. Give it only if you embed with the very model of the stored documents; usually the server embeds the query itself.
     query_embedding: Option<Vec<f32>>,
     /// Most documents to return, 1 to 50; 10 if absent.
     #[schemars(range(min = 1, max = 50))]
@@ -135,6 +139,8 @@ pub struct MatchedTerm {
 /// A checked search.
 pub struct Request {
     search: Search,
+    /// A vector of our own making, with its tokens to be charged.
+    embedded: Option<Arc<QueryVector>>,
     /// The query as it was given.
     text: String,
 }
@@ -146,8 +152,7 @@ impl Tool for HybridSearch {
 
     const NAME: &'static str = "hybrid_search";
     const TITLE: &'static str = "Search documents";
-    const DESCRIPTION: &'static str = "Search your organisation's documents by words (BM25) and, if a query_embedding is given, by meaning; \
-both rankings are fused. Returns the best passage of each document with its title, source and document_id for citing. \
+    const DESCRIPTION: &'static str = "Search your organisation's documents by words (BM25) and by meaning (vectors); both rankings are fused. Returns the best passage of each document with its title, source and document_id for citing. \
 Start with a plain query; narrow with filter if there is too much, and reword if there is nothing. \
 The field mode says which sides took part. Only your own organisation's documents can be found.";
     const SCOPE: Scope = Scope::DocumentsRead;
@@ -167,7 +172,7 @@ The field mode says which sides took part. Only your own organisation's document
         }
         if let Some(vector) = &input.query_embedding {
             problems.embedding("query_embedding", vector, self.space.dimensions);
-        } else if weights.bm25 == 0.0 && weights.vector > 0.0 {
+        } else if weights.bm25 == 0.0 && weights.vector > 0.0 && self.space.embeddings.embedder().is_none() {
             problems.add("query_embedding", "is missing, and bm25_weight is 0: there is nothing to search by. Give a query_embedding or a bm25_weight above 0");
         }
         let filter = input.filter.map(|filter| checked(filter, &mut problems)).unwrap_or_default();
@@ -175,7 +180,9 @@ The field mode says which sides took part. Only your own organisation's document
             input.query_embedding.map(|vector| QueryEmbedding { vector: unit(&vector), model_id: self.space.model_id });
         problems.or(Request {
             text: input.query.clone(),
+            embedded: None,
             search: Search {
+                no_embedding: None,
                 query: Query::parse(&input.query),
                 embedding,
                 limit: usize::try_from(limit).unwrap_or_default(),
@@ -203,10 +210,35 @@ The field mode says which sides took part. Only your own organisation's document
         Some(&request.text)
     }
 
+    async fn prepare(&self, ahead: &Ahead<'_>, request: &mut Request) -> Result<(), Failure> {
+        let search = &mut request.search;
+        if search.embedding.is_some() || search.weights.vector <= 0.0 || search.query.words.is_empty() {
+            return Ok(());
+        }
+        match self.space.embeddings.query(ahead, &search.query.words).await? {
+            ForQuery::Vector(vector, model_id) => {
+                search.embedding = Some(QueryEmbedding { vector: vector.vector.clone(), model_id });
+                request.embedded = Some(vector);
+            }
+            // Without words there is nothing to fall back on.
+            ForQuery::Absent(_) if search.weights.bm25 == 0.0 => {
+                return Err(Failure::Unavailable {
+                    reason: "the query could not be embedded, and bm25_weight is 0.",
+                    retry_after_s: 5,
+                });
+            }
+            ForQuery::Absent(reason) => search.no_embedding = Some(reason),
+        }
+        Ok(())
+    }
+
     async fn run(&self, call: &Call<'_>, request: &Request) -> Result<Answer<Output>, Failure> {
         let outcome = search::run(call.transaction, call.caller.tenant_id, &request.search)
             .await
             .map_err(|error| call.failed(&error))?;
+        if let Some(vector) = &request.embedded {
+            self.charge(call, vector).await.map_err(|error| call.failed(&error))?;
+        }
         let passage_chars = PASSAGES_CHARS / outcome.found.len().max(1);
         let weights = request.search.explain.then_some(request.search.weights);
         let details = Map::from_iter([
@@ -229,6 +261,22 @@ The field mode says which sides took part. Only your own organisation's document
             duration_ms: call.elapsed_ms(),
         };
         Ok(Answer { output, resource_id: None, details })
+    }
+}
+
+impl HybridSearch {
+    /// Charges the tokens of the query's vector, unless another call has: who comes first pays for those that find it kept.
+    async fn charge(&self, call: &Call<'_>, vector: &QueryVector) -> Result<(), DbError> {
+        // A row for each search that costs nothing would only slow them down.
+        if self.space.embeddings.embedder().is_none_or(|(embedder, _)| embedder.is_free()) {
+            return Ok(());
+        }
+        let tokens = vector.take_tokens();
+        if tokens == 0 {
+            return Ok(());
+        }
+        let recorded = self.space.embeddings.record(call.transaction, call.caller, call.id, tokens, "search").await;
+        recorded.map(drop).inspect_err(|_| vector.give_back(tokens))
     }
 }
 

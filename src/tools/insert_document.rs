@@ -4,8 +4,9 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{EmbeddingSpace, fields};
-use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
+use crate::call::{Action, After, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::documents::{self, Analysis, How, Inserted, Insertion, Item, NewDocument, Quota};
+use crate::embedding::waiting;
 use crate::identity::Scope;
 
 /// Documents of one call beside the first.
@@ -75,7 +76,7 @@ pub struct Output {
     embedding_status: String,
     /// Language it is indexed in.
     language: String,
-    /// What storing it cost in USD, as a decimal number in text.
+    /// What storing it cost in USD, as a decimal number in text; its embedding is charged when it is made (see cost_report).
     cost_usd: String,
     /// What your organisation stores and may store.
     quota: Quota,
@@ -121,8 +122,8 @@ impl Tool for InsertDocument {
 
     const NAME: &'static str = "insert_document";
     const TITLE: &'static str = "Store documents";
-    const DESCRIPTION: &'static str = "Store a document for your organisation, or several (more_documents). It is searchable by words as soon as the call returns, and by meaning if \
-you give an embedding. The whole text goes into content; it is cut into passages for you. \
+    const DESCRIPTION: &'static str = "Store a document for your organisation, or several (more_documents). It is searchable by words as soon as the call returns, and by meaning a \
+moment later, where the server embeds. The whole text goes into content; it is cut into passages for you. \
 If a call's outcome is unknown (a time-out), repeat it with the same idempotency_key: nothing is stored twice. \
 To correct a document use update_document, or replace with the same source.";
     const SCOPE: Scope = Scope::DocumentsWrite;
@@ -213,8 +214,8 @@ To correct a document use update_document, or replace with the same source.";
             details.insert("more_document_ids".to_owned(), serde_json::json!(ids));
         }
         let unembedded = (request.wait && first.embedding_status == "pending").then(|| {
-            "This server has no embedder, so there was nothing to wait for: the document is searchable by words."
-                .to_owned()
+            let has_embedder = self.space.embeddings.embedder().is_some();
+            if has_embedder { NOT_IN_TIME } else { NO_EMBEDDER }.to_owned()
         });
         let notes: Vec<String> = unembedded.into_iter().chain(differing(&first)).collect();
         let resource_id = Some(first.document_id);
@@ -225,7 +226,7 @@ To correct a document use update_document, or replace with the same source.";
             replaced: first.how == How::Replaced,
             embedding_status: first.embedding_status,
             language: first.language,
-            // Storing without an embedder spends no tokens.
+            // Embedding follows in the background, with cost rows of its own.
             cost_usd: "0".to_owned(),
             quota,
             more_results,
@@ -233,7 +234,25 @@ To correct a document use update_document, or replace with the same source.";
         };
         Ok(Answer { output, resource_id, details })
     }
+
+    async fn after(&self, after: &After<'_>, request: &Request, output: &mut Output) {
+        if !request.wait || self.space.embeddings.embedder().is_none() {
+            return;
+        }
+        let more = output.more_results.iter().filter_map(|result| result.document_id);
+        let documents: Vec<Uuid> = std::iter::once(output.document_id).chain(more).collect();
+        if waiting::wait(after, &documents).await {
+            output.embedding_status = "embedded".to_owned();
+            let note = output.note.take().map(|note| note.replace(NOT_IN_TIME, "").trim().to_owned());
+            output.note = note.filter(|note| !note.is_empty());
+        }
+    }
 }
+
+const NO_EMBEDDER: &str =
+    "This server has no embedder, so there was nothing to wait for: the document is searchable by words.";
+const NOT_IN_TIME: &str =
+    "It was not embedded in the time of this call: it is searchable by words, and by meaning as soon as it is.";
 
 const AMBIGUOUS: &str = "replace needs exactly one document of that source, and there are several. Name the one that you mean with update_document.";
 

@@ -1,5 +1,7 @@
 //! The tools that agents call. Each is thin: it checks its input, works in the call's one transaction, and answers.
 
+use crate::embedding::Embeddings;
+
 mod cost_report;
 mod delete_document;
 pub(crate) mod fields;
@@ -25,7 +27,7 @@ pub use tenant_status::TenantStatus;
 pub use update_document::UpdateDocument;
 
 /// What the tools need to know of the database and its embedding model.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct EmbeddingSpace {
     /// Dimensions of the database's vectors.
     pub dimensions: usize,
@@ -33,4 +35,6 @@ pub struct EmbeddingSpace {
     pub model_id: i16,
     /// Its name.
     pub model_name: String,
+    /// What this server embeds with, if anything.
+    pub embeddings: Embeddings,
 }

@@ -29,8 +29,10 @@ pub struct Output {
     quota: Quota,
     /// Passages that its documents are cut into.
     chunks: i64,
-    /// Documents without an embedding: found by words, not by meaning.
+    /// Documents that wait for their embedding: found by words, not yet by meaning.
     documents_without_embedding: i64,
+    /// Documents that could not be embedded after several tries: found by words alone until their operator tries again.
+    documents_not_embedded: i64,
     /// How far the upkeep of its search index has come. Searches are right at any state.
     index: IndexState,
     /// When the figures of the operator's overview were counted last.
@@ -92,6 +94,7 @@ pub(crate) async fn read(call: &Call<'_>) -> Result<Output, DbError> {
         quota,
         chunks: row.try_get("chunk_count")?,
         documents_without_embedding: row.try_get("pending_documents")?,
+        documents_not_embedded: row.try_get("failed_documents")?,
         index: IndexState {
             fresh_chunks: row.try_get("fresh_chunks")?,
             deleted_chunks: row.try_get("deleted_chunks")?,

@@ -122,7 +122,8 @@ async fn what_a_tenant_plants_never_shows_up_for_another() {
     let options = CallOptions { pool: PoolOptions { size: 4, ..PoolOptions::default() }, ..database.call_options() };
     let calls = Calls::open(database.app(), &options).unwrap();
     let model_id = calls.system().register_embedding_model("test-model").await.unwrap();
-    let space = EmbeddingSpace { dimensions: 4, model_id, model_name: "test-model".to_owned() };
+    let space =
+        EmbeddingSpace { dimensions: 4, model_id, model_name: "test-model".to_owned(), ..EmbeddingSpace::default() };
     let (toolbox, canaries) = (Arc::new(Toolbox::new(&space)), Arc::new(canaries(&database, tenants).await));
     let (next, told, leaks) =
         (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
@@ -140,7 +141,7 @@ async fn what_a_tenant_plants_never_shows_up_for_another() {
                 let of = &canaries[(index + index / canaries.len() / 12 % 2) % canaries.len()];
                 let (tool, arguments) = call(&canary.token, of.document_id, index / canaries.len());
                 let Value::Object(arguments) = arguments else { unreachable!() };
-                let client = Client { user_agent: Some(format!("agent-{}", canary.token)), ip_address: None };
+                let client = Client { user_agent: Some(format!("agent-{}", canary.token)), ..Client::default() };
                 let stop = CancellationToken::new();
                 let running = toolbox.call(tool, &calls, &canary.caller, client, arguments, &stop);
                 let reply = if index % 5 == 4 {

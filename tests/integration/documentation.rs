@@ -8,7 +8,12 @@ use bailiwick::mcp::Toolbox;
 use bailiwick::tools::EmbeddingSpace;
 
 fn tools() -> String {
-    let toolbox = Toolbox::new(&EmbeddingSpace { dimensions: 0, model_id: 0, model_name: String::new() });
+    let toolbox = Toolbox::new(&EmbeddingSpace {
+        dimensions: 0,
+        model_id: 0,
+        model_name: String::new(),
+        ..EmbeddingSpace::default()
+    });
     let definitions = toolbox.definitions(&Scopes::all());
     let mut table = "| tool | scope | what it does |\n|---|---|---|\n".to_owned();
     for (definition, (name, scope)) in definitions.iter().zip(toolbox.scopes()) {

@@ -14,6 +14,7 @@ mod demo;
 mod documentation;
 mod documents;
 mod door;
+mod embedding;
 mod examples;
 mod harness;
 mod http;

@@ -1,6 +1,7 @@
 -- tenants/status
 SELECT t.slug, t.name, u.chunk_count,
        (SELECT count(*) FROM documents d WHERE d.tenant_id = $1::uuid AND d.embedding_status = 'pending') AS pending_documents,
+       (SELECT count(*) FROM documents d WHERE d.tenant_id = $1 AND d.embedding_status = 'failed') AS failed_documents,
        (SELECT count(*) FROM fresh_postings f WHERE f.tenant_id = $1) AS fresh_chunks,
        (SELECT count(*) FROM chunk_tombstones d WHERE d.tenant_id = $1) AS deleted_chunks,
        s.merged_at,

@@ -20,7 +20,12 @@ impl Inserter {
     async fn open(database: &TestDatabase, proxy: &Proxy) -> Self {
         let tenant_id = database.tenant("demo").await.id;
         let caller = Caller { tenant_id, user_id: UserId::parse("committer").unwrap(), scopes: Scopes::all() };
-        let space = EmbeddingSpace { dimensions: 4, model_id: 1, model_name: "test-model".to_owned() };
+        let space = EmbeddingSpace {
+            dimensions: 4,
+            model_id: 1,
+            model_name: "test-model".to_owned(),
+            ..EmbeddingSpace::default()
+        };
         let calls = Calls::open(&proxy.config(database), &database.call_options()).unwrap();
         Self { calls, caller, tool: Arc::new(InsertDocument { space }) }
     }

@@ -52,7 +52,7 @@ pub const CHECKS: &[(&str, &str)] = &[
            AND (tablename, policyname, cmd) NOT IN (
                ('tenants', 'tenants_identity_lookup', 'SELECT'), ('api_keys', 'api_keys_identity_lookup', 'SELECT'), ('api_keys', 'api_keys_identity_use', 'UPDATE'),
                ('tenants', 'tenants_statistics', 'SELECT'), ('documents', 'documents_statistics', 'SELECT'),
-               ('cost_tracking', 'cost_tracking_statistics', 'SELECT'),
+               ('cost_tracking', 'cost_tracking_statistics', 'SELECT'), ('embedding_attempts', 'embedding_attempts_statistics', 'SELECT'),
                ('call_intents', 'call_intents_reaper', 'ALL'), ('audit_logs', 'audit_logs_reaper_adds', 'INSERT'), ('audit_logs', 'audit_logs_reaper_reads', 'SELECT'))",
     ),
     (
@@ -91,7 +91,7 @@ pub const CHECKS: &[(&str, &str)] = &[
         "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
            AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped)
-           AND c.relname NOT IN ('tenants', 'embedding_models', 'model_prices', 'audit_seals', 'schema_migrations', 'bailiwick_migrations')",
+           AND c.relname NOT IN ('tenants', 'embedding_models', 'embedding_state', 'model_prices', 'audit_seals', 'schema_migrations', 'bailiwick_migrations')",
     ),
     (
         "views do not go round row-level security",
@@ -121,6 +121,7 @@ pub const CHECKS: &[(&str, &str)] = &[
                ('documents', 'INSERT'), ('documents', 'UPDATE'), ('documents', 'DELETE'),
                ('document_chunks', 'INSERT'), ('document_chunks', 'UPDATE'), ('document_chunks', 'DELETE'),
                ('idempotency_keys', 'INSERT'), ('idempotency_keys', 'UPDATE'),
+               ('embedding_attempts', 'INSERT'), ('embedding_attempts', 'UPDATE'), ('embedding_attempts', 'DELETE'),
                ('call_intents', 'INSERT'), ('cost_tracking', 'INSERT'))",
     ),
     (
@@ -138,7 +139,7 @@ pub const CHECKS: &[(&str, &str)] = &[
            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
            AND p.proname NOT IN (
                'current_tenant_id', 'cosine_similarity', 'euclidean_distance', 'resolve_tenant', 'authenticate_api_key', 'note_api_key_use',
-               'register_embedding_model', 'text_search_configuration', 'text_terms', 'query_terms', 'document_facets', 'east_asian_runs', 'spaced_words',
+               'register_embedding_model', 'adopt_embedding_model', 'tenants_to_embed', 'text_search_configuration', 'text_terms', 'query_terms', 'document_facets', 'east_asian_runs', 'spaced_words',
                'allocate_chunk_numbers', 'complete_call', 'close_calls', 'reap_calls', 'audit_sealed_until', 'current_tenant_statistics', 'hybrid_search', 'block_postings')",
     ),
     (

@@ -19,6 +19,20 @@ pub fn python() -> PathBuf {
     })
 }
 
+/// The folder with the Python packages that a file of pins names, for PYTHONPATH.
+pub fn python_packages(pins: &str) -> Result<PathBuf, String> {
+    let has_pip = Command::new("python3").args(["-m", "pip", "--version"]).output();
+    if !has_pip.is_ok_and(|output| output.status.success()) {
+        return Err("there is no Python 3 with pip".to_owned());
+    }
+    Ok(installed(pins.trim_end_matches(".txt"), &[pins], |folder| {
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
+        pip.arg(folder).arg("-r").arg(scripts().join(pins));
+        pip
+    }))
+}
+
 /// The folder with `node_modules`, beside the scripts that import from it; none where there is no npm.
 pub fn javascript() -> Option<PathBuf> {
     if Command::new("npm").arg("--version").output().is_err() {

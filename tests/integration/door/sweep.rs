@@ -145,7 +145,12 @@ async fn wherever_a_tool_is_dropped_the_next_caller_finds_a_clean_session() {
     };
     let (cut, next) = (caller("demo", "cut").await, caller("enterprise", "next").await);
     let mut sweep = Sweep { calls, cut, next, drops: 0 };
-    let space = || EmbeddingSpace { dimensions: 4, model_id: 1, model_name: "test-model".to_owned() };
+    let space = || EmbeddingSpace {
+        dimensions: 4,
+        model_id: 1,
+        model_name: "test-model".to_owned(),
+        ..EmbeddingSpace::default()
+    };
     for round in 0..rounds {
         let document =
             json!({ "title": "Leave", "content": "Annual leave is 25 days.", "idempotency_key": format!("k{round}") });

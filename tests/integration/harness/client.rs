@@ -30,6 +30,7 @@ impl Session {
             dimensions: system.embedding_dimensions().await.unwrap(),
             model_id: system.register_embedding_model("test-model").await.unwrap(),
             model_name: "test-model".to_owned(),
+            ..EmbeddingSpace::default()
         };
         let user_id = UserId::parse(&format!("user@{}.example", tenant.slug)).unwrap();
         let caller = Caller { tenant_id: tenant.id, user_id, scopes };

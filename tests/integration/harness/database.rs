@@ -47,9 +47,14 @@ impl TestDatabase {
 
     /// A database that `migrate up` was run on, rather than a copy of one.
     pub async fn migrated_in_place() -> Self {
+        Self::of_dimensions(DIMENSIONS).await
+    }
+
+    /// The same, for vectors of so many dimensions.
+    pub async fn of_dimensions(dimensions: u16) -> Self {
         let database = Self::empty().await;
         let mut client = database.connect_admin().await;
-        let options = RunOptions { embedding_dimensions: Some(DIMENSIONS), ..RunOptions::default() };
+        let options = RunOptions { embedding_dimensions: Some(dimensions), ..RunOptions::default() };
         Runner::new(&Migrations::embedded().unwrap(), options).up(&mut client, None, |_| ()).await.unwrap();
         database
     }

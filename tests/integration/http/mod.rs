@@ -107,7 +107,7 @@ impl HttpServer {
 }
 
 fn model() -> EmbeddingSpace {
-    EmbeddingSpace { dimensions: 4, model_id: 1, model_name: "test-model".to_owned() }
+    EmbeddingSpace { dimensions: 4, model_id: 1, model_name: "test-model".to_owned(), ..EmbeddingSpace::default() }
 }
 
 fn tool_call(id: i64, tool: &str, arguments: &Value) -> Value {

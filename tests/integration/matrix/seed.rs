@@ -24,6 +24,7 @@ pub async fn seed(database: &TestDatabase) -> Tenants {
                  SET LOCAL app.current_tenant_id = '{id}'; SET LOCAL app.current_user_id = 'seed';
                  INSERT INTO documents (tenant_id, title, content, source, embedding, embedding_status, embedding_model)
                  VALUES ('{id}', 'Secret of {id}', 'The secret is {id}.', 'secret.txt', '[1,2,3,4]', 'embedded', 'seed');
+                 INSERT INTO embedding_attempts (tenant_id, document_id, due_at) SELECT tenant_id, id, now() FROM documents WHERE tenant_id = '{id}';
                  INSERT INTO idempotency_keys (tenant_id, key, request_sha256) VALUES ('{id}', 'key', '\\x00');
                  INSERT INTO call_intents (tenant_id, call_id, user_id, action, started_at, lease) VALUES ('{id}', gen_random_uuid(), 'seed', 'insert', now(), 1);
                  INSERT INTO api_keys (tenant_id, user_id, key_prefix, key_sha256, scopes) VALUES ('{id}', 'seed', 'bw_', sha256('{id}'), '{{}}');

@@ -1,0 +1,2 @@
+-- administration/switch_embedding_model
+SELECT switch_embedding_model() AS model_id

@@ -1,0 +1,88 @@
+use std::time::Duration;
+
+/// Why texts could not be embedded. The display holds no text, no key and no address, so that it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EmbeddingError {
+    /// The model is not there yet.
+    #[error("the embedding model is still being loaded")]
+    Loading,
+    /// The model could not be loaded. The log says why.
+    #[error("the embedding model could not be loaded")]
+    NotLoaded,
+    /// It took too long.
+    #[error("the embedding did not come in time")]
+    TimedOut,
+    /// The service could not be reached, or broke off.
+    #[error("the embedding service cannot be reached")]
+    Unreachable,
+    /// The service failed.
+    #[error("the embedding service failed (HTTP {status})")]
+    Failed {
+        /// Its status.
+        status: u16,
+    },
+    /// The service asks for patience.
+    #[error("the embedding service asks to wait (HTTP 429)")]
+    Busy {
+        /// How long, if it said so.
+        retry_after: Option<Duration>,
+    },
+    /// The service refuses the request, and would refuse it again.
+    #[error("the embedding service refuses the request (HTTP {status})")]
+    Refused {
+        /// Its status.
+        status: u16,
+    },
+    /// The answer is not what was asked for.
+    #[error("the embedding service gave an unusable answer: {0}")]
+    Unusable(&'static str),
+    /// It failed so often that it is left alone for a while.
+    #[error("the embedding service failed repeatedly and is left alone for {} s", retry_after.as_secs().max(1))]
+    Resting {
+        /// For so long.
+        retry_after: Duration,
+    },
+    /// A fault of ours, told in the log.
+    #[error("the embedder failed")]
+    Internal,
+}
+
+impl EmbeddingError {
+    /// Whether the same request may succeed a moment later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::TimedOut | Self::Unreachable | Self::Busy { .. } => true,
+            Self::Failed { status } => *status != 501,
+            Self::Loading
+            | Self::NotLoaded
+            | Self::Refused { .. }
+            | Self::Unusable(_)
+            | Self::Resting { .. }
+            | Self::Internal => false,
+        }
+    }
+
+    /// Whether it says nothing of the texts: they are to be tried again however often it happens.
+    #[must_use]
+    pub fn is_of_the_service(&self) -> bool {
+        matches!(self, Self::Loading | Self::NotLoaded | Self::Resting { .. } | Self::Busy { .. } | Self::Unreachable)
+    }
+
+    /// Name for figures.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Loading => "loading",
+            Self::NotLoaded => "not_loaded",
+            Self::TimedOut => "timed_out",
+            Self::Unreachable => "unreachable",
+            Self::Failed { .. } => "failed",
+            Self::Busy { .. } => "busy",
+            Self::Refused { .. } => "refused",
+            Self::Unusable(_) => "unusable",
+            Self::Resting { .. } => "resting",
+            Self::Internal => "internal",
+        }
+    }
+}

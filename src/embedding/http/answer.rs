@@ -1,0 +1,153 @@
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use text_splitter::ChunkSizer;
+
+use crate::documents::chunking::EstimatedTokens;
+use crate::embedding::Embedded;
+
+/// What an answer must hold.
+pub(super) struct Expected<'a> {
+    pub texts: &'a [String],
+    pub dimensions: usize,
+}
+
+impl Expected<'_> {
+    /// No answer needs more bytes: 32 for each component, and room for the rest.
+    pub fn longest_bytes(&self) -> usize {
+        (self.texts.len() * self.dimensions).saturating_mul(32).saturating_add(1 << 20)
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Vec<Row>,
+    #[serde(default)]
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    /// Of the text in the request; in order where it is absent.
+    index: Option<usize>,
+    embedding: Vector,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Vector {
+    Numbers(Vec<f32>),
+    /// The components' little-endian bytes.
+    Base64(String),
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    prompt_tokens: Option<i32>,
+    total_tokens: Option<i32>,
+}
+
+/// Reads an answer; each text's vector at its place, of length one.
+pub(super) fn read(bytes: &[u8], expected: &Expected<'_>) -> Result<Embedded, &'static str> {
+    let answer: Answer = serde_json::from_slice(bytes).map_err(|_| "it is not of the shape of an embeddings answer")?;
+    if answer.data.len() != expected.texts.len() {
+        return Err("it holds another number of vectors than texts were sent");
+    }
+    let mut vectors = vec![Vec::new(); expected.texts.len()];
+    for (place, row) in answer.data.into_iter().enumerate() {
+        let place = vectors.get_mut(row.index.unwrap_or(place)).ok_or("a vector is of a text that was not sent")?;
+        if !place.is_empty() {
+            return Err("two vectors are of the same text");
+        }
+        *place = unit(row.embedding.components()?, expected.dimensions)?;
+    }
+    let said = answer.usage.and_then(|usage| usage.prompt_tokens.or(usage.total_tokens));
+    let estimated = || expected.texts.iter().map(|text| EstimatedTokens.size(text)).sum::<usize>();
+    let tokens = match said {
+        Some(tokens) if tokens >= 0 => tokens,
+        // Tokens are billed; a service that says nothing is taken to have read what is usual.
+        _ => i32::try_from(estimated()).unwrap_or(i32::MAX),
+    };
+    Ok(Embedded { vectors, tokens })
+}
+
+impl Vector {
+    fn components(self) -> Result<Vec<f32>, &'static str> {
+        match self {
+            Self::Numbers(numbers) => Ok(numbers),
+            Self::Base64(text) => {
+                let bytes = BASE64_STANDARD.decode(text).map_err(|_| "a vector is no base64")?;
+                if !bytes.len().is_multiple_of(4) {
+                    return Err("a vector in base64 is no sequence of 32-bit floats");
+                }
+                Ok(bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect())
+            }
+        }
+    }
+}
+
+fn unit(vector: Vec<f32>, dimensions: usize) -> Result<Vec<f32>, &'static str> {
+    if vector.len() != dimensions {
+        return Err("a vector has other dimensions than the model is said to have");
+    }
+    let norm = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
+    if !norm.is_finite() {
+        return Err("a vector has a component that is no number");
+    }
+    if norm < 1e-12 {
+        return Err("a vector has only zeros");
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a unit vector's components are at most 1")]
+    Ok(vector.into_iter().map(|x| (f64::from(x) / norm) as f32).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_for(texts: usize, json: &str) -> Result<Embedded, &'static str> {
+        let texts: Vec<String> = (0..texts).map(|n| format!("text number {n}")).collect();
+        read(json.as_bytes(), &Expected { texts: &texts, dimensions: 2 })
+    }
+
+    #[test]
+    fn numbers_and_base64_are_the_same() {
+        let bytes: Vec<u8> = [3.0_f32, 4.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let base64 = BASE64_STANDARD.encode(bytes);
+        let numbers = read_for(1, r#"{"data":[{"index":0,"embedding":[3,4]}],"usage":{"prompt_tokens":7}}"#).unwrap();
+        let packed =
+            read_for(1, &format!(r#"{{"data":[{{"index":0,"embedding":"{base64}"}}],"usage":{{"prompt_tokens":7}}}}"#));
+        assert_eq!(numbers.vectors, [[0.6, 0.8]]);
+        assert_eq!(packed.unwrap(), numbers);
+    }
+
+    #[test]
+    fn vectors_go_to_the_texts_that_they_are_of() {
+        let json = r#"{"data":[{"index":1,"embedding":[0,1]},{"index":0,"embedding":[1,0]}]}"#;
+        let embedded = read_for(2, json).unwrap();
+        assert_eq!(embedded.vectors, [[1.0, 0.0], [0.0, 1.0]]);
+        assert!(embedded.tokens > 0, "tokens are estimated where the service does not count them");
+        assert!(read_for(2, r#"{"data":[{"embedding":[1,0]},{"embedding":[0,1]}]}"#).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_what_was_asked_for_is_refused() {
+        for json in [
+            "",
+            "{}",
+            r#"{"data":[]}"#,
+            r#"{"data":[{"embedding":[1,0]}]}"#,
+            r#"{"data":[{"embedding":[1,0]},{"embedding":[1,0]},{"embedding":[1,0]}]}"#,
+            r#"{"data":[{"index":0,"embedding":[1,0]},{"index":0,"embedding":[1,0]}]}"#,
+            r#"{"data":[{"index":0,"embedding":[1,0]},{"index":2,"embedding":[1,0]}]}"#,
+            r#"{"data":[{"embedding":[1,0]},{"embedding":[1]}]}"#,
+            r#"{"data":[{"embedding":[1,0]},{"embedding":[0,0]}]}"#,
+            r#"{"data":[{"embedding":[1,0]},{"embedding":[null,0]}]}"#,
+            r#"{"data":[{"embedding":[1,0]},{"embedding":"AACAfwAAAAA="}]}"#,
+            r#"{"data":[{"embedding":[1,0]},{"embedding":"AADAfwAAAAA="}]}"#,
+            r#"{"data":[{"embedding":[1,0]},{"embedding":"AAA"}]}"#,
+        ] {
+            assert!(read_for(2, json).is_err(), "{json}");
+        }
+    }
+}

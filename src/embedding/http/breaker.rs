@@ -1,0 +1,122 @@
+//! A circuit breaker (Nygard, Release It!, 2007): a service that fails again and again is left alone for a while, so that
+//! nobody waits for what will not come and the service can recover.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::embedding::{EmbeddingError, metering};
+
+/// Failures in a row that open it.
+const FAILURES: u32 = 5;
+/// How long it stays open at first, and at most; doubled each time that a trial fails.
+const REST: Duration = Duration::from_secs(10);
+const LONGEST_REST: Duration = Duration::from_secs(300);
+
+#[derive(Default)]
+pub(super) struct Breaker(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    failures: u32,
+    /// Until when it is open, and for how long that was.
+    open: Option<(Instant, Duration)>,
+    /// Whether the trial is under way: what was asked before it opened says nothing new.
+    is_tried: bool,
+}
+
+impl Breaker {
+    /// Whether a request may go out. When the rest is over one may, as a trial; the others when it has succeeded.
+    pub fn check(&self) -> Result<(), EmbeddingError> {
+        let mut state = self.state();
+        let Some((until, rest)) = state.open else { return Ok(()) };
+        let now = Instant::now();
+        if now < until {
+            return Err(EmbeddingError::Resting { retry_after: until - now });
+        }
+        // Should the trial never end, another may follow after this.
+        state.open = Some((now + rest, rest));
+        state.is_tried = true;
+        Ok(())
+    }
+
+    pub fn succeeded(&self) {
+        let mut state = self.state();
+        if state.open.is_some() {
+            metering::breaker(false);
+        }
+        *state = State::default();
+    }
+
+    pub fn failed(&self, error: &EmbeddingError) {
+        // A refusal says that the service is there; it is the request that is wrong. But for its key, every request is.
+        if matches!(error, EmbeddingError::Unusable(_))
+            || matches!(error, EmbeddingError::Refused { status } if ![401, 403].contains(status))
+        {
+            return;
+        }
+        let mut state = self.state();
+        state.failures = state.failures.saturating_add(1);
+        let asked = match error {
+            EmbeddingError::Busy { retry_after } => *retry_after,
+            _ => None,
+        };
+        let rest = match state.open {
+            Some(_) if !state.is_tried => return,
+            Some((_, rest)) => (rest * 2).min(LONGEST_REST),
+            None if state.failures >= FAILURES => REST,
+            None => return,
+        };
+        let rest = asked.map_or(rest, |asked| asked.clamp(rest, LONGEST_REST));
+        if state.open.is_none() {
+            tracing::warn!(%error, rest_s = rest.as_secs(), "the embedding service fails again and again and is left alone for a while");
+            metering::breaker(true);
+        }
+        state.open = Some((Instant::now() + rest, rest));
+        state.is_tried = false;
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_and_lets_one_trial_through() {
+        let breaker = Breaker::default();
+        for _ in 1..FAILURES {
+            breaker.failed(&EmbeddingError::Unreachable);
+            assert!(breaker.check().is_ok());
+        }
+        breaker.succeeded();
+        for _ in 0..FAILURES {
+            breaker.failed(&EmbeddingError::Unreachable);
+        }
+        assert!(matches!(breaker.check(), Err(EmbeddingError::Resting { .. })));
+        breaker.state().open = Some((Instant::now(), REST));
+        assert!(breaker.check().is_ok(), "the trial");
+        assert!(breaker.check().is_err(), "and no other");
+        breaker.failed(&EmbeddingError::TimedOut);
+        let rest = breaker.state().open.unwrap().1;
+        assert_eq!(rest, REST * 2);
+        breaker.succeeded();
+        assert!(breaker.check().is_ok());
+    }
+
+    #[test]
+    fn what_the_request_is_to_blame_for_does_not_open_it() {
+        let breaker = Breaker::default();
+        for _ in 0..3 * FAILURES {
+            breaker.failed(&EmbeddingError::Refused { status: 400 });
+            breaker.failed(&EmbeddingError::Unusable("x"));
+        }
+        assert!(breaker.check().is_ok());
+        for _ in 0..FAILURES {
+            breaker.failed(&EmbeddingError::Refused { status: 401 });
+        }
+        assert!(breaker.check().is_err());
+    }
+}

@@ -1,0 +1,29 @@
+//! Embedders: what makes vectors of texts.
+//!
+//! Two kinds: in this process ([`local`]), or behind an OpenAI-compatible service ([`http`]). The third, none at all, is the
+//! absence of an [`Embedder`]: searches then run by words and say so.
+
+mod coverage;
+mod embedder;
+mod error;
+pub mod http;
+pub mod local;
+pub mod metering;
+mod model;
+pub mod moving;
+mod queries;
+mod service;
+pub mod waiting;
+pub mod worker;
+
+pub use embedder::{Embedded, Embedder};
+pub use error::EmbeddingError;
+pub use model::{Languages, Model, Prompts, Purpose};
+pub use queries::QueryVector;
+pub use service::{Embeddings, ForQuery};
+
+/// A passage as it is embedded: its document's title says what it is about, where the passage itself may not.
+#[must_use]
+pub fn passage_text(title: &str, passage: &str) -> String {
+    format!("{title}. {passage}")
+}

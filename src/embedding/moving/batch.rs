@@ -1,0 +1,123 @@
+use pgvector::HalfVector;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::call::{Action, Ahead, Answer, Call, Calls, Failure, Hints, Problems, Spending, Tool};
+use crate::costs::usd;
+use crate::db::DbError;
+use crate::embedding::{Embedded, EmbeddingError, Embeddings, passage_text};
+use crate::identity::{Caller, Scope};
+
+const NEXT_PASSAGES: &str = include_str!("../../../sql/queries/embedding/next_passages.sql");
+const STORE_NEXT: &str = include_str!("../../../sql/queries/embedding/store_next.sql");
+
+/// Embeds one batch of passages with the next model: the server's own call, which no client can make.
+pub(super) struct EmbedNext {
+    pub embeddings: Embeddings,
+}
+
+/// Passages without a vector of the next model.
+pub(super) struct Request {
+    pub passages: Vec<(i32, Uuid, String)>,
+    embedded: Option<Embedded>,
+}
+
+/// What came of a batch.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Output {
+    pub passages: u64,
+    pub tokens: u64,
+}
+
+impl Request {
+    /// The next passages of a tenant, so many at most.
+    pub async fn of(calls: &Calls, caller: &Caller, most: usize) -> Result<Self, DbError> {
+        let transaction = calls.door().open(caller).await?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = transaction.query(NEXT_PASSAGES, &[&caller.tenant_id, &most]).await;
+        transaction.abandon().await;
+        let rows = rows?;
+        let passages = rows.iter().map(|row| {
+            let text = passage_text(row.try_get("title")?, row.try_get("passage")?);
+            Ok((row.try_get("chunk_no")?, row.try_get("document_id")?, text))
+        });
+        Ok(Self { passages: passages.collect::<Result<_, DbError>>()?, embedded: None })
+    }
+}
+
+impl Tool for EmbedNext {
+    type Input = ();
+    type Request = Request;
+    type Output = Output;
+
+    const SURFACE: &str = "worker";
+    const NAME: &'static str = "embed_next";
+    const TITLE: &'static str = "Embed passages with the next model";
+    const DESCRIPTION: &'static str = "Embeds passages anew while the database moves to another model.";
+    const SCOPE: Scope = Scope::DocumentsWrite;
+    const ACTION: Action = Action::Embed;
+    const HINTS: Hints = Hints { read_only: false, idempotent: true, destructive: false };
+
+    fn check(&self, (): ()) -> Result<Request, Problems> {
+        Err(Problems::one("arguments", "cannot be given: only the server embeds passages"))
+    }
+
+    fn describe(&self, request: &Request) -> Map<String, Value> {
+        let model = self.embeddings.embedder().map(|(embedder, _)| embedder.model().name.clone());
+        Map::from_iter([("passages".to_owned(), request.passages.len().into()), ("model".to_owned(), model.into())])
+    }
+
+    async fn prepare(&self, ahead: &Ahead<'_>, request: &mut Request) -> Result<(), Failure> {
+        if self.embeddings.embedder().is_some_and(|(embedder, _)| !embedder.is_free())
+            && ahead.spending().await? == Spending::BudgetSpent
+        {
+            return Err(Failure::BudgetExceeded("the organisation's budget for this month is spent.".to_owned()));
+        }
+        let texts: Vec<String> = request.passages.iter().map(|(_, _, text)| text.clone()).collect();
+        let embedded = tokio::time::timeout(ahead.time_left(), self.embeddings.passages(&texts)).await;
+        match embedded.unwrap_or(Err(EmbeddingError::TimedOut)) {
+            Ok(embedded) => {
+                request.embedded = Some(embedded);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a batch was not embedded");
+                Err(Failure::Unavailable { reason: "the embedder failed.", retry_after_s: 30 })
+            }
+        }
+    }
+
+    async fn run(&self, call: &Call<'_>, request: &Request) -> Result<Answer<Output>, Failure> {
+        self.store(call, request).await.map_err(|error| call.failed(&error))
+    }
+}
+
+impl EmbedNext {
+    async fn store(&self, call: &Call<'_>, request: &Request) -> Result<Answer<Output>, DbError> {
+        let (Some((embedder, model_id)), Some(embedded)) = (self.embeddings.embedder(), &request.embedded) else {
+            return Err(DbError::Other("a batch that was not embedded".to_owned()));
+        };
+        let (tenant_id, model) = (call.caller.tenant_id, &embedder.model().name);
+        let chunk_nos: Vec<i32> = request.passages.iter().map(|(chunk_no, ..)| *chunk_no).collect();
+        let mut documents: Vec<Uuid> = request.passages.iter().map(|(_, document, _)| *document).collect();
+        documents.dedup();
+        let vectors: Vec<HalfVector> =
+            embedded.vectors.iter().map(|vector| HalfVector::from_f32_slice(vector)).collect();
+        let parameters: [crate::db::Parameter<'_>; 6] =
+            [&tenant_id, &chunk_nos, &vectors, &model_id, &documents, &model];
+        let stored: i64 = call.transaction.query_one(STORE_NEXT, &parameters).await?.try_get("stored")?;
+        let cost = self.embeddings.record(call.transaction, call.caller, call.id, embedded.tokens, "embed").await?;
+        let details = Map::from_iter([
+            ("stored".to_owned(), stored.into()),
+            ("tokens".to_owned(), embedded.tokens.into()),
+            ("cost_usd".to_owned(), usd(cost).into()),
+        ]);
+        let output = Output {
+            passages: request.passages.len() as u64,
+            tokens: u64::try_from(embedded.tokens).unwrap_or_default(),
+        };
+        Ok(Answer { output, resource_id: None, details })
+    }
+}

@@ -1,0 +1,178 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::queries::{Queries, QueryVector};
+use super::{Embedded, Embedder, EmbeddingError, Purpose};
+use crate::call::{Ahead, Failure, Spending};
+use crate::costs;
+use crate::db::{DbError, TenantTransaction};
+use crate::identity::Caller;
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+/// A query waits so long for its vector, and is then answered by words.
+const QUERY_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What this server can embed with, and what it costs; or why it cannot.
+#[derive(Clone)]
+pub struct Embeddings(Arc<Kind>);
+
+enum Kind {
+    Off(String),
+    On(Box<On>),
+}
+
+struct On {
+    embedder: Embedder,
+    model_id: i16,
+    queries: Queries,
+    allows_unpriced: bool,
+    /// Documents were moved to another model while this server ran.
+    is_foreign: AtomicBool,
+}
+
+/// What a search has for its vectors' side.
+#[derive(Debug, Clone)]
+pub enum ForQuery {
+    /// A vector, of the model of that id.
+    Vector(Arc<QueryVector>, i16),
+    /// None, and why: for whoever searches.
+    Absent(String),
+}
+
+impl Embeddings {
+    /// No embedder, and why in words for whoever searches.
+    #[must_use]
+    pub fn off(reason: impl Into<String>) -> Self {
+        Self(Arc::new(Kind::Off(reason.into())))
+    }
+
+    /// An embedder whose model has that id in the database. `allows_unpriced`: tokens of a service without a list price are
+    /// recorded at 0 USD and flagged, instead of being refused.
+    #[must_use]
+    pub fn on(embedder: Embedder, model_id: i16, allows_unpriced: bool) -> Self {
+        let queries = Queries::new(embedder.clone());
+        Self(Arc::new(Kind::On(Box::new(On {
+            embedder,
+            model_id,
+            queries,
+            allows_unpriced,
+            is_foreign: AtomicBool::new(false),
+        }))))
+    }
+
+    /// The embedder with its model's id, if there is one.
+    #[must_use]
+    pub fn embedder(&self) -> Option<(&Embedder, i16)> {
+        match &*self.0 {
+            Kind::On(on) => Some((&on.embedder, on.model_id)),
+            Kind::Off(_) => None,
+        }
+    }
+
+    /// Notes whether documents are embedded with another model by now: then queries need no vector of this one.
+    pub(super) fn note_foreign(&self, is_foreign: bool) {
+        if let Kind::On(on) = &*self.0
+            && on.is_foreign.swap(is_foreign, Ordering::Relaxed) != is_foreign
+            && is_foreign
+        {
+            tracing::warn!(
+                "documents are embedded with another model now: this server searches by words until it is started again with that model"
+            );
+        }
+    }
+
+    /// Why there is none.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match &*self.0 {
+            Kind::On(_) => None,
+            Kind::Off(reason) => Some(reason),
+        }
+    }
+
+    /// A query's vector, or why there is none: a search goes on by words then.
+    ///
+    /// # Errors
+    /// A [`Failure`] if the caller's tenant may not call at all.
+    pub async fn query(&self, ahead: &Ahead<'_>, text: &str) -> Result<ForQuery, Failure> {
+        let on = match &*self.0 {
+            Kind::On(on) => on,
+            Kind::Off(reason) => return Ok(ForQuery::Absent(reason.clone())),
+        };
+        if on.is_foreign.load(Ordering::Relaxed) {
+            return Ok(ForQuery::Absent("the documents are embedded with another model than this server's".to_owned()));
+        }
+        if let Some(foreign) = on.embedder.model().languages.refusal(text) {
+            return Ok(ForQuery::Absent(foreign));
+        }
+        let tenant_id = ahead.caller().tenant_id;
+        if let Some(vector) = on.queries.cached(tenant_id, text).await {
+            return Ok(ForQuery::Vector(vector, on.model_id));
+        }
+        if !on.embedder.is_free() && ahead.spending().await? == Spending::BudgetSpent {
+            return Ok(ForQuery::Absent("your organisation's budget for this month is spent".to_owned()));
+        }
+        let patience = QUERY_DEADLINE.min(ahead.time_left());
+        Ok(match on.queries.embed(tenant_id, text, patience).await {
+            Ok(vector) => ForQuery::Vector(vector, on.model_id),
+            Err(error) => ForQuery::Absent(error.to_string()),
+        })
+    }
+
+    /// Embeds passages.
+    ///
+    /// # Errors
+    /// [`EmbeddingError`].
+    pub async fn passages(&self, texts: &[String]) -> Result<Embedded, EmbeddingError> {
+        match &*self.0 {
+            Kind::On(on) => on.embedder.embed(Purpose::Passage, texts).await,
+            Kind::Off(_) => Err(EmbeddingError::NotLoaded),
+        }
+    }
+
+    /// Writes the cost row of tokens that were read for a call, and says what they cost in USD.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn record(
+        &self,
+        transaction: &TenantTransaction,
+        caller: &Caller,
+        call_id: Uuid,
+        tokens: i32,
+        operation: &'static str,
+    ) -> Result<Decimal, DbError> {
+        let Kind::On(on) = &*self.0 else { return Ok(Decimal::ZERO) };
+        let model = on.embedder.model();
+        let usage = costs::Usage {
+            model_name: model.name.clone(),
+            provider: model.provider.clone(),
+            input_tokens: tokens,
+            output_tokens: 0,
+            operation: Some(operation.to_owned()),
+            metadata: Value::Null,
+        };
+        let cost =
+            costs::record_embedding(transaction, caller, call_id, &usage, on.embedder.is_free(), on.allows_unpriced);
+        cost.await?.ok_or_else(|| DbError::Other("the embedding model has no price any more".to_owned()))
+    }
+}
+
+impl Default for Embeddings {
+    fn default() -> Self {
+        Self::off("no query_embedding was given and this server has no embedder")
+    }
+}
+
+impl std::fmt::Debug for Embeddings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &*self.0 {
+            Kind::On(on) => f.debug_tuple("Embeddings::on").field(&on.embedder).finish(),
+            Kind::Off(reason) => f.debug_tuple("Embeddings::off").field(reason).finish(),
+        }
+    }
+}

