@@ -35,7 +35,7 @@ impl Writer {
             tries += 1;
             let client = Client {
                 user_agent: Some(concat!("bailiwick-cli/", env!("CARGO_PKG_VERSION")).to_owned()),
-                ip_address: None,
+                ..Client::default()
             };
             // A stop lets what is under way end.
             let never = CancellationToken::new();

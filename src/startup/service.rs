@@ -179,12 +179,6 @@ impl Service {
         Ok(Face { calls: self.calls.clone(), keys, issuer, exposition, options })
     }
 
-    /// Its calls, for what the program does by itself.
-    #[must_use]
-    pub fn calls(&self) -> &Calls {
-        &self.calls
-    }
-
     /// What it embeds with.
     #[must_use]
     pub fn embeddings(&self) -> &Embeddings {
