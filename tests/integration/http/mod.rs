@@ -33,8 +33,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::harness::TestDatabase;
 
 /// A server in this process, over real sockets.
-struct HttpServer {
-    address: SocketAddr,
+pub struct HttpServer {
+    pub address: SocketAddr,
     calls: Calls,
     _stop: DropGuard,
 }
@@ -67,6 +67,18 @@ impl HttpServer {
         issuer: Option<IssuerOptions>,
     ) -> Self {
         let calls = Calls::open(database.app(), &database.call_options()).unwrap();
+        Self::over(listener, database, calls, options, toolbox, issuer).await
+    }
+
+    /// Over calls that were opened for it.
+    pub async fn over(
+        listener: Listener,
+        database: &TestDatabase,
+        calls: Calls,
+        options: HttpOptions,
+        toolbox: Toolbox,
+        issuer: Option<IssuerOptions>,
+    ) -> Self {
         let pool = Pool::new(database.app().clone(), &PoolOptions { size: 2, ..PoolOptions::default() }).unwrap();
         let system = System::new(pool);
         let issuer = issuer.map(|issuer| Issuer::new(issuer, system.clone()).unwrap());
@@ -89,7 +101,7 @@ impl HttpServer {
     }
 
     /// A POST to `/mcp` as its clients send it.
-    fn post(&self, client: &Client, key: &str) -> RequestBuilder {
+    pub fn post(&self, client: &Client, key: &str) -> RequestBuilder {
         client
             .post(self.url("/mcp"))
             .bearer_auth(key)
@@ -108,7 +120,7 @@ fn model() -> EmbeddingSpace {
     EmbeddingSpace { dimensions: 4, model_id: 1, model_name: "test-model".to_owned() }
 }
 
-fn tool_call(id: i64, tool: &str, arguments: &Value) -> Value {
+pub fn tool_call(id: i64, tool: &str, arguments: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": tool, "arguments": arguments } })
 }
 
@@ -119,7 +131,7 @@ async fn reply(response: Response) -> Value {
 }
 
 /// A live key of a tenant.
-async fn key(database: &TestDatabase, tenant: &str, user: &str, scopes: &str) -> String {
+pub async fn key(database: &TestDatabase, tenant: &str, user: &str, scopes: &str) -> String {
     let key = ApiKey::generate().unwrap();
     let sql = "INSERT INTO api_keys (tenant_id, user_id, key_prefix, key_sha256, scopes)
                SELECT id, $2, $3, $4, string_to_array($5, ' ') FROM tenants WHERE slug = $1";
@@ -130,4 +142,4 @@ async fn key(database: &TestDatabase, tenant: &str, user: &str, scopes: &str) ->
     key.expose().to_owned()
 }
 
-const ALL_SCOPES: &str = "documents:read documents:write costs:read costs:write audit:read";
+pub const ALL_SCOPES: &str = "documents:read documents:write costs:read costs:write audit:read";
