@@ -43,7 +43,9 @@ impl HttpClient {
         let params = json!({ "name": kind.tool(), "arguments": arguments });
         let message = json!({ "jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params });
         let request = self.client.post(&self.url).bearer_auth(&self.key).json(&message);
-        let request = request.header("accept", "application/json, text/event-stream").header("mcp-protocol-version", "2025-11-25");
+        let request = request
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", "2025-11-25");
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) => {

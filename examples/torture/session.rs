@@ -69,7 +69,13 @@ enum Server {
 }
 
 impl Session {
-    pub async fn open(number: u64, transport: Transport, arguments: &ServerArguments, key: &ApiKey, logs: &Path) -> Result<Self> {
+    pub async fn open(
+        number: u64,
+        transport: Transport,
+        arguments: &ServerArguments,
+        key: &ApiKey,
+        logs: &Path,
+    ) -> Result<Self> {
         // Its number reaches the trail as the user agent.
         let me = ClientConfig::new(ClientCapabilities::default(), Implementation::new("torture", number.to_string()));
         let (client, server) = match transport {

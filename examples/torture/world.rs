@@ -75,7 +75,8 @@ impl World {
             };
             made.extend(admin::create_tenant(&client, &tenant).await?.map(|id| id.as_uuid()));
             let key = ApiKey::generate()?;
-            let of = NewKey { tenant: slug, user_id: UserId::parse("torture")?, scopes: Scopes::all(), expires_at: None };
+            let of =
+                NewKey { tenant: slug, user_id: UserId::parse("torture")?, scopes: Scopes::all(), expires_at: None };
             keys::create(&client, &key, &of).await?;
             made_keys.push(key);
         }

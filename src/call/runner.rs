@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::admission::{Admission, AdmissionOptions};
 use super::options::{CallOptions, Readiness};
 use super::record::{Client, Record};
 use super::recorder::{self, Ended, Recorder};
-use super::spool::Spool;
+use super::spool::{self, Spool};
 use super::upkeep::Upkeep;
 use super::work::{Done, Work};
 use super::{Action, Answer, Failure, Outcome, Tool, audit, metering};
@@ -42,6 +43,8 @@ pub(super) struct Shared {
     system: System,
     pub admission: Admission,
     deadline: Duration,
+    spool: PathBuf,
+    spool_bytes: u64,
     tracker: TaskTracker,
     unheard: Arc<Semaphore>,
     /// No call is let in any more.
@@ -71,6 +74,8 @@ impl Calls {
             lease: Lease::new(config),
             admission: Admission::new(admission),
             deadline: options.deadline,
+            spool: options.spool.clone(),
+            spool_bytes: options.spool_bytes,
             tracker: TaskTracker::new(),
             unheard: Arc::new(Semaphore::new(MOST_UNHEARD)),
             closing: CancellationToken::new(),
@@ -254,6 +259,7 @@ impl Calls {
         Readiness {
             can_record: self.0.recorder.can_record(),
             spooled_bytes: self.0.recorder.spooled_bytes(),
+            spool_room_bytes: spool::room_bytes(&self.0.spool, self.0.spool_bytes, self.0.recorder.spooled_bytes()),
             closing: self.0.closing.is_cancelled(),
         }
     }

@@ -86,6 +86,10 @@ impl HttpSettings {
                     legacy_sse: arguments.legacy_sse,
                     metrics_token: given(&arguments.metrics_token).map(Into::into),
                     metrics_by_tenant: arguments.metrics_by_tenant,
+                    most_connections: arguments.most_connections.unwrap_or(defaults.most_connections),
+                    most_connections_of_address: arguments
+                        .most_connections_of_address
+                        .unwrap_or(defaults.most_connections_of_address),
                     requests_per_minute: requests_per_minute
                         .and_then(|(parsed, _)| parsed.ok())
                         .unwrap_or(defaults.requests_per_minute),

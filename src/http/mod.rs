@@ -2,6 +2,7 @@
 
 mod address;
 mod authentication;
+mod descriptors;
 mod exposition;
 mod health;
 mod legacy;
@@ -18,6 +19,7 @@ mod standing;
 mod streams;
 mod tls;
 
+pub use descriptors::connections_within_limits;
 pub use exposition::Exposition;
 pub use listener::{Listener, serve};
 pub use options::HttpOptions;

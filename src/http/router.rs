@@ -64,7 +64,7 @@ pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
     Router::new()
         .merge(guarded)
         .route("/healthz", get(health::healthy))
-        .route("/readyz", get(health::ready))
+        .route("/readyz", get(health::ready).with_state(health::Health::new(face.calls.clone())))
         .route("/metrics", get(figures))
         .route("/.well-known/oauth-protected-resource", get(resource::metadata))
         .route("/.well-known/oauth-protected-resource/mcp", get(resource::metadata))

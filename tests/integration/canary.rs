@@ -125,7 +125,8 @@ impl Way {
             Self::Inside { toolbox, calls } => {
                 let Value::Object(arguments) = arguments else { unreachable!() };
                 let client = Client { user_agent: Some(agent), ip_address: None };
-                let reply = toolbox.call(tool, calls, &canary.caller, client, arguments, &CancellationToken::new()).await;
+                let reply =
+                    toolbox.call(tool, calls, &canary.caller, client, arguments, &CancellationToken::new()).await;
                 serde_json::to_string(&reply).unwrap()
             }
             Self::Http { server, keys, client } => {
@@ -229,7 +230,9 @@ async fn hammer(count: usize, way: impl AsyncFnOnce(&TestDatabase, Toolbox, Call
     match &*way {
         Way::Inside { .. } => assert_eq!(rows, count),
         // What was taken back before it arrived was no call.
-        Way::Http { .. } => assert!(rows >= i64::try_from(answered).unwrap() && rows <= count, "{answered} {rows} {count}"),
+        Way::Http { .. } => {
+            assert!(rows >= i64::try_from(answered).unwrap() && rows <= count, "{answered} {rows} {count}")
+        }
     }
     // Each row names its own tenant's user and agent, and no other token.
     let strangers = format!(

@@ -45,7 +45,12 @@ enum Taker {
     /// By `notifications/cancelled`.
     Pipe { to_server: WriteHalf<DuplexStream>, answered: Arc<Mutex<Vec<Value>>> },
     /// By closing the call's connection.
-    Http { server: Box<HttpServer>, key: String, running: HashMap<u64, JoinHandle<()>>, answered: Arc<Mutex<Vec<Value>>> },
+    Http {
+        server: Box<HttpServer>,
+        key: String,
+        running: HashMap<u64, JoinHandle<()>>,
+        answered: Arc<Mutex<Vec<Value>>>,
+    },
 }
 
 impl Taker {

@@ -3,6 +3,8 @@
 mod access;
 mod bounds;
 mod clients;
+mod figures;
+mod hostile;
 mod issuer;
 mod legacy;
 mod limits;
