@@ -97,9 +97,7 @@ pub async fn namesakes(served: &Served, clients: usize, replies: usize) -> Resul
             let limit = 1_000 + name * replies + id;
             let params = json!({ "name": "hybrid_search", "arguments": { "query": "x", "limit": limit } });
             let message = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params });
-            let post =
-                client.post(url).bearer_auth(&served.key).header("accept", "application/json, text/event-stream");
-            let reply: Value = post.json(&message).send().await?.json().await?;
+            let reply = answer(&client, url, &served.key, &message).await?;
             let text = reply["result"]["content"][0]["text"].as_str().unwrap_or_default();
             misrouted += usize::from(reply["id"] != id || !text.contains(&format!("is {limit};")));
         }
@@ -107,4 +105,18 @@ pub async fn namesakes(served: &Served, clients: usize, replies: usize) -> Resul
     }))
     .await;
     counts.into_iter().sum()
+}
+
+/// The reply, after some tries: the flood before may still take places.
+async fn answer(client: &Client, url: &str, key: &str, message: &Value) -> Result<Value> {
+    let mut tries = 1;
+    loop {
+        let post = client.post(url).bearer_auth(key).header("accept", "application/json, text/event-stream");
+        match post.json(message).send().await {
+            Ok(response) => return Ok(response.error_for_status()?.json().await?),
+            Err(_closed) if tries < 50 => tries += 1,
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

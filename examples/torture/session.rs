@@ -64,7 +64,7 @@ pub enum Fate {
 
 enum Server {
     /// With what ends it when it is dropped, over HTTP.
-    Child(Child, Option<ChildStdin>),
+    Child(Box<Child>, Option<ChildStdin>),
     Here(Calls),
 }
 
@@ -82,14 +82,17 @@ impl Session {
             Transport::Stdio => {
                 let mut child = child(arguments, logs)?;
                 let pipes = child.stdout.take().zip(child.stdin.take()).ok_or("a child without pipes")?;
-                (Client::Pipe(Box::new(me.serve(pipes).await?)), Server::Child(child, None))
+                (Client::Pipe(Box::new(me.serve(pipes).await?)), Server::Child(Box::new(child), None))
             }
             Transport::Http => {
                 let mut child = child(arguments, logs)?;
                 let stdout = child.stdout.take().ok_or("a child without pipes")?;
                 let url = BufReader::new(stdout).lines().next_line().await?.ok_or("a server without an address")?;
                 let stdin = child.stdin.take();
-                (Client::Http(HttpClient::new(url, key.expose().to_owned(), number)?), Server::Child(child, stdin))
+                (
+                    Client::Http(HttpClient::new(url, key.expose().to_owned(), number)?),
+                    Server::Child(Box::new(child), stdin),
+                )
             }
             Transport::Process => {
                 let (server, calls) = arguments.open()?;

@@ -1,5 +1,6 @@
 //! The face over HTTP: one server for all tenants, each request as whom its credential says.
 
+mod a2a;
 mod address;
 mod authentication;
 mod descriptors;

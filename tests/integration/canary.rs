@@ -231,7 +231,7 @@ async fn hammer(count: usize, way: impl AsyncFnOnce(&TestDatabase, Toolbox, Call
         Way::Inside { .. } => assert_eq!(rows, count),
         // What was taken back before it arrived was no call.
         Way::Http { .. } => {
-            assert!(rows >= i64::try_from(answered).unwrap() && rows <= count, "{answered} {rows} {count}")
+            assert!(rows >= i64::try_from(answered).unwrap() && rows <= count, "{answered} {rows} {count}");
         }
     }
     // Each row names its own tenant's user and agent, and no other token.

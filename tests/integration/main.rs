@@ -23,6 +23,7 @@ mod keys;
 mod maintenance;
 mod matrix;
 mod migrations;
+mod packaging;
 mod quality;
 mod reference;
 mod schemas;

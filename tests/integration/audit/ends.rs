@@ -106,7 +106,10 @@ async fn a_caller_without_the_scope_is_denied_and_does_not_see_the_tool() {
     let reader = Scopes::from_iter([Scope::DocumentsRead]);
     let session = Session::open_with(&database, &tenant, reader, &database.call_options()).await;
     let tools = session.client.list_all_tools().await.unwrap();
-    assert_eq!(tools.iter().map(|tool| tool.name.as_ref()).collect::<Vec<_>>(), ["hybrid_search", "get_document", "list_documents", "tenant_status"]);
+    assert_eq!(
+        tools.iter().map(|tool| tool.name.as_ref()).collect::<Vec<_>>(),
+        ["hybrid_search", "get_document", "list_documents", "tenant_status"]
+    );
     let text = session.refused("insert_document", json!({ "title": "t", "content": "c" })).await;
     assert!(text.starts_with("forbidden: insert_document needs the scope documents:write"), "{text}");
     assert_eq!(rows(&database).await, ["insert tools/insert_document denied forbidden"]);

@@ -1,5 +1,6 @@
 //! The face over HTTP.
 
+mod a2a;
 mod access;
 mod bounds;
 mod clients;
@@ -84,14 +85,16 @@ impl HttpServer {
         let pool = Pool::new(database.app().clone(), &PoolOptions { size: 2, ..PoolOptions::default() }).unwrap();
         let system = System::new(pool);
         let issuer = issuer.map(|issuer| Issuer::new(issuer, system.clone()).unwrap());
+        let toolbox = Arc::new(toolbox);
         let face = Face {
             calls: calls.clone(),
             keys: KeyRing::new(system),
             issuer,
+            a2a: options.a2a.then(|| Arc::clone(&toolbox)),
             exposition: None,
             options: options.clone(),
         };
-        let router = router(face, Server::for_requests(Arc::new(toolbox), calls.clone()));
+        let router = router(face, Server::for_requests(toolbox, calls.clone()));
         let (address, stop) = (listener.address().unwrap(), CancellationToken::new());
         let stopped = stop.clone();
         tokio::spawn(async move { serve(listener, router, &options, stopped).await });
