@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -14,6 +14,12 @@ impl Latency {
         let ms = since.elapsed().as_secs_f64() * 1e3;
         let at = self.sorted_ms.partition_point(|other| *other < ms);
         self.sorted_ms.insert(at, ms);
+    }
+
+    /// Adds all of these.
+    pub fn extend(&mut self, times: &[Duration]) {
+        self.sorted_ms.extend(times.iter().map(|time| time.as_secs_f64() * 1e3));
+        self.sorted_ms.sort_by(f64::total_cmp);
     }
 
     /// The time that this share of the runs stayed within, in milliseconds.

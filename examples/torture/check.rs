@@ -117,6 +117,7 @@ impl Check {
         }
         match (reply, row) {
             (Reply::Silence, _) => violation("no reply, and no end of the connection".to_owned()),
+            (Reply::NotLetIn, Some(row)) => violation(format!("it was not let in, but has a row: {}", row.outcome)),
             (Reply::Protocol(error), _) => violation(format!("a protocol error: {error}")),
             (Reply::Ok(_), None) => violation("told ok, without a row".to_owned()),
             (Reply::Ok(id), Some(row)) => {
@@ -147,6 +148,8 @@ impl Check {
         // A server that was killed owes nothing to those that it did not answer. One that ended in order owes rows to all that
         // it took up; what it never read from its client is known to be a call that its tool never saw.
         let owed = |entry: &&&Entry| match fate {
+            _ if entry.reply == Reply::NotLetIn => false,
+            _ if entry.reply == Reply::Dropped => fate != Fate::Killed && begun.contains(&entry.number),
             Fate::Killed => entry.reply.is_delivered(),
             Fate::Ended => entry.reply != Reply::Lost || begun.contains(&entry.number),
             Fate::Own => true,

@@ -17,6 +17,10 @@ pub enum Reply {
     Protocol(String),
     /// Taken back by us before a reply came.
     Cancelled,
+    /// Taken back by us by closing its connection, over HTTP: it may not have arrived.
+    Dropped,
+    /// Over HTTP: the server ends, or cannot look at keys. It is no call.
+    NotLetIn,
     /// The connection to the server ended first.
     Lost,
     /// Nothing for much longer than a call may take.
@@ -30,6 +34,8 @@ impl Reply {
             Self::Failed(code) => code,
             Self::Protocol(_) => "protocol error",
             Self::Cancelled => "(taken back)",
+            Self::Dropped => "(dropped)",
+            Self::NotLetIn => "(not let in)",
             Self::Lost => "(lost)",
             Self::Silence => "(silence)",
         }

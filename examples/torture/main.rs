@@ -12,6 +12,7 @@ mod faulty;
 mod fence;
 mod journal;
 mod links;
+mod over_http;
 mod plan;
 mod proxy;
 mod report;
@@ -91,6 +92,7 @@ enum Transports {
     Both,
     Stdio,
     Process,
+    Http,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick::call::{CallOptions, Calls};
-use bailiwick::db::{Deadlines, PoolOptions};
-use bailiwick::identity::{Caller, Scopes, TenantId, UserId};
+use bailiwick::db::{Deadlines, Pool, PoolOptions, System};
+use bailiwick::http::{self, Face, HttpOptions, Listener};
+use bailiwick::identity::{Caller, KeyRing, Scopes, TenantId, UserId};
 use bailiwick::mcp::{Server, Toolbox};
 use bailiwick::tools::{CostReport, EmbeddingSpace, HybridSearch, InsertDocument, RecordUsage};
 use clap::Args;
 use rmcp::ServiceExt;
 use tokio_postgres::Config;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::Result;
@@ -44,13 +46,16 @@ pub struct ServerArguments {
     pub dimensions: usize,
     #[arg(long)]
     pub model: i16,
+    /// Over HTTP, at the address that the first line of stdout tells, until stdin ends
+    #[arg(long)]
+    pub http: bool,
 }
 
 impl ServerArguments {
     /// The same as a command line.
     pub fn to_command_line(&self) -> Vec<String> {
-        let Self { socket, database, tenant, spool, links, seed, dimensions, model } = self;
-        vec![
+        let Self { socket, database, tenant, spool, links, seed, dimensions, model, http } = self;
+        let mut line = vec![
             format!("--socket={}", socket.display()),
             format!("--database={database}"),
             format!("--tenant={tenant}"),
@@ -59,13 +64,30 @@ impl ServerArguments {
             format!("--seed={seed}"),
             format!("--dimensions={dimensions}"),
             format!("--model={model}"),
-        ]
+        ];
+        line.extend(http.then(|| "--http".to_owned()));
+        line
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::new();
+        config.host_path(&self.socket).user("bailiwick_app").dbname(&self.database);
+        config
     }
 
     /// Opens calls and a server on them.
     pub fn open(&self) -> Result<(Server, Calls)> {
-        let mut config = Config::new();
-        config.host_path(&self.socket).user("bailiwick_app").dbname(&self.database);
+        let (toolbox, calls) = self.parts()?;
+        let caller = Caller {
+            tenant_id: TenantId::from(self.tenant),
+            user_id: UserId::parse("torture")?,
+            scopes: Scopes::all(),
+        };
+        Ok((Server::new(Arc::new(toolbox), calls.clone(), caller), calls))
+    }
+
+    fn parts(&self) -> Result<(Toolbox, Calls)> {
+        let config = self.config();
         let options = CallOptions {
             deadline: DEADLINE,
             database: Deadlines {
@@ -89,20 +111,38 @@ impl ServerArguments {
             .with(Faulty { tool: InsertDocument { space }, seed, links: Arc::clone(&links) })
             .with(Faulty { tool: CostReport, seed, links: Arc::clone(&links) })
             .with(Faulty { tool: RecordUsage, seed, links });
-        let caller = Caller {
-            tenant_id: TenantId::from(self.tenant),
-            user_id: UserId::parse("torture")?,
-            scopes: Scopes::all(),
-        };
-        Ok((Server::new(Arc::new(toolbox), calls.clone(), caller), calls))
+        Ok((toolbox, calls))
     }
 }
 
 /// The body of a server process: serves until its stdin ends, then lets its calls end.
 pub async fn serve(arguments: &ServerArguments) -> Result<()> {
+    if arguments.http {
+        return serve_http(arguments).await;
+    }
     let (server, calls) = arguments.open()?;
     let running = server.serve(rmcp::transport::stdio_pipes()).await?;
     let _ = running.waiting().await;
     calls.drain(Duration::from_secs(15)).await;
     Ok(())
+}
+
+async fn serve_http(arguments: &ServerArguments) -> Result<()> {
+    let (toolbox, calls) = arguments.parts()?;
+    let pool = Pool::new(arguments.config(), &PoolOptions { size: 2, ..PoolOptions::default() })?;
+    let options = HttpOptions { requests_per_minute: 0, ..HttpOptions::default() };
+    let keys = KeyRing::new(System::new(pool));
+    let face = Face { calls: calls.clone(), keys, issuer: None, a2a: None, exposition: None, options: options.clone() };
+    let router = http::router(face, Server::for_requests(Arc::new(toolbox), calls.clone()));
+    let listener = Listener::bind("127.0.0.1:0".parse()?).await?;
+    println!("http://{}/mcp", listener.address()?);
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn({
+        let stop = stop.clone();
+        async move { http::serve(listener, router, &options, stop).await }
+    });
+    tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
+    calls.drain(Duration::from_secs(15)).await;
+    stop.cancel();
+    Ok(serving.await?)
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bailiwick::call::Calls;
+use bailiwick::identity::ApiKey;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CancelledNotification, CancelledNotificationParam, ClientCapabilities,
     ClientConfig, ClientRequest, Implementation, ServerResult,
@@ -14,11 +15,13 @@ use rmcp::model::{
 use rmcp::service::{PeerRequestOptions, RunningService, ServiceError};
 use rmcp::{RoleClient, ServiceExt};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::Mutex;
 
 use crate::Result;
 use crate::journal::{Entry, Reply};
+use crate::over_http::HttpClient;
 use crate::plan::{Kind, Plan};
 use crate::serving::ServerArguments;
 
@@ -33,14 +36,21 @@ const LONGEST_END: Duration = Duration::from_secs(40 + FREEZE.as_secs());
 pub enum Transport {
     Stdio,
     Process,
+    Http,
 }
 
 pub struct Session {
     pub number: u64,
-    client: RunningService<RoleClient, ClientConfig>,
+    client: Client,
     server: Mutex<Option<Server>>,
     pub was_killed: AtomicBool,
     pub was_ended: AtomicBool,
+}
+
+enum Client {
+    /// Over a pipe.
+    Pipe(Box<RunningService<RoleClient, ClientConfig>>),
+    Http(HttpClient),
 }
 
 /// How a server came to its end.
@@ -53,26 +63,36 @@ pub enum Fate {
 }
 
 enum Server {
-    Child(Child),
+    /// With what ends it when it is dropped, over HTTP.
+    Child(Box<Child>, Option<ChildStdin>),
     Here(Calls),
 }
 
 impl Session {
-    pub async fn open(number: u64, transport: Transport, arguments: &ServerArguments, logs: &Path) -> Result<Self> {
+    pub async fn open(
+        number: u64,
+        transport: Transport,
+        arguments: &ServerArguments,
+        key: &ApiKey,
+        logs: &Path,
+    ) -> Result<Self> {
         // Its number reaches the trail as the user agent.
         let me = ClientConfig::new(ClientCapabilities::default(), Implementation::new("torture", number.to_string()));
         let (client, server) = match transport {
             Transport::Stdio => {
-                let mut child = Command::new(std::env::current_exe()?)
-                    .arg("serve")
-                    .args(arguments.to_command_line())
-                    .stdin(Stdio::piped())
-                    .stdout(Stdio::piped())
-                    .stderr(log(logs)?)
-                    .kill_on_drop(true)
-                    .spawn()?;
+                let mut child = child(arguments, logs)?;
                 let pipes = child.stdout.take().zip(child.stdin.take()).ok_or("a child without pipes")?;
-                (me.serve(pipes).await?, Server::Child(child))
+                (Client::Pipe(Box::new(me.serve(pipes).await?)), Server::Child(Box::new(child), None))
+            }
+            Transport::Http => {
+                let mut child = child(arguments, logs)?;
+                let stdout = child.stdout.take().ok_or("a child without pipes")?;
+                let url = BufReader::new(stdout).lines().next_line().await?.ok_or("a server without an address")?;
+                let stdin = child.stdin.take();
+                (
+                    Client::Http(HttpClient::new(url, key.expose().to_owned(), number)?),
+                    Server::Child(Box::new(child), stdin),
+                )
             }
             Transport::Process => {
                 let (server, calls) = arguments.open()?;
@@ -82,7 +102,7 @@ impl Session {
                         let _ = running.waiting().await;
                     }
                 });
-                (me.serve(ours).await?, Server::Here(calls))
+                (Client::Pipe(Box::new(me.serve(ours).await?)), Server::Here(calls))
             }
         };
         Ok(Self {
@@ -97,54 +117,18 @@ impl Session {
     /// Makes a call as it is planned, and tells what came of it.
     pub async fn call(&self, number: u64, plan: &Plan) -> Entry {
         let begun = Instant::now();
-        let reply = self.reply(number, plan).await;
+        let reply = match &self.client {
+            Client::Pipe(client) => reply(client, number, plan).await,
+            Client::Http(client) => client.call(number, plan, SILENCE).await,
+        };
         Entry { number, kind: plan.kind, session: self.number, reply, took: begun.elapsed() }
     }
 
-    async fn reply(&self, number: u64, plan: &Plan) -> Reply {
-        let parameters = CallToolRequestParams::new(plan.kind.tool()).with_arguments(plan.arguments(number));
-        let request = ClientRequest::CallToolRequest(CallToolRequest::new(parameters));
-        let options = PeerRequestOptions::with_timeout(SILENCE);
-        let Ok(handle) = self.client.peer().send_cancellable_request(request, options).await else {
-            return Reply::Lost;
-        };
-        let id = handle.id.clone();
-        let mut response = std::pin::pin!(handle.await_response());
-        let cancelled = async {
-            match plan.cancel_after {
-                Some(time) => tokio::time::sleep(time).await,
-                None => std::future::pending().await,
-            }
-        };
-        let result = tokio::select! {
-            result = &mut response => result,
-            () = cancelled => {
-                let parameters = CancelledNotificationParam::new(Some(id), Some("as planned".to_owned()));
-                let _ = self.client.peer().send_notification(CancelledNotification::new(parameters).into()).await;
-                response.await
-            }
-        };
-        match result {
-            Ok(ServerResult::CallToolResult(result)) if result.is_error == Some(true) => {
-                let text = result.content.first().and_then(|block| block.as_text()).map(|text| text.text.as_str());
-                let code = text.unwrap_or_default().split(':').next().unwrap_or_default();
-                Reply::Failed(code.to_owned())
-            }
-            Ok(ServerResult::CallToolResult(result)) => {
-                let content = result.structured_content.unwrap_or_default();
-                let id = content["document_id"].as_str().and_then(|id| id.parse().ok());
-                Reply::Ok(id.filter(|_| plan.kind == Kind::Insert))
-            }
-            Ok(other) => Reply::Protocol(format!("{other:?}")),
-            Err(ServiceError::Cancelled { .. }) => Reply::Cancelled,
-            Err(ServiceError::Timeout { .. }) => Reply::Silence,
-            Err(ServiceError::McpError(error)) => Reply::Protocol(error.to_string()),
-            Err(_) => Reply::Lost,
-        }
-    }
-
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed() || self.client.peer().is_transport_closed()
+        match &self.client {
+            Client::Pipe(client) => client.is_closed() || client.peer().is_transport_closed(),
+            Client::Http(client) => client.is_gone.load(Ordering::Relaxed) || self.fate() != Fate::Own,
+        }
     }
 
     /// What became of it, by us.
@@ -158,7 +142,7 @@ impl Session {
 
     /// kill -9, if it is a process.
     pub async fn kill(&self) {
-        if let Some(Server::Child(child)) = &mut *self.server.lock().await {
+        if let Some(Server::Child(child, _)) = &mut *self.server.lock().await {
             self.was_killed.store(true, Ordering::Relaxed);
             let _ = child.kill().await;
         }
@@ -167,7 +151,7 @@ impl Session {
     /// Stops it where it stands, if it is a process, and lets it go on.
     pub async fn freeze(&self, time: Duration) {
         let pid = match &*self.server.lock().await {
-            Some(Server::Child(child)) => child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())),
+            Some(Server::Child(child, _)) => child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())),
             _ => None,
         };
         if let Some(pid) = pid {
@@ -181,8 +165,11 @@ impl Session {
     pub async fn end(&self) -> bool {
         self.was_ended.store(true, Ordering::Relaxed);
         match self.server.lock().await.take() {
-            Some(Server::Child(mut child)) => {
-                self.client.cancellation_token().cancel();
+            Some(Server::Child(mut child, stdin)) => {
+                drop(stdin);
+                if let Client::Pipe(client) = &self.client {
+                    client.cancellation_token().cancel();
+                }
                 let ended = tokio::time::timeout(LONGEST_END, child.wait()).await;
                 matches!(ended, Ok(Ok(status)) if status.success())
             }
@@ -193,6 +180,54 @@ impl Session {
             None => true,
         }
     }
+}
+
+async fn reply(client: &RunningService<RoleClient, ClientConfig>, number: u64, plan: &Plan) -> Reply {
+    let parameters = CallToolRequestParams::new(plan.kind.tool()).with_arguments(plan.arguments(number));
+    let request = ClientRequest::CallToolRequest(CallToolRequest::new(parameters));
+    let options = PeerRequestOptions::with_timeout(SILENCE);
+    let Ok(handle) = client.peer().send_cancellable_request(request, options).await else {
+        return Reply::Lost;
+    };
+    let id = handle.id.clone();
+    let mut response = std::pin::pin!(handle.await_response());
+    let cancelled = async {
+        match plan.cancel_after {
+            Some(time) => tokio::time::sleep(time).await,
+            None => std::future::pending().await,
+        }
+    };
+    let result = tokio::select! {
+        result = &mut response => result,
+        () = cancelled => {
+            let parameters = CancelledNotificationParam::new(Some(id), Some("as planned".to_owned()));
+            let _ = client.peer().send_notification(CancelledNotification::new(parameters).into()).await;
+            response.await
+        }
+    };
+    match result {
+        Ok(ServerResult::CallToolResult(result)) if result.is_error == Some(true) => {
+            let text = result.content.first().and_then(|block| block.as_text()).map(|text| text.text.as_str());
+            let code = text.unwrap_or_default().split(':').next().unwrap_or_default();
+            Reply::Failed(code.to_owned())
+        }
+        Ok(ServerResult::CallToolResult(result)) => {
+            let content = result.structured_content.unwrap_or_default();
+            let id = content["document_id"].as_str().and_then(|id| id.parse().ok());
+            Reply::Ok(id.filter(|_| plan.kind == Kind::Insert))
+        }
+        Ok(other) => Reply::Protocol(format!("{other:?}")),
+        Err(ServiceError::Cancelled { .. }) => Reply::Cancelled,
+        Err(ServiceError::Timeout { .. }) => Reply::Silence,
+        Err(ServiceError::McpError(error)) => Reply::Protocol(error.to_string()),
+        Err(_) => Reply::Lost,
+    }
+}
+
+fn child(arguments: &ServerArguments, logs: &Path) -> Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("serve").args(arguments.to_command_line()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    Ok(command.stderr(log(logs)?).kill_on_drop(true).spawn()?)
 }
 
 fn log(folder: &Path) -> std::io::Result<File> {

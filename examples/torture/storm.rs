@@ -85,6 +85,7 @@ impl Storm {
             Transports::Both => [Transport::Stdio, Transport::Process, Transport::Stdio, Transport::Stdio],
             Transports::Stdio => [Transport::Stdio; 4],
             Transports::Process => [Transport::Process; 4],
+            Transports::Http => [Transport::Http; 4],
         };
         let mut storm = Self {
             arguments: arguments.clone(),
@@ -118,9 +119,11 @@ impl Storm {
             seed: self.seed,
             dimensions: world.dimensions(),
             model: world.model_id,
+            http: transport == Transport::Http,
         };
+        let key = world.key_of(tenant)?;
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
-        Session::open(number, transport, &arguments, &world.folder("log")).await
+        Session::open(number, transport, &arguments, key, &world.folder("log")).await
     }
 
     /// The folder that all servers share.
@@ -178,7 +181,7 @@ async fn work(storm: Arc<Storm>, lane: usize) -> Result<Vec<Entry>> {
     while let Some(number) = storm.next().await {
         let session = storm.session(lane).await?;
         let entry = session.call(number, &Plan::of(storm.seed, number)).await;
-        if entry.reply == Reply::Lost {
+        if matches!(entry.reply, Reply::Lost | Reply::NotLetIn) {
             // Its client notices in a moment.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -251,7 +254,7 @@ async fn freeze_server(storm: Arc<Storm>, roll: u64) {
 }
 
 async fn some_process(storm: &Storm, dice: &mut Dice) -> Option<Arc<Session>> {
-    let lanes: Vec<_> = storm.lanes.iter().filter(|lane| lane.transport == Transport::Stdio).collect();
+    let lanes: Vec<_> = storm.lanes.iter().filter(|lane| lane.transport != Transport::Process).collect();
     let lane = lanes.get(dice.below(lanes.len() as u64) as usize)?;
     Some(Arc::clone(&*lane.session.read().await))
 }

@@ -5,9 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bailiwick::db::admin::keys::{self, NewKey};
 use bailiwick::db::admin::{self, NewTenant};
 use bailiwick::db::{Pool, PoolOptions, System};
 use bailiwick::embedded::{self, EmbeddedServer, Options, Progress};
+use bailiwick::identity::{ApiKey, Scopes, UserId};
 use bailiwick::migrations::{Migrations, RunOptions, Runner};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::Mutex;
@@ -28,6 +30,8 @@ pub struct World {
     admin: Config,
     socket_dir: PathBuf,
     pub tenants: Vec<Uuid>,
+    /// A key of each, for callers over HTTP.
+    keys: Vec<ApiKey>,
     pub model_id: i16,
     /// Dropped last: a server whose folder is gone cannot be stopped any more.
     _temporary: Option<tempfile::TempDir>,
@@ -59,17 +63,22 @@ impl World {
         let mut client = admin::connect(&admin).await?;
         let run_options = RunOptions { embedding_dimensions: Some(DIMENSIONS), ..RunOptions::default() };
         Runner::new(&Migrations::embedded()?, run_options).up(&mut client, None, |_| ()).await?;
-        let mut made = Vec::new();
+        let (mut made, mut made_keys) = (Vec::new(), Vec::new());
         for number in 0..tenants {
             let slug = format!("torture-{number}");
             let tenant = NewTenant {
                 name: slug.clone(),
-                slug,
+                slug: slug.clone(),
                 monthly_budget_usd: None,
                 max_documents: None,
                 max_storage_mb: None,
             };
             made.extend(admin::create_tenant(&client, &tenant).await?.map(|id| id.as_uuid()));
+            let key = ApiKey::generate()?;
+            let of =
+                NewKey { tenant: slug, user_id: UserId::parse("torture")?, scopes: Scopes::all(), expires_at: None };
+            keys::create(&client, &key, &of).await?;
+            made_keys.push(key);
         }
         let pool = Pool::new(server.config("bailiwick_app", DATABASE), &PoolOptions { size: 1, ..Default::default() })?;
         let model_id = System::new(pool.clone()).register_embedding_model("torture").await?;
@@ -82,8 +91,14 @@ impl World {
             held: Mutex::new(vec![server]),
             admin,
             tenants: made,
+            keys: made_keys,
             model_id,
         })
+    }
+
+    pub fn key_of(&self, tenant: Uuid) -> Result<&ApiKey> {
+        let place = self.tenants.iter().position(|other| *other == tenant);
+        place.and_then(|place| self.keys.get(place)).ok_or_else(|| "a tenant without a key".into())
     }
 
     pub fn folder(&self, name: &str) -> PathBuf {

@@ -35,7 +35,7 @@ pub use key::{SealKey, TrustedKeys};
 pub use merkle::MerkleTree;
 pub use moment::Moment;
 pub use month::Month;
-pub use overdue::overdue_rows;
+pub use overdue::{lag_s, overdue_rows};
 pub use retire::{Retired, retire};
 pub use row::AuditRow;
 pub use seal::Seal;

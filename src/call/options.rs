@@ -44,6 +44,8 @@ pub struct Readiness {
     pub can_record: bool,
     /// Bytes of audit rows on disk that wait for the database.
     pub spooled_bytes: u64,
+    /// Bytes that the disk and its bound leave for more of them.
+    pub spool_room_bytes: u64,
     /// The server is coming to its end.
     pub closing: bool,
 }

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::admission::{Admission, AdmissionOptions};
 use super::options::{CallOptions, Readiness};
 use super::record::{Client, Record};
 use super::recorder::{self, Ended, Recorder};
-use super::spool::Spool;
+use super::spool::{self, Spool};
 use super::upkeep::Upkeep;
 use super::work::{Done, Order, Work};
 use super::{Action, After, Answer, Failure, Outcome, Tool, audit, metering};
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub admission: Admission,
     /// Of a client's call.
     pub deadline: Duration,
+    spool: PathBuf,
+    spool_bytes: u64,
     tracker: TaskTracker,
     unheard: Arc<Semaphore>,
     /// No call is let in any more.
@@ -73,6 +76,8 @@ impl Calls {
             lease: Lease::new(config),
             admission: Admission::new(admission),
             deadline: options.deadline,
+            spool: options.spool.clone(),
+            spool_bytes: options.spool_bytes,
             tracker: TaskTracker::new(),
             unheard: Arc::new(Semaphore::new(MOST_UNHEARD)),
             closing: CancellationToken::new(),
@@ -311,6 +316,7 @@ impl Calls {
         Readiness {
             can_record: self.0.recorder.can_record(),
             spooled_bytes: self.0.recorder.spooled_bytes(),
+            spool_room_bytes: spool::room_bytes(&self.0.spool, self.0.spool_bytes, self.0.recorder.spooled_bytes()),
             closing: self.0.closing.is_cancelled(),
         }
     }

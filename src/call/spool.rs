@@ -43,6 +43,15 @@ pub(super) struct Contents {
     pub is_strange: bool,
 }
 
+/// How much more a spool in that folder can take: within its bound, and as the file system has it.
+pub(super) fn room_bytes(folder: &Path, most_bytes: u64, used_bytes: u64) -> u64 {
+    // The folder is made when it is first needed.
+    let existing = folder.ancestors().find(|folder| folder.exists());
+    let free = existing.and_then(|folder| rustix::fs::statvfs(folder).ok());
+    let free_bytes = free.map_or(0, |free| free.f_bavail.saturating_mul(free.f_frsize));
+    most_bytes.saturating_sub(used_bytes).min(free_bytes)
+}
+
 impl Spool {
     pub(super) fn new(folder: PathBuf, most_bytes: u64) -> Self {
         Self { folder, most_bytes, current: None, closed: Vec::new() }

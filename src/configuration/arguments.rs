@@ -142,6 +142,15 @@ pub struct HttpArguments {
     /// Private key of the certificate, as PEM
     #[arg(long, env = "BAILIWICK_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+    /// Speak A2A 1.0, too: the tools as an agent's skills, at /a2a, with the card at /.well-known/agent-card.json
+    #[arg(long, env = "BAILIWICK_A2A", value_parser = clap::builder::BoolishValueParser::new())]
+    pub a2a: bool,
+    /// Connections at the same time; one too many is closed unheard. 4096 by default
+    #[arg(long, env = "BAILIWICK_MOST_CONNECTIONS", value_name = "N")]
+    pub most_connections: Option<usize>,
+    /// Of them, from one address that is no trusted proxy's. 512 by default
+    #[arg(long, env = "BAILIWICK_MOST_CONNECTIONS_OF_ADDRESS", value_name = "N")]
+    pub most_connections_of_address: Option<usize>,
     /// Requests that one user of a tenant may make in a minute; 0 is no bound. 6000 by default
     #[arg(long, env = "BAILIWICK_REQUESTS_PER_MINUTE", value_name = "N")]
     pub requests_per_minute: Option<String>,

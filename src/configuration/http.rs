@@ -90,6 +90,11 @@ impl HttpSettings {
                     legacy_sse: arguments.legacy_sse,
                     metrics_token: given(&arguments.metrics_token).map(Into::into),
                     metrics_by_tenant: arguments.metrics_by_tenant,
+                    a2a: arguments.a2a,
+                    most_connections: arguments.most_connections.unwrap_or(defaults.most_connections),
+                    most_connections_of_address: arguments
+                        .most_connections_of_address
+                        .unwrap_or(defaults.most_connections_of_address),
                     requests_per_minute: requests_per_minute
                         .and_then(|(parsed, _)| parsed.ok())
                         .unwrap_or(defaults.requests_per_minute),

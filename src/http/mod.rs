@@ -1,7 +1,9 @@
 //! The face over HTTP: one server for all tenants, each request as whom its credential says.
 
+mod a2a;
 mod address;
 mod authentication;
+mod descriptors;
 mod exposition;
 mod health;
 mod legacy;
@@ -18,6 +20,7 @@ mod standing;
 mod streams;
 mod tls;
 
+pub use descriptors::connections_within_limits;
 pub use exposition::Exposition;
 pub use listener::{Listener, serve};
 pub use options::HttpOptions;

@@ -17,6 +17,8 @@ pub struct HttpOptions {
     pub forwarded_header: ForwardedHeader,
     /// Bearer token that reads `/metrics`; without one only loopback may.
     pub metrics_token: Option<secrecy::SecretString>,
+    /// Whether agents are served by A2A, too.
+    pub a2a: bool,
     /// Whether `/metrics` tells of calls by tenant, too.
     pub metrics_by_tenant: bool,
     /// Requests that one user of a tenant may make in a minute, over all connections and credentials; 0 is no bound.
@@ -53,6 +55,7 @@ impl Default for HttpOptions {
             forwarded_header: ForwardedHeader::default(),
             metrics_token: None,
             metrics_by_tenant: false,
+            a2a: false,
             requests_per_minute: 6_000,
             most_connections: 4_096,
             most_connections_of_address: 512,

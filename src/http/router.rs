@@ -17,9 +17,10 @@ use super::limits::{self, Limits};
 use super::listener::Peer;
 use super::mcp::{self, Mcp};
 use super::streams::Streams;
-use super::{Exposition, HttpOptions, authentication, health, request, resource, scope};
+use super::{Exposition, HttpOptions, a2a, authentication, health, request, resource, scope};
 use crate::call::Calls;
 use crate::identity::{Issuer, KeyRing};
+use crate::mcp::Toolbox;
 
 /// What the routes share.
 pub struct Face {
@@ -29,6 +30,8 @@ pub struct Face {
     pub keys: KeyRing,
     /// Whose tokens are believed beside keys.
     pub issuer: Option<Issuer>,
+    /// The skills of A2A, where that is spoken.
+    pub a2a: Option<Arc<Toolbox>>,
     /// The figures of `/metrics`.
     pub exposition: Option<Exposition>,
     /// Bounds and names.
@@ -52,8 +55,14 @@ pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
         let routes = Router::new()
             .route("/sse", get(legacy::listen::<S>))
             .route("/messages", post(legacy::post::<S>))
-            .route_layer(middleware::from_fn_with_state(mcp, mcp::known_origin::<S>));
+            .route_layer(middleware::from_fn_with_state(mcp.clone(), mcp::known_origin::<S>));
         guarded = guarded.merge(routes.with_state(legacy));
+    }
+    let mut card = Router::new();
+    if let Some(toolbox) = face.a2a.clone() {
+        let agents = a2a::router(face.calls.clone(), toolbox);
+        guarded = guarded.merge(agents.route_layer(middleware::from_fn_with_state(mcp, mcp::known_origin::<S>)));
+        card = card.route(a2a_server::WELL_KNOWN_AGENT_CARD_PATH, get(a2a::card));
     }
     let guarded = guarded
         // The last one added is asked first.
@@ -63,8 +72,9 @@ pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
         .route_layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::authenticate));
     Router::new()
         .merge(guarded)
+        .merge(card)
         .route("/healthz", get(health::healthy))
-        .route("/readyz", get(health::ready))
+        .route("/readyz", get(health::ready).with_state(health::Health::new(face.calls.clone())))
         .route("/metrics", get(figures))
         .route("/.well-known/oauth-protected-resource", get(resource::metadata))
         .route("/.well-known/oauth-protected-resource/mcp", get(resource::metadata))

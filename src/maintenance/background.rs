@@ -6,7 +6,7 @@ use tokio_postgres::Config;
 
 use super::metering;
 use super::pass::{Report, Scope, run, settle_vectors};
-use crate::audit::{AuditError, Keeping, Sealer};
+use crate::audit::{self, AuditError, Keeping, Sealer};
 use crate::db::{DbError, admin};
 
 /// Between two looks at what is due.
@@ -30,7 +30,7 @@ pub fn spawn(config: Config, keeping: Keeping) -> JoinHandle<()> {
         tokio::join!(
             again_and_again("postings", || postings(config.clone())),
             again_and_again("vectors", || vectors(config.clone())),
-            again_and_again("seals", || seals(config.clone(), keeping.clone())),
+            again_and_again(metering::SEALS, || seals(config.clone(), keeping.clone())),
         );
     })
 }
@@ -75,6 +75,8 @@ async fn seals(config: Config, keeping: Keeping) -> Result<(), AuditError> {
     let mut sealer = Sealer::new(keeping);
     loop {
         metering::sealed(sealer.pass(&client).await?);
+        // By whichever server they are sealed.
+        metering::audit_lag(audit::lag_s(&client).await?);
         tokio::time::sleep(SEALS_EVERY).await;
     }
 }

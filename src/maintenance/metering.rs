@@ -5,6 +5,9 @@ use jiff::Timestamp;
 use super::Report;
 use crate::audit::Sealed;
 
+/// The background's work on the audit trail.
+pub(super) const SEALS: &str = "seals";
+
 /// Describes the figures to the collector, once it is installed.
 pub fn describe() {
     metrics::describe_counter!("bailiwick_maintenance_merged_chunks_total", "Chunks merged into posting blocks.");
@@ -16,9 +19,14 @@ pub fn describe() {
         "Chunks whose postings wait to be merged, of all tenants; searches read them one by one."
     );
     metrics::describe_gauge!(
+        "bailiwick_audit_lag_seconds",
+        metrics::Unit::Seconds,
+        "For how long the oldest audit row that is not sealed yet has been there; +Inf while that cannot be told."
+    );
+    metrics::describe_gauge!(
         "bailiwick_audit_sealed_timestamp_seconds",
         metrics::Unit::Seconds,
-        "When the audit trail was last sealed to its end, as Unix time: its age is the audit lag."
+        "When this server last found the audit trail sealed to its end, as Unix time."
     );
     metrics::describe_counter!("bailiwick_audit_sealed_rows_total", "Audit rows that this server sealed.");
 }
@@ -48,6 +56,14 @@ pub(super) fn unmerged(chunks: i64) {
 /// The work ended with an error, and will be tried again.
 pub(super) fn failed(work: &'static str) {
     metrics::counter!("bailiwick_maintenance_failures_total", "work" => work).increment(1);
+    if work == SEALS {
+        audit_lag(f64::INFINITY);
+    }
+}
+
+/// How far sealing is behind.
+pub(super) fn audit_lag(seconds: f64) {
+    metrics::gauge!("bailiwick_audit_lag_seconds").set(seconds);
 }
 
 /// A pass over the audit trail ended. What another server seals is in that server's figures.

@@ -176,7 +176,8 @@ impl Service {
             // It may come up after us: a failure is told, and tried again with the first token.
             tokio::spawn(async move { issuer.warm_up().await });
         }
-        Ok(Face { calls: self.calls.clone(), keys, issuer, exposition, options })
+        let a2a = options.a2a.then(|| Arc::clone(&self.toolbox));
+        Ok(Face { calls: self.calls.clone(), keys, issuer, a2a, exposition, options })
     }
 
     /// What it embeds with.

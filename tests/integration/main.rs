@@ -24,6 +24,7 @@ mod keys;
 mod maintenance;
 mod matrix;
 mod migrations;
+mod packaging;
 mod quality;
 mod reference;
 mod schemas;

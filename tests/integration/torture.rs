@@ -34,6 +34,15 @@ async fn a_storm_leaves_one_row_for_each_call_that_agrees_with_what_was_told() {
 }
 
 #[tokio::test]
+async fn so_it_does_over_http() {
+    let (is_content, report) = storm(&["--calls", "400", "--transport", "http"]).await;
+    assert!(violations(&report).is_empty() && is_content, "{report:#}");
+    for deed in ["postgres_kills", "server_kills", "terminated_backends"] {
+        assert!(report[deed].as_u64() > Some(0), "nothing was tried: {report:#}");
+    }
+}
+
+#[tokio::test]
 async fn without_the_fence_the_same_storm_is_seen_to_do_harm() {
     let (is_content, report) = storm(&["--calls", "300", "--without-fence"]).await;
     assert!(!violations(&report).is_empty() && !is_content, "{report:#}");

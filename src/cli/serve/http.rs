@@ -4,13 +4,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CommandError, DRAIN, Running, Signals, end};
 use crate::configuration::HttpSettings;
-use crate::http::{Exposition, Listener, Tls, serve};
+use crate::http::{Exposition, Listener, Tls, connections_within_limits, serve};
 use crate::telemetry;
 
 /// Serves all tenants that have keys, over HTTP.
 pub(super) async fn run(running: Running, http: HttpSettings, mut signals: Signals) -> Result<ExitCode, CommandError> {
     let Running { deployment, service, maintenance } = running;
-    let HttpSettings { address, options, tls, issuer } = http;
+    let HttpSettings { address, mut options, tls, issuer } = http;
+    options.most_connections = connections_within_limits(options.most_connections);
     let tls = tls.map(Tls::open).transpose()?;
     let is_encrypted = tls.is_some();
     let mut listener = Listener::bind(address).await.map_err(|error| format!("cannot listen at {address}: {error}"))?;

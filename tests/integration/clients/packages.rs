@@ -11,10 +11,19 @@ pub fn scripts() -> PathBuf {
 
 /// The folder of the Python SDK, for PYTHONPATH.
 pub fn python() -> PathBuf {
-    installed("python", &["requirements.txt"], |folder| {
+    python_packages("python", "requirements.txt")
+}
+
+/// The folder of the A2A SDK, for PYTHONPATH.
+pub fn a2a() -> PathBuf {
+    python_packages("a2a", "a2a_requirements.txt")
+}
+
+fn python_packages(kind: &str, pins: &str) -> PathBuf {
+    installed(kind, &[pins], |folder| {
         let mut pip = Command::new("python3");
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
-        pip.arg(folder).arg("-r").arg(scripts().join("requirements.txt"));
+        pip.arg(folder).arg("-r").arg(scripts().join(pins));
         pip
     })
 }

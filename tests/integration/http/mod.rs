@@ -1,9 +1,12 @@
 //! The face over HTTP.
 
+mod a2a;
 mod access;
 mod bounds;
 mod clients;
+mod figures;
 mod grid;
+mod hostile;
 mod issuer;
 mod legacy;
 mod limits;
@@ -35,8 +38,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::harness::TestDatabase;
 
 /// A server in this process, over real sockets.
-struct HttpServer {
-    address: SocketAddr,
+pub struct HttpServer {
+    pub address: SocketAddr,
     calls: Calls,
     _stop: DropGuard,
 }
@@ -69,17 +72,31 @@ impl HttpServer {
         issuer: Option<IssuerOptions>,
     ) -> Self {
         let calls = Calls::open(database.app(), &database.call_options()).unwrap();
+        Self::over(listener, database, calls, options, toolbox, issuer).await
+    }
+
+    /// Over calls that were opened for it.
+    pub async fn over(
+        listener: Listener,
+        database: &TestDatabase,
+        calls: Calls,
+        options: HttpOptions,
+        toolbox: Toolbox,
+        issuer: Option<IssuerOptions>,
+    ) -> Self {
         let pool = Pool::new(database.app().clone(), &PoolOptions { size: 2, ..PoolOptions::default() }).unwrap();
         let system = System::new(pool);
         let issuer = issuer.map(|issuer| Issuer::new(issuer, system.clone()).unwrap());
+        let toolbox = Arc::new(toolbox);
         let face = Face {
             calls: calls.clone(),
             keys: KeyRing::new(system),
             issuer,
+            a2a: options.a2a.then(|| Arc::clone(&toolbox)),
             exposition: None,
             options: options.clone(),
         };
-        let router = router(face, Server::for_requests(Arc::new(toolbox), calls.clone()));
+        let router = router(face, Server::for_requests(toolbox, calls.clone()));
         let (address, stop) = (listener.address().unwrap(), CancellationToken::new());
         let stopped = stop.clone();
         tokio::spawn(async move { serve(listener, router, &options, stopped).await });
@@ -91,7 +108,7 @@ impl HttpServer {
     }
 
     /// A POST to `/mcp` as its clients send it.
-    fn post(&self, client: &Client, key: &str) -> RequestBuilder {
+    pub fn post(&self, client: &Client, key: &str) -> RequestBuilder {
         client
             .post(self.url("/mcp"))
             .bearer_auth(key)
@@ -110,7 +127,7 @@ fn model() -> EmbeddingSpace {
     EmbeddingSpace { dimensions: 4, model_id: 1, model_name: "test-model".to_owned(), ..EmbeddingSpace::default() }
 }
 
-fn tool_call(id: i64, tool: &str, arguments: &Value) -> Value {
+pub fn tool_call(id: i64, tool: &str, arguments: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": tool, "arguments": arguments } })
 }
 
@@ -121,7 +138,7 @@ async fn reply(response: Response) -> Value {
 }
 
 /// A live key of a tenant.
-async fn key(database: &TestDatabase, tenant: &str, user: &str, scopes: &str) -> String {
+pub async fn key(database: &TestDatabase, tenant: &str, user: &str, scopes: &str) -> String {
     let key = ApiKey::generate().unwrap();
     let sql = "INSERT INTO api_keys (tenant_id, user_id, key_prefix, key_sha256, scopes)
                SELECT id, $2, $3, $4, string_to_array($5, ' ') FROM tenants WHERE slug = $1";
@@ -132,4 +149,4 @@ async fn key(database: &TestDatabase, tenant: &str, user: &str, scopes: &str) ->
     key.expose().to_owned()
 }
 
-const ALL_SCOPES: &str = "documents:read documents:write costs:read costs:write audit:read";
+pub const ALL_SCOPES: &str = "documents:read documents:write costs:read costs:write audit:read";

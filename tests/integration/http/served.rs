@@ -29,7 +29,23 @@ impl Served {
 
     /// At another address.
     pub async fn start_at(database: &TestDatabase, address: &str, arrange: impl FnOnce(&mut Command)) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+        let command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+        Self::run(command, database, address, arrange).await
+    }
+
+    /// By another program that runs it: its words come before the binary's.
+    pub async fn start_by(database: &TestDatabase, words: &[&str], arrange: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(env!("CARGO_BIN_EXE_bailiwick"));
+        Self::run(command, database, "127.0.0.1:0", arrange).await
+    }
+
+    async fn run(
+        mut command: Command,
+        database: &TestDatabase,
+        address: &str,
+        arrange: impl FnOnce(&mut Command),
+    ) -> Self {
         command.args(["serve", "--http", address]).stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         command.env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await);
         arrange(&mut command);

@@ -1,0 +1,150 @@
+//! What `/metrics` and `/readyz` tell.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+
+use super::served::Served;
+use super::{ALL_SCOPES, key, tool_call};
+use crate::harness::TestDatabase;
+
+/// Figures of events that this test does not bring about.
+const SELDOM: [&str; 10] = [
+    "bailiwick_calls_reaped_total",
+    "bailiwick_http_connections_refused_total",
+    "bailiwick_http_handshakes_failed_total",
+    "bailiwick_http_refused_total",
+    "bailiwick_maintenance_failures_total",
+    "bailiwick_maintenance_vector_indexes_total",
+    "bailiwick_token_checks_total",
+    "bailiwick_token_lookups_total",
+    "bailiwick_token_tenant_lookups_total",
+    "bailiwick_issuer_fetches_total",
+];
+
+async fn figures(served: &Served, client: &Client) -> String {
+    client.get(served.at("/metrics")).send().await.unwrap().text().await.unwrap()
+}
+
+/// The value of the one series that begins so.
+fn value(figures: &str, series: &str) -> Option<f64> {
+    let line = figures.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[tokio::test]
+async fn every_figure_is_described_and_every_description_has_its_figure() {
+    let database = TestDatabase::create().await;
+    let admin = database.url("postgres").await;
+    let served = Served::start_with(&database, |command| {
+        command.env("BAILIWICK_ADMIN_DATABASE_URL", admin);
+    })
+    .await;
+    let (ada, client) = (key(&database, "demo", "ada", ALL_SCOPES).await, Client::new());
+    for (tool, arguments) in [
+        ("insert_document", json!({ "title": "t", "content": "words" })),
+        ("hybrid_search", json!({ "query": "words" })),
+        ("hybrid_search", json!({ "query": "" })),
+    ] {
+        served.post(&client, &ada).json(&tool_call(1, tool, &arguments)).send().await.unwrap();
+    }
+    served.post(&client, "nobody").json(&json!({})).send().await.unwrap();
+    // A pass of the background's work and of the sealer.
+    let mut told = String::new();
+    for _ in 0..100 {
+        told = figures(&served, &client).await;
+        if value(&told, "bailiwick_audit_sealed_rows_total").is_some()
+            && value(&told, "bailiwick_audit_lag_seconds") == Some(0.0)
+        {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let described: BTreeSet<&str> =
+        told.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();
+    let typed: BTreeSet<&str> =
+        told.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let ours = |name: &&&str| name.starts_with("bailiwick_");
+    let undescribed: Vec<_> = typed.difference(&described).filter(ours).collect();
+    assert!(undescribed.is_empty(), "without a description: {undescribed:?}\n{told}");
+    // What nobody has counted yet is not shown, so the descriptions are read where they are written.
+    let written = described_in_sources();
+    let missing: Vec<_> =
+        written.iter().filter(|name| !typed.contains(name.as_str()) && !SELDOM.contains(&name.as_str())).collect();
+    assert!(missing.is_empty(), "described, and nowhere: {missing:?}\n{told}");
+    let strange: Vec<_> = typed.iter().filter(ours).filter(|name| !written.contains(**name)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    for series in [
+        "bailiwick_pool_connections{pool=\"calls\"}",
+        "bailiwick_pool_waiting{pool=\"trail\"}",
+        "bailiwick_calls_running",
+        "bailiwick_calls_waiting",
+        "bailiwick_audit_spooled_bytes",
+        "bailiwick_audit_lag_seconds",
+        "bailiwick_maintenance_unmerged_chunks",
+    ] {
+        assert!(value(&told, series).is_some_and(f64::is_finite), "{series}\n{told}");
+    }
+    let failed = "bailiwick_call_failures_total{tool=\"hybrid_search\",code=\"invalid_input\"}";
+    assert_eq!(value(&told, failed), Some(1.0));
+    // Three requests of one key within a second or so: it was not looked up each time.
+    let (checks, lookups) =
+        (value(&told, "bailiwick_key_checks_total").unwrap(), value(&told, "bailiwick_key_lookups_total").unwrap());
+    assert!(lookups >= 1.0 && lookups < checks, "{lookups} of {checks}");
+    let demo = database.tenant("demo").await.id.to_string();
+    assert!(!told.contains(&demo) && !told.contains("ada"), "no tenant and no user is named");
+}
+
+/// The names that `metrics::describe_…!` is called with.
+fn described_in_sources() -> BTreeSet<String> {
+    fn visit(folder: &std::path::Path, names: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                visit(&path, names);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                for call in text.split("metrics::describe_").skip(1) {
+                    names.insert(call.split('"').nth(1).unwrap().to_owned());
+                }
+            }
+        }
+    }
+    let mut names = BTreeSet::new();
+    visit(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
+    assert!(names.len() > 15, "{names:?}");
+    names
+}
+
+#[tokio::test]
+async fn readiness_tells_what_is_in_the_way() {
+    let database = TestDatabase::create().await;
+    let served = Served::start(&database).await;
+    let client = Client::new();
+    let ready = async || {
+        // What was found holds for a second.
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        let response = client.get(served.at("/readyz")).send().await.unwrap();
+        (response.status(), response.json::<Value>().await.unwrap())
+    };
+    let (status, told) = ready().await;
+    assert_eq!(status, StatusCode::OK, "{told}");
+    for part in ["ready", "database", "migrations", "audit", "spool"] {
+        assert_eq!(told[part], true, "{told}");
+    }
+    // A newer program's schema: this one goes on until it is replaced.
+    database.execute("UPDATE schema_migrations SET version = version + 1000").await;
+    let (status, told) = ready().await;
+    assert_eq!((status, &told["migrations"]), (StatusCode::OK, &json!(false)), "{told}");
+    database.execute("UPDATE schema_migrations SET version = version - 1001").await;
+    let (status, told) = ready().await;
+    assert_eq!(
+        (status, &told["database"], &told["migrations"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &json!(true), &json!(false)),
+        "{told}"
+    );
+    database.execute("UPDATE schema_migrations SET version = version + 1").await;
+    assert_eq!(ready().await.0, StatusCode::OK);
+}

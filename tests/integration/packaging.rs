@@ -1,0 +1,102 @@
+//! What operators and clients copy: units, images, configurations.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::harness::TestDatabase;
+use crate::http::served::Served;
+use crate::http::{ALL_SCOPES, key, tool_call};
+
+fn file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(file(path)).unwrap()
+}
+
+#[test]
+fn client_configurations_name_the_server_and_hold_no_key() {
+    for (folder, files, place) in [("", 4, "serve"), ("remote/", 4, "https://mcp.example.com/mcp")] {
+        let mut found = 0;
+        for entry in std::fs::read_dir(file("examples/clients").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let told: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            let server = ["mcpServers", "servers"].iter().find_map(|key| told.get(*key)?.get("bailiwick")).unwrap();
+            let written = server.to_string();
+            assert!(written.contains(place), "{}: {written}", path.display());
+            // A bearer that is filled in later: a variable, a question, or the mark of one.
+            if let Some((_, bearer)) = written.split_once("Bearer ") {
+                assert!(bearer.starts_with("${") || bearer.starts_with("bwk_…"), "{}", path.display());
+            }
+            found += 1;
+        }
+        assert_eq!(found, files, "{folder}");
+    }
+}
+
+/// Every variable that the packaging sets is one of the program's.
+#[test]
+fn packaged_variables_are_the_programs() {
+    let known = text(".env.example");
+    for path in
+        ["packaging/bailiwick.service", "packaging/bailiwick.env", "packaging/Dockerfile", "packaging/compose.yaml"]
+    {
+        let text = text(path);
+        let words =
+            text.split(|c: char| !(c.is_ascii_uppercase() || c == '_')).filter(|word| word.starts_with("BAILIWICK_"));
+        // The one that compose asks its user for.
+        for word in words.filter(|word| *word != "BAILIWICK_APP_PASSWORD") {
+            assert!(known.contains(&format!("#{word}=")), "{path}: {word}");
+        }
+    }
+}
+
+#[test]
+fn the_unit_is_one_that_systemd_takes() {
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: there is no systemd-analyze on this machine");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let unit = folder.path().join("bailiwick.service");
+    let text = text("packaging/bailiwick.service").replace("/usr/local/bin/bailiwick", env!("CARGO_BIN_EXE_bailiwick"));
+    std::fs::write(&unit, text).unwrap();
+    let output = Command::new("systemd-analyze").arg("verify").arg(&unit).output().unwrap();
+    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let ours: Vec<_> = told.lines().filter(|line| line.contains("bailiwick")).collect();
+    assert!(output.status.success() && ours.is_empty(), "{told}");
+}
+
+#[tokio::test]
+async fn the_server_needs_no_root_file_system_that_can_be_written() {
+    // The image's variables, as Docker gives them.
+    let image = text("packaging/Dockerfile");
+    assert!(image.contains("USER 10001:10001") && image.contains("BAILIWICK_DATA_DIR=/var/lib/bailiwick"));
+    let state = "/mnt/bailiwick";
+    let arrange =
+        "mount --bind / / && mount -o remount,bind,ro / && mount -t tmpfs none /mnt && ! touch /probe 2>/dev/null";
+    let tried = Command::new("unshare").args(["--mount", "sh", "-c", arrange]).output();
+    if !tried.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: this user may not mount file systems");
+        return;
+    }
+    let database = TestDatabase::create().await;
+    let inside = format!("{arrange} && exec \"$0\" \"$@\"");
+    let served = Served::start_by(&database, &["unshare", "--mount", "sh", "-c", &inside], |command| {
+        command.env("BAILIWICK_DATA_DIR", state).env("BAILIWICK_LOG_FORMAT", "json");
+    })
+    .await;
+    let (ada, client) = (key(&database, "demo", "ada", ALL_SCOPES).await, reqwest::Client::new());
+    let stored = tool_call(1, "insert_document", &json!({ "title": "t", "content": "words" }));
+    let reply: Value = served.post(&client, &ada).json(&stored).send().await.unwrap().json().await.unwrap();
+    assert_eq!(reply["result"]["isError"], false, "{reply}");
+    let ready = client.get(served.at("/readyz")).send().await.unwrap();
+    assert_eq!(ready.status(), 200, "{}", ready.text().await.unwrap());
+    assert_eq!(served.finish().await.0, Some(0));
+}
