@@ -59,8 +59,10 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: SearchArguments
     let deployment = Deployment::open(&settings).await?;
     let service = Service::start(&deployment, &settings).await?;
     let caller = service.caller(&deployment, &identity).await?;
-    let client =
-        Client { user_agent: Some(concat!("bailiwick-cli/", env!("CARGO_PKG_VERSION")).to_owned()), ..Client::default() };
+    let client = Client {
+        user_agent: Some(concat!("bailiwick-cli/", env!("CARGO_PKG_VERSION")).to_owned()),
+        ..Client::default()
+    };
     let never = CancellationToken::new();
     let called = service.toolbox().call("hybrid_search", service.calls(), &caller, client, asked, &never).await;
     service.drain(Duration::from_secs(5)).await;

@@ -124,7 +124,7 @@ impl Way {
         match self {
             Self::Inside { toolbox, calls } => {
                 let Value::Object(arguments) = arguments else { unreachable!() };
-                let client = Client { user_agent: Some(agent), ip_address: None };
+                let client = Client { user_agent: Some(agent), ..Client::default() };
                 let reply =
                     toolbox.call(tool, calls, &canary.caller, client, arguments, &CancellationToken::new()).await;
                 serde_json::to_string(&reply).unwrap()

@@ -11,21 +11,12 @@ pub fn scripts() -> PathBuf {
 
 /// The folder of the Python SDK, for PYTHONPATH.
 pub fn python() -> PathBuf {
-    python_packages("python", "requirements.txt")
+    python_packages("requirements.txt").unwrap()
 }
 
 /// The folder of the A2A SDK, for PYTHONPATH.
 pub fn a2a() -> PathBuf {
-    python_packages("a2a", "a2a_requirements.txt")
-}
-
-fn python_packages(kind: &str, pins: &str) -> PathBuf {
-    installed(kind, &[pins], |folder| {
-        let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
-        pip.arg(folder).arg("-r").arg(scripts().join(pins));
-        pip
-    })
+    python_packages("a2a_requirements.txt").unwrap()
 }
 
 /// The folder with the Python packages that a file of pins names, for PYTHONPATH.

@@ -111,32 +111,35 @@ async fn status_of(address: std::net::SocketAddr, request: &str) -> String {
 }
 
 /// What answers without a credential; everything else must not.
-const OPEN: [&str; 5] = [
+const OPEN: [&str; 6] = [
     "/healthz",
     "/readyz",
     // This machine's, or whoever has its own token; others find nothing there.
     "/metrics",
     "/.well-known/oauth-protected-resource",
     "/.well-known/oauth-protected-resource/mcp",
+    "/.well-known/agent-card.json",
 ];
 
 #[tokio::test]
 async fn no_route_there_is_answers_without_a_credential_but_the_listed_ones() {
     let database = TestDatabase::create().await;
-    let everything = HttpOptions { public_url: Some("https://mcp.example".to_owned()), ..options() };
+    let everything = HttpOptions { public_url: Some("https://mcp.example".to_owned()), a2a: true, ..options() };
     let server = HttpServer::start(&database, everything.clone()).await;
     let calls = Calls::open(database.app(), &database.call_options()).unwrap();
     let pool = Pool::new(database.app().clone(), &PoolOptions { size: 1, ..PoolOptions::default() }).unwrap();
     let keys = KeyRing::new(System::new(pool));
-    let face = Face { calls: calls.clone(), keys, issuer: None, exposition: None, options: everything };
-    let router = router(face, Server::for_requests(Arc::new(Toolbox::new(&model())), calls));
+    let toolbox = Arc::new(Toolbox::new(&model()));
+    let a2a = Some(Arc::clone(&toolbox));
+    let face = Face { calls: calls.clone(), keys, issuer: None, a2a, exposition: None, options: everything };
+    let router = router(face, Server::for_requests(toolbox, calls));
     // The router tells its paths in what it shows of itself, and nowhere else.
     let shown = format!("{router:?}");
     let paths: BTreeSet<&str> = shown
         .split('"')
         .filter(|text| text.starts_with('/') && text.len() > 1 && !text.contains("__private__axum"))
         .collect();
-    let known: BTreeSet<&str> = OPEN.into_iter().chain(["/mcp", "/sse", "/messages"]).collect();
+    let known: BTreeSet<&str> = OPEN.into_iter().chain(["/mcp", "/sse", "/messages", "/a2a"]).collect();
     assert!(paths.is_superset(&known), "{paths:?}");
     let client = Client::new();
     for path in paths.iter().filter(|path| !OPEN.contains(path)) {
