@@ -533,8 +533,8 @@ BEGIN
     IF NEW.embedding IS DISTINCT FROM OLD.embedding THEN
         RETURN NEW; -- the change brings one
     END IF;
-    -- A passage is embedded with its title before it. Without an embedder the caller's vector stays until the text changes.
-    IF NEW.content IS DISTINCT FROM OLD.content OR EXISTS (SELECT FROM embedding_state WHERE current_model_id IS NOT NULL) THEN
+    -- A passage is embedded with its title before it. Without an embedder nobody would make another vector than the caller's.
+    IF EXISTS (SELECT FROM embedding_state WHERE current_model_id IS NOT NULL) THEN
         NEW.embedding = NULL;
         NEW.embedding_model = NULL;
         NEW.embedding_status = 'pending';
@@ -1117,7 +1117,7 @@ CREATE TRIGGER document_chunks_20_forget_deleted AFTER DELETE ON document_chunks
 
 -- From one embedding model to the next. Both run as the schema's owner, for they change tables; the server's role may not.
 CREATE FUNCTION prepare_next_embeddings(p_model_id smallint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '2s'
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '100ms'
 AS $$
 DECLARE
     v_dimensions integer := (SELECT dimensions FROM embedding_models WHERE id = p_model_id);
@@ -1137,12 +1137,14 @@ $$;
 COMMENT ON FUNCTION prepare_next_embeddings(smallint) IS 'Makes room for the vectors of another model beside those that are searched.';
 
 CREATE FUNCTION switch_embedding_model() RETURNS smallint
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '2s'
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '100ms'
 AS $$
 DECLARE
     v_next embedding_models;
     v_index record;
 BEGIN
+    -- Searches take the two in one order and inserts in the other. Whoever is in the way ends soon, or this gives up before
+    -- anybody is called a deadlock, and is tried again.
     LOCK TABLE documents, document_chunks IN ACCESS EXCLUSIVE MODE;
     SELECT m.* INTO v_next FROM embedding_state s JOIN embedding_models m ON m.id = s.next_model_id FOR UPDATE OF s;
     IF NOT FOUND THEN
@@ -1944,8 +1946,8 @@ DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', '5ed68edb7abc9f170069dd132a51183e9ba43ab12e89e2433aa3170a38327c22'),
     (2, 'tenants', '56634f3d01b2d4147e00605268b984c093de5694934e7d16aacb928199c2d372'),
-    (3, 'documents', 'dec37dcb51b19768568c8103ec9d10ca392a171175116c9e7eb09383175f123c'),
-    (4, 'search', 'd629dded8596b73e7a58a9f8647fa19655b457e1189982b19ac5035698fec1c5'),
+    (3, 'documents', 'a1656bde1cf7dfbe1f830d6c2ee36d9d741497f2532bdfedf462d5b8413ff50e'),
+    (4, 'search', '1331632a140a1ddc1e2dac6433b51841b3cbf254c263956a63e5d996a47a04ae'),
     (5, 'audit', '8f5d19f0166002c872b63f871a6c31a17d18d45e5086376d429e0aa6d8a5f7de'),
     (6, 'costs', '2afd0c45d644f5f2901a73c7f85aac9aa72d51625a46fcf1d5107eaddfe2ca4a'),
     (7, 'statistics', '8746a42edb0824f1bf06ffb51c8eb30b67648ae3a10cbb0d5d9be9933c0bb565'),
