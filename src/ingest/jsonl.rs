@@ -23,7 +23,7 @@ struct Line {
 }
 
 /// A line, or why it is none.
-pub(super) enum Read1 {
+pub(super) enum LineRead {
     Document(Box<Draft>),
     Failed(String, String),
 }
@@ -33,7 +33,7 @@ pub(super) fn lines(
     stream: impl Read,
     origin: &str,
     given: &Given,
-    mut each: impl FnMut(Option<Read1>, u64) -> bool,
+    mut each: impl FnMut(Option<LineRead>, u64) -> bool,
 ) -> std::io::Result<()> {
     let mut reader = BufReader::with_capacity(1 << 16, stream);
     let mut line = Vec::new();
@@ -48,7 +48,7 @@ pub(super) fn lines(
             let skipped = reader.skip_until(b'\n')? as u64;
             let most = LONGEST_LINE_BYTES >> 20;
             line.shrink_to(1 << 16);
-            let failed = Read1::Failed(place, format!("has {} bytes; a line may have {most} MiB", bytes + skipped));
+            let failed = LineRead::Failed(place, format!("has {} bytes; a line may have {most} MiB", bytes + skipped));
             if !each(Some(failed), bytes + skipped) {
                 return Ok(());
             }
@@ -65,10 +65,10 @@ pub(super) fn lines(
     Ok(())
 }
 
-fn document(line: &[u8], number: u64, place: String, origin: &str, given: &Given) -> Read1 {
+fn document(line: &[u8], number: u64, place: String, origin: &str, given: &Given) -> LineRead {
     let line: Line = match serde_json::from_slice(line) {
         Ok(line) => line,
-        Err(error) => return Read1::Failed(place, format!("is no document in JSON: {error}")),
+        Err(error) => return LineRead::Failed(place, format!("is no document in JSON: {error}")),
     };
     let mut metadata = given.metadata.clone();
     metadata.extend(line.rest);
@@ -82,7 +82,7 @@ fn document(line: &[u8], number: u64, place: String, origin: &str, given: &Given
     let title = line
         .title
         .unwrap_or_else(|| line.content.trim_start().lines().next().unwrap_or_default().chars().take(80).collect());
-    Read1::Document(Box::new(Draft {
+    LineRead::Document(Box::new(Draft {
         title,
         content: line.content,
         // Many lines may say the same source, so only a line's place is replaced by itself.
@@ -105,10 +105,10 @@ mod tests {
             "{{\"title\":\"A\",\"content\":\"a\",\"team\":\"hr\"}}\n\nnonsense\n{long}{{\"text\":\"First line\\nmore\",\"url\":\"u\"}}"
         );
         let (mut found, mut bytes) = (Vec::new(), 0);
-        let each = |read: Option<Read1>, size: u64| {
+        let each = |read: Option<LineRead>, size: u64| {
             bytes += size;
             found.extend(read.map(|read| match read {
-                Read1::Document(draft) => format!(
+                LineRead::Document(draft) => format!(
                     "{} {} {:?} {} {}",
                     draft.origin,
                     draft.title,
@@ -116,7 +116,7 @@ mod tests {
                     draft.replace,
                     Value::Object(draft.metadata)
                 ),
-                Read1::Failed(place, why) => format!("{place} {}", &why[..30]),
+                LineRead::Failed(place, why) => format!("{place} {}", &why[..30]),
             }));
             true
         };
@@ -127,7 +127,7 @@ mod tests {
             [
                 "f.jsonl:1 A Some(\"f.jsonl#1\") true {\"team\":\"hr\"}",
                 "f.jsonl:3 is no document in JSON: expect",
-                "f.jsonl:4 has 17825808 bytes; a line may",
+                "f.jsonl:4 has 17825807 bytes; a line may",
                 "f.jsonl:5 First line Some(\"u\") false {}"
             ]
         );

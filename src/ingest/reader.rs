@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::draft::{Draft, Extracted, Given};
 use super::extraction::Worker;
 use super::format::Format;
-use super::jsonl::{self, Read1};
+use super::jsonl::{self, LineRead};
 use super::walk::Entry;
 use super::{decode, front_matter};
 
@@ -131,13 +131,13 @@ async fn stream(entry: Entry, given: Arc<Given>, pieces: Sender<Piece>, stop: Ca
     let (ended, read) = tokio::sync::oneshot::channel();
     // Not one of the runtime's threads, which would keep the program from ending while the stream is silent.
     std::thread::spawn(move || {
-        let each = |read: Option<Read1>, bytes: u64| {
+        let each = |read: Option<LineRead>, bytes: u64| {
             let piece = match read {
-                Some(Read1::Document(draft)) => match draft.problem() {
+                Some(LineRead::Document(draft)) => match draft.problem() {
                     None => Some(Piece::Document(draft)),
                     Some(reason) => Some(Piece::Failed { origin: draft.origin, reason }),
                 },
-                Some(Read1::Failed(origin, reason)) => Some(Piece::Failed { origin, reason }),
+                Some(LineRead::Failed(origin, reason)) => Some(Piece::Failed { origin, reason }),
                 None => None,
             };
             let sent = piece.is_none_or(|piece| pieces.blocking_send(piece).is_ok());

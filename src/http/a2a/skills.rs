@@ -40,7 +40,7 @@ impl Asked {
     /// From a message's parts: one data part, or texts.
     fn read(parts: &[Part]) -> Result<Self, A2AError> {
         if let [Part { content: PartContent::Data(data), .. }] = parts {
-            return serde_json::from_value(data.clone()).map_err(|_| Self::wrong());
+            return serde_json::from_value(whole(data.clone())).map_err(|_| Self::wrong());
         }
         let texts = parts.iter().map(|part| match &part.content {
             PartContent::Text(text) => Ok(text.as_str()),
@@ -58,6 +58,20 @@ impl Asked {
         A2AError::invalid_params(
             "expected one data part {\"skill\": NAME, \"arguments\": {…}}, or text parts alone to search for",
         )
+    }
+}
+
+/// Whole numbers as such: a client that speaks protobuf has floating point alone (`google.protobuf.Struct`), and says 10.0 for 10.
+fn whole(value: Value) -> Value {
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            // What a double holds exactly.
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => Value::from(float as i64),
+            _ => Value::Number(number),
+        },
+        Value::Array(list) => list.into_iter().map(whole).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, whole(value))).collect(),
+        other => other,
     }
 }
 

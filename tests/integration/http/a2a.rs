@@ -28,7 +28,8 @@ fn skill(name: &str, arguments: Value) -> Value {
 }
 
 async fn send(server: &HttpServer, client: &Client, key: &str, message: &Value) -> Value {
-    let response = client.post(server.url("/a2a")).bearer_auth(key).json(message).send().await.unwrap();
+    let request = client.post(server.url("/a2a")).bearer_auth(key).header("a2a-version", "1.0");
+    let response = request.json(message).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     response.json().await.unwrap()
 }
@@ -54,7 +55,9 @@ async fn a_message_is_one_call_of_whom_its_key_says_with_one_row() {
     assert_eq!(found["result"]["message"]["parts"][0]["data"]["results"][0]["title"], "Hers", "{found}");
     for (message, words) in [
         (skill("insert_document", json!({ "title": "t", "content": "c" })), "forbidden"),
-        (skill("hybrid_search", json!({ "query": "x", "limit": 99 })), "`limit` is 99"),
+        // As clients that speak protobuf say it.
+        (skill("hybrid_search", json!({ "query": "x", "limit": 99.0 })), "`limit` is 99"),
+        (skill("hybrid_search", json!({ "query": "x", "limit": 9.5 })), "`limit` does not fit"),
         (skill("no_such_skill", json!({})), "unknown skill; there are hybrid_search"),
     ] {
         let refused = send(&server, &client, &reader, &message).await;
@@ -64,6 +67,7 @@ async fn a_message_is_one_call_of_whom_its_key_says_with_one_row() {
         "demo ada tools/insert_document ok",
         "demo reader tools/hybrid_search ok",
         "demo reader tools/insert_document denied",
+        "demo reader tools/hybrid_search error",
         "demo reader tools/hybrid_search error",
         "demo reader tools/unknown denied",
     ];
@@ -78,10 +82,10 @@ async fn a_message_is_one_call_of_whom_its_key_says_with_one_row() {
         json!({ "jsonrpc": "2.0", "id": 1, "method": "CancelTask", "params": { "id": "x" } }),
     ];
     for message in wrong {
-        let response = client.post(server.url("/a2a")).bearer_auth(&ada).json(&message).send().await.unwrap();
-        assert!(response.text().await.unwrap().contains("\"error\""), "{message}");
+        let answer = send(&server, &client, &ada, &message).await;
+        assert!(answer["error"]["code"].is_number(), "{message}: {answer}");
     }
-    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs").await, 5);
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs").await, 6);
 }
 
 #[tokio::test]

@@ -22,6 +22,15 @@ const SELDOM: [&str; 10] = [
     "bailiwick_token_lookups_total",
     "bailiwick_token_tenant_lookups_total",
     "bailiwick_issuer_fetches_total",
+    // Those of streams and of an embedder, where there are any.
+    "bailiwick_http_streams",
+    "bailiwick_embedded_texts_total",
+    "bailiwick_embedding_breaker_open",
+    "bailiwick_embedding_duration_seconds",
+    "bailiwick_embedding_failures_total",
+    "bailiwick_embedding_tokens_total",
+    "bailiwick_embedding_waiting_tenants",
+    "bailiwick_query_embeddings_total",
 ];
 
 async fn figures(served: &Served, client: &Client) -> String {

@@ -7,6 +7,7 @@ mod clients;
 mod figures;
 mod grid;
 mod hostile;
+mod inspector;
 mod issuer;
 mod legacy;
 mod limits;
