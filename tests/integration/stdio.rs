@@ -101,7 +101,7 @@ async fn lines_piped_in_by_hand_are_all_answered_in_the_era_of_initialize() {
     ])
     .await;
     assert_eq!(answer(&messages, 1)["serverInfo"]["name"], "bailiwick");
-    assert_eq!(answer(&messages, 2)["tools"].as_array().unwrap().len(), 6);
+    assert_eq!(answer(&messages, 2)["tools"].as_array().unwrap().len(), 10);
     assert!(answer(&messages, 2)["cacheScope"].is_null(), "the field is younger than this revision");
     assert_eq!(answer(&messages, 3)["structuredContent"]["mode"], "bm25_only");
 }
