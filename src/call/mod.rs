@@ -1,6 +1,6 @@
 //! One call, from its arguments to its audit row.
 //!
-//! [`Calls::run`] is the only way a tool runs ([`Calls::run_own`] for what the server does by itself). It decides scope, turn, deadline, transaction, outcome and audit row; tools
+//! [`Calls::run`] is the only way a tool runs (`run_own` for what the server does by itself). It decides scope, turn, deadline, transaction, outcome and audit row; tools
 //! know none of it. A successful call's work and its row commit in one transaction, and the reply leaves after that
 //! commit. A failed call's row is written by the recorder once its work has been rolled back, or waits on disk for the database.
 

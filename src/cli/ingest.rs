@@ -33,7 +33,7 @@ pub(super) struct IngestArguments {
     /// Source of the one file, or of the standard input; a file's path otherwise
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
-    /// Before each path to make its source, for example https://wiki.example/
+    /// Before each path to make its source, for example `https://wiki.example/`
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     source_prefix: String,
     /// Added to the metadata of each document; may be given several times

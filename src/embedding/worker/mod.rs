@@ -1,7 +1,7 @@
 //! The worker that embeds what was stored without a vector, beside any number of others.
 //!
-//! A document is claimed for a while ([`claims`]), its passages are embedded with no transaction open, and each batch is stored
-//! by one call of its own ([`batch`]): one row in the trail, one in the ledger. A server that dies leaves a claim, which runs out.
+//! A document is claimed for a while (`claims`), its passages are embedded with no transaction open, and each batch is stored
+//! by one call of its own (`batch`): one row in the trail, one in the ledger. A server that dies leaves a claim, which runs out.
 
 mod batch;
 mod claims;
