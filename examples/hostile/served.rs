@@ -27,6 +27,7 @@ impl Served {
             "serve",
             "--http",
             "127.0.0.1:0",
+            "--no-embeddings",
             "--requests-per-minute",
             "0",
             "--log",
@@ -49,6 +50,7 @@ impl Served {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let mut create = Command::new(&program);
         create.args(["key", "create", "--tenant", "demo", "--user", "hostile-example", "--json", "--log", "error"]);
+        create.arg("--no-embeddings");
         let created: Value = serde_json::from_slice(&create.output().await?.stdout)?;
         let key = created["key"].as_str().ok_or("no key")?.to_owned();
         Ok(Self { child, address, key })

@@ -61,8 +61,10 @@ pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
     let mut card = Router::new();
     if let Some(toolbox) = face.a2a.clone() {
         let agents = a2a::router(face.calls.clone(), toolbox);
-        guarded = guarded.merge(agents.route_layer(middleware::from_fn_with_state(mcp, mcp::known_origin::<S>)));
-        card = card.route(a2a_server::WELL_KNOWN_AGENT_CARD_PATH, get(a2a::card));
+        let known = middleware::from_fn_with_state(mcp, mcp::known_origin::<S>);
+        guarded = guarded.merge(agents.route_layer(known.clone()));
+        // It repeats the host that it was asked by, so that one must be known, too.
+        card = card.route(a2a_server::WELL_KNOWN_AGENT_CARD_PATH, get(a2a::card)).route_layer(known);
     }
     let guarded = guarded
         // The last one added is asked first.
@@ -92,6 +94,7 @@ fn cors(origins: &[String]) -> CorsLayer {
         "mcp-method",
         "mcp-name",
         "last-event-id",
+        "a2a-version",
         "traceparent",
         "tracestate",
     ]
