@@ -6,7 +6,8 @@ use axum::extract::{Request, State};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use rmcp::ServerHandler;
 use secrecy::ExposeSecret;
@@ -123,7 +124,12 @@ async fn figures(State(face): State<Arc<Face>>, request: Request) -> Response {
         // A proxy on this machine calls from loopback too, for strangers.
         None => {
             let peer = request.extensions().get::<Peer>().is_some_and(|peer| is_loopback(peer.0.ip()));
-            peer && !["x-forwarded-for", "forwarded"].iter().any(|name| request.headers().contains_key(*name))
+            let is_forwarded =
+                ["x-forwarded-for", "forwarded"].iter().any(|name| request.headers().contains_key(*name));
+            // A page of another site, whose name was made to point here, still says its own name.
+            let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+            let is_ours = host.is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host.host()));
+            peer && is_ours && !is_forwarded
         }
     };
     if !allowed {

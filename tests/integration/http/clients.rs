@@ -38,6 +38,9 @@ async fn the_binary_serves_counts_and_ends_in_order() {
     let through_proxy =
         client.get(served.url.replace("/mcp", "/metrics")).header("x-forwarded-for", "192.0.2.1").send().await.unwrap();
     assert_eq!(through_proxy.status(), 404);
+    let rebound =
+        client.get(served.url.replace("/mcp", "/metrics")).header("host", "evil.example").send().await.unwrap();
+    assert_eq!(rebound.status(), 404);
     assert_eq!(served.finish().await.0, Some(0));
 }
 
