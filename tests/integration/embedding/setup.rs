@@ -59,6 +59,8 @@ pub struct FakeService {
     pub texts: Arc<Mutex<Vec<String>>>,
     pub requests: Arc<AtomicUsize>,
     pub authorizations: Arc<Mutex<Vec<String>>>,
+    /// Refuses each request that has a text with this in it.
+    pub refused: Arc<Mutex<Option<&'static str>>>,
     pub dimensions: usize,
     pub address: std::net::SocketAddr,
 }
@@ -76,6 +78,7 @@ impl FakeService {
             texts: Arc::default(),
             requests: Arc::default(),
             authorizations: Arc::default(),
+            refused: Arc::default(),
             dimensions,
             address: listener.local_addr().unwrap(),
         };
@@ -140,7 +143,10 @@ async fn answer(State(service): State<FakeService>, headers: axum::http::HeaderM
     service.authorizations.lock().unwrap().extend(authorization);
     let request: Value = serde_json::from_str(&body).unwrap();
     let texts: Vec<String> = serde_json::from_value(request["input"].clone()).unwrap();
-    let reply = {
+    let refused = *service.refused.lock().unwrap();
+    let reply = if refused.is_some_and(|refused| texts.iter().any(|text| text.contains(refused))) {
+        Reply::Status(400, &[])
+    } else {
         let mut replies = service.replies.lock().unwrap();
         if replies.is_empty() { Reply::Good } else { replies.remove(0) }
     };
