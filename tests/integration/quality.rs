@@ -21,14 +21,13 @@ use std::path::Path;
 use bailiwick::maintenance::{self, Scope};
 use serde_json::json;
 
-use crate::harness::{Session, TestDatabase};
+use crate::harness::{Lacking, Session, TestDatabase, skip};
 
 #[tokio::test]
 async fn words_alone_find_what_they_found() {
     let data = Path::new("../shared/data");
     if !data.join("cranfield").is_dir() {
-        eprintln!("SKIPPED: no Cranfield collection in {}", data.display());
-        return;
+        return skip(Lacking::Data, &format!("no Cranfield collection in {}", data.display()));
     }
     let collection = collections::cranfield(data).unwrap();
     let korquad = korquad::korquad(data).unwrap();

@@ -4,6 +4,8 @@ use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
+use crate::harness::{Lacking, skip};
+
 /// The scripts and pins of the clients.
 pub fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
@@ -36,7 +38,7 @@ pub fn python_packages(pins: &str) -> Result<PathBuf, String> {
 /// The folder with `node_modules`, beside the scripts that import from it; none where there is no npm.
 pub fn javascript() -> Option<PathBuf> {
     if Command::new("npm").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: there is no npm on this machine, so the JavaScript clients were not tried");
+        skip(Lacking::Node, "there is no npm on this machine, so the JavaScript clients were not tried");
         return None;
     }
     let folder = installed("javascript", &["package.json", "package-lock.json"], |folder| {
@@ -47,7 +49,7 @@ pub fn javascript() -> Option<PathBuf> {
         npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder);
         npm
     });
-    for name in ["drive.mjs", "typescript_v1.mjs", "typescript_v2.mjs"] {
+    for name in ["plan.json", "plan.mjs", "typescript_v1.mjs", "typescript_v2.mjs"] {
         std::fs::copy(scripts().join(name), folder.join(name)).unwrap();
     }
     Some(folder)
@@ -59,11 +61,11 @@ pub fn node(folder: &Path) -> Option<PathBuf> {
     if Command::new(&pinned).arg("--version").output().is_ok_and(|output| output.status.success()) {
         return Some(pinned);
     }
-    let output = Command::new("node").arg("--version").output().ok()?;
-    let version = String::from_utf8(output.stdout).ok()?;
-    let major: u32 = version.trim_start_matches('v').split('.').next()?.parse().ok()?;
-    if major < 22 {
-        eprintln!("SKIPPED: Node {} is too old for the JavaScript clients, which need 22", version.trim());
+    let version = Command::new("node").arg("--version").output().ok().and_then(|it| String::from_utf8(it.stdout).ok());
+    let version = version.unwrap_or_else(|| "none".to_owned());
+    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < 22) {
+        skip(Lacking::Node, &format!("the JavaScript clients need Node 22; here is {}", version.trim()));
         return None;
     }
     Some("node".into())

@@ -7,6 +7,7 @@ use bailiwick::embedding::{Embedder, Purpose};
 use serde_json::Value;
 
 use super::setup::minilm;
+use crate::harness::{Lacking, skip};
 
 fn floats(path: &Path) -> Vec<f32> {
     let bytes = std::fs::read(path).unwrap();
@@ -26,10 +27,10 @@ pub fn embedder(folder: &Path) -> Embedder {
 #[tokio::test]
 async fn vectors_are_those_of_the_reference_implementation() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/cranfield");
-    let (Some(folder), true) = (minilm().await, data.is_dir()) else {
-        eprintln!("SKIPPED: ../shared/data/cranfield is not there");
-        return;
-    };
+    let Some(folder) = minilm().await else { return };
+    if !data.is_dir() {
+        return skip(Lacking::Data, "../shared/data/cranfield is not there");
+    }
     let texts: Vec<String> = std::fs::read_to_string(data.join("docs.jsonl"))
         .unwrap()
         .lines()

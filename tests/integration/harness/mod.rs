@@ -5,9 +5,11 @@ mod database;
 mod process;
 mod proxy;
 mod server;
+mod skips;
 
 pub use client::{Session, error_text};
 pub use database::{Tenant, TestDatabase};
 pub use process::Process;
 pub use proxy::{Fault, Proxy};
 pub use server::{data_dir, server};
+pub use skips::{Lacking, skip};
