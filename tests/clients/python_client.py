@@ -1,4 +1,4 @@
-"""Drives every tool with the Python SDK's client and prints what it saw as one line of JSON.
+"""Does what plan.json says with the Python SDK's client and prints what it saw as one line of JSON.
 
 python python_client.py legacy|2026-07-28 SERVER [ARGUMENT ...]
 
@@ -8,14 +8,16 @@ SERVER is a program, or the URL of one that serves over HTTP (as HTTP+SSE if it 
 import asyncio
 import json
 import os
+import re
 import sys
+from pathlib import Path
 
 import httpx2
-from mcp import Client, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import Implementation, PromptReference
+from mcp.types import Implementation, PromptReference, ResourceTemplateReference
 
 
 async def main(mode: str, command: str, *arguments: str) -> None:
@@ -29,37 +31,71 @@ async def main(mode: str, command: str, *arguments: str) -> None:
         transport = stdio_client(StdioServerParameters(command=command, args=list(arguments), env=dict(os.environ)))
     me = Implementation(name="python-sdk", version="2.3")
     async with Client(transport, mode=mode, client_info=me) as client:
-        tools = (await client.list_tools()).tools
+        print(json.dumps(await drive(client)))
 
-        async def ask(name: str, **given):
-            result = await client.call_tool(name, given)
-            assert not result.is_error, result.content
-            return result.structured_content
 
-        await ask("insert_document", title="Staplers", content="Staplers are refilled on Tuesdays.", source="office.md")
-        found = await ask("hybrid_search", query="When are staplers refilled?")
-        await ask("record_usage", provider="openai", model_name="gpt-4o-mini", input_tokens=10, output_tokens=5)
-        costs = await ask("cost_report", group_by=["model"])
-        invalid = await client.call_tool("hybrid_search", {"query": "staplers", "limit": 99})
-        resources = (await client.list_resources()).resources
-        document = await client.read_resource(str(resources[-1].uri))
-        prompt = await client.get_prompt("answer_with_sources", {"question": "When?"})
-        reference = PromptReference(type="ref/prompt", name="answer_with_sources")
-        sources = await client.complete(reference, {"name": "source", "value": "off"})
-        print(
-            json.dumps(
-                {
-                    "protocol": client.protocol_version,
-                    "tools": [tool.name for tool in tools],
-                    "read": document.contents[0].text,
-                    "prompt": prompt.messages[0].content.text,
-                    "sources": sources.completion.values,
-                    "found": found["results"][0]["title"],
-                    "cost_usd": costs["totals"]["total_cost_usd"],
-                    "invalid": invalid.content[0].text if invalid.is_error else "accepted",
-                }
-            )
-        )
+async def drive(client: Client) -> dict:
+    plan = json.loads(Path(__file__).with_name("plan.json").read_text())
+    kept = {}
+
+    def filled(value):
+        if isinstance(value, str):
+            return re.sub(r"\$([a-z]+)", lambda found: kept[found[1]], value)
+        if isinstance(value, list):
+            return [filled(item) for item in value]
+        if isinstance(value, dict):
+            return {name: filled(item) for name, item in value.items()}
+        return value
+
+    def at(value, pointer: str):
+        for step in pointer.split("/")[1:]:
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        return value
+
+    async def seen(asked) -> dict:
+        try:
+            return {"result": (await asked).model_dump(mode="json", by_alias=True, exclude_none=True)}
+        except MCPError as error:
+            return {"error": str(error)}
+
+    def other(method: str, params: dict):
+        match method:
+            case "resources/list":
+                return client.list_resources()
+            case "resources/templates/list":
+                return client.list_resource_templates()
+            case "resources/read":
+                return client.read_resource(params["uri"])
+            case "prompts/list":
+                return client.list_prompts()
+            case "prompts/get":
+                return client.get_prompt(params["name"], params["arguments"])
+            case "completion/complete":
+                kind = PromptReference if params["ref"]["type"] == "ref/prompt" else ResourceTemplateReference
+                return client.complete(kind(**params["ref"]), params["argument"])
+
+    # Listing first lets the client check structured answers against the output schemas.
+    tools = (await client.list_tools()).tools
+    calls = []
+    for step in plan["tools"]:
+        told = []
+
+        async def tell(progress: float, total: float | None, message: str | None) -> None:
+            told.append({"progress": progress, "total": total, "message": message})
+
+        listener = tell if step.get("progress") else None
+        saw = await seen(client.call_tool(step["tool"], filled(step["arguments"]), progress_callback=listener))
+        for name, pointer in step.get("keep", {}).items():
+            kept[name] = at(saw["result"]["structuredContent"], pointer)
+        calls.append({**saw, "progress": told})
+    others = [await seen(other(step["method"], filled(step["params"]))) for step in plan["others"]]
+    return {
+        "protocol": client.protocol_version,
+        "tools": [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools],
+        "calls": calls,
+        "others": others,
+        "kept": kept,
+    }
 
 
 asyncio.run(main(*sys.argv[1:]))

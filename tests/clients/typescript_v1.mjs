@@ -1,10 +1,10 @@
-// Drives every tool with the TypeScript SDK's first client (2025-11-25 and before).
+// Does what plan.json says with the TypeScript SDK's first client (2025-11-25 and before).
 // node typescript_v1.mjs SERVER [ARGUMENT ...]
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { drive } from "./drive.mjs";
+import { drive } from "./plan.mjs";
 
 const client = new Client({ name: "typescript-v1", version: "1" });
 const [command, ...args] = process.argv.slice(2);
@@ -17,4 +17,4 @@ const transport = command.startsWith("http")
 const told = transport.setProtocolVersion?.bind(transport);
 transport.setProtocolVersion = (version) => told?.((protocol = version)) ?? (protocol = version);
 await client.connect(transport);
-await drive(client, () => protocol ?? "legacy");
+await drive(client, () => protocol ?? "legacy", (params, options) => client.callTool(params, undefined, options));

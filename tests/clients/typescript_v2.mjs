@@ -1,8 +1,8 @@
-// Drives every tool with the TypeScript SDK's second client, in either era.
+// Does what plan.json says with the TypeScript SDK's second client, in either era.
 // node typescript_v2.mjs legacy|2026-07-28 SERVER [ARGUMENT ...]
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
-import { drive } from "./drive.mjs";
+import { drive } from "./plan.mjs";
 
 const [era, command, ...args] = process.argv.slice(2);
 const mode = era === "legacy" ? "legacy" : { pin: era };
@@ -12,4 +12,4 @@ const transport = command.startsWith("http")
   ? new StreamableHTTPClientTransport(new URL(command), { requestInit: { headers } })
   : new StdioClientTransport({ command, args, env: process.env });
 await client.connect(transport);
-await drive(client, () => client.getNegotiatedProtocolVersion?.() ?? era);
+await drive(client, () => client.getNegotiatedProtocolVersion?.() ?? era, (params, options) => client.callTool(params, options));

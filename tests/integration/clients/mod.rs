@@ -2,4 +2,5 @@
 
 mod inspector;
 pub mod packages;
+pub mod plan;
 mod sdks;
