@@ -13,6 +13,8 @@ pub struct Served {
     child: Child,
     /// HOST:PORT.
     pub address: String,
+    /// HOST:PORT of its figures.
+    figures: String,
     pub key: String,
 }
 
@@ -26,6 +28,8 @@ impl Served {
         server.args([
             "serve",
             "--http",
+            "127.0.0.1:0",
+            "--metrics-listen",
             "127.0.0.1:0",
             "--no-embeddings",
             "--requests-per-minute",
@@ -41,19 +45,22 @@ impl Served {
         ]);
         let mut child = server.stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
         let mut lines = BufReader::new(child.stderr.take().ok_or("no stderr")?).lines();
-        let address = loop {
+        let mut addresses = Vec::new();
+        while addresses.len() < 2 {
             let line = lines.next_line().await?.ok_or("the server does not start")?;
             if let Some((_, rest)) = line.split_once("http://") {
-                break rest.split('/').next().unwrap_or_default().to_owned();
+                addresses.push(rest.split('/').next().unwrap_or_default().to_owned());
             }
-        };
+        }
+        let address = addresses.remove(1);
+        let figures = addresses.remove(0);
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let mut create = Command::new(&program);
         create.args(["key", "create", "--tenant", "demo", "--user", "hostile-example", "--json", "--log", "error"]);
         create.arg("--no-embeddings");
         let created: Value = serde_json::from_slice(&create.output().await?.stdout)?;
         let key = created["key"].as_str().ok_or("no key")?.to_owned();
-        Ok(Self { child, address, key })
+        Ok(Self { child, address, figures, key })
     }
 
     /// What of its memory is resident.
@@ -75,7 +82,7 @@ impl Served {
 
     /// Connections beyond its bound, as it counts them.
     pub async fn refused_connections(&self) -> Result<u64> {
-        let figures = reqwest::get(format!("http://{}/metrics", self.address)).await?.text().await?;
+        let figures = reqwest::get(format!("http://{}/metrics", self.figures)).await?.text().await?;
         let line = figures.lines().find_map(|line| line.strip_prefix("bailiwick_http_connections_refused_total "));
         Ok(line.map_or(Ok(0), str::parse)?)
     }

@@ -129,11 +129,19 @@ pub async fn serve(arguments: &ServerArguments) -> Result<()> {
 
 async fn serve_http(arguments: &ServerArguments) -> Result<()> {
     let (toolbox, calls) = arguments.parts()?;
+    let toolbox = Arc::new(toolbox);
     let pool = Pool::new(arguments.config(), &PoolOptions { size: 2, ..PoolOptions::default() })?;
     let options = HttpOptions { requests_per_minute: 0, ..HttpOptions::default() };
     let keys = KeyRing::new(System::new(pool));
-    let face = Face { calls: calls.clone(), keys, issuer: None, a2a: None, exposition: None, options: options.clone() };
-    let router = http::router(face, Server::for_requests(Arc::new(toolbox), calls.clone()));
+    let face = Face {
+        calls: calls.clone(),
+        keys,
+        issuer: None,
+        toolbox: Arc::clone(&toolbox),
+        exposition: None,
+        options: options.clone(),
+    };
+    let router = http::router(face, Server::for_requests(toolbox, calls.clone()));
     let listener = Listener::bind("127.0.0.1:0".parse()?).await?;
     println!("http://{}/mcp", listener.address()?);
     let stop = CancellationToken::new();

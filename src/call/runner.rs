@@ -17,7 +17,7 @@ use super::recorder::{self, Ended, Recorder};
 use super::spool::{self, Spool};
 use super::upkeep::Upkeep;
 use super::work::{Done, Order, Work};
-use super::{Action, After, Answer, Failure, Outcome, Tool, audit, metering};
+use super::{After, Answer, Failure, Outcome, Tool, audit, metering};
 use crate::db::{DbError, Deadlines, Door, Lease, Pool, PoolOptions, System};
 use crate::identity::Caller;
 
@@ -26,7 +26,7 @@ const COMMIT_LIMIT: Duration = Duration::from_secs(5);
 /// How long the database is asked what became of a COMMIT whose answer was lost.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(6);
 /// How long to try to write a failure's row before it goes to disk.
-const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+pub(super) const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// How long a refusal for want of room waits for its row.
 const REFUSAL_LIMIT: Duration = Duration::from_millis(10);
 /// Refusals whose rows are on their way; beyond, they wait.
@@ -47,7 +47,7 @@ pub(super) struct Shared {
     pub deadline: Duration,
     spool: PathBuf,
     spool_bytes: u64,
-    tracker: TaskTracker,
+    pub tracker: TaskTracker,
     unheard: Arc<Semaphore>,
     /// No call is let in any more.
     pub closing: CancellationToken,
@@ -287,21 +287,6 @@ impl Calls {
     /// Resolves once no call is let in any more.
     pub(crate) async fn closing(&self) {
         self.0.closing.cancelled().await;
-    }
-
-    /// Denies a call that names no tool of ours, for the record.
-    pub async fn refuse_unknown(&self, name: &str, caller: &Caller, client: Client) {
-        if !self.0.recorder.can_record() {
-            return;
-        }
-        let record = Record::new(Action::Unknown, "tools/unknown".to_owned(), caller.clone(), client);
-        // The name is the client's text: only its length is kept.
-        let details = Map::from_iter([("name_chars".to_owned(), name.chars().count().into())]);
-        let call = record.closed(details, Outcome::Denied, "unknown_tool");
-        metering::ended("unknown", Outcome::Denied, &record);
-        let recorder = self.0.recorder.clone();
-        let closed = self.0.tracker.spawn(async move { recorder.close(call, CLOSE_LIMIT).await });
-        drop(closed.await);
     }
 
     /// What is asked before there is a tenant, on the trail's connections.

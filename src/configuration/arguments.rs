@@ -142,6 +142,9 @@ pub struct HttpArguments {
     /// Private key of the certificate, as PEM
     #[arg(long, env = "BAILIWICK_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+    /// Serve unencrypted beyond this machine, because something else keeps the network private (a container's own network, a mesh): whoever listens there reads keys and documents
+    #[arg(long, env = "BAILIWICK_PLAIN_HTTP", value_parser = clap::builder::BoolishValueParser::new())]
+    pub plain_http: bool,
     /// Speak A2A 1.0, too: the tools as an agent's skills, at /a2a, with the card at /.well-known/agent-card.json
     #[arg(long, env = "BAILIWICK_A2A", value_parser = clap::builder::BoolishValueParser::new())]
     pub a2a: bool,
@@ -154,7 +157,10 @@ pub struct HttpArguments {
     /// Requests that one user of a tenant may make in a minute; 0 is no bound. 6000 by default
     #[arg(long, env = "BAILIWICK_REQUESTS_PER_MINUTE", value_name = "N")]
     pub requests_per_minute: Option<String>,
-    /// Bearer token that may read /metrics; without one only this machine may
+    /// Listen here for Prometheus, at /metrics alone: 127.0.0.1:9464. Beyond this machine that takes BAILIWICK_METRICS_TOKEN
+    #[arg(long, env = "BAILIWICK_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub metrics_listen: Option<String>,
+    /// Bearer token that may read /metrics, where the other routes are, too; without one it is only at BAILIWICK_METRICS_LISTEN
     #[arg(long, env = "BAILIWICK_METRICS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub metrics_token: Option<String>,
     /// Counts calls by tenant, too: /metrics then names each that calls, by its id

@@ -9,6 +9,8 @@ use crate::identity::IssuerOptions;
 pub struct HttpSettings {
     /// Where to listen.
     pub address: SocketAddr,
+    /// Where to listen for who reads figures alone.
+    pub metrics: Option<SocketAddr>,
     /// Bounds and names.
     pub options: HttpOptions,
     /// With what to encrypt connections.
@@ -38,7 +40,8 @@ impl HttpSettings {
                 Ok(uri)
                     if matches!(uri.scheme_str(), Some("http" | "https"))
                         && uri.path() == "/"
-                        && uri.query().is_none() =>
+                        && uri.query().is_none()
+                        && uri.authority().is_some_and(|authority| !authority.as_str().contains('@')) =>
                 {
                     allowed_hosts.extend(uri.authority().map(ToString::to_string));
                 }
@@ -69,26 +72,51 @@ impl HttpSettings {
                 None
             }
         };
+        let metrics_token = given(&arguments.metrics_token);
+        let metrics = given(&arguments.metrics_listen).and_then(|text| {
+            let wrong = |_| {
+                problems.push(format!(
+                    "BAILIWICK_METRICS_LISTEN is {text:?}; expected an address and a port, like 127.0.0.1:9464."
+                ));
+            };
+            text.parse::<SocketAddr>().map_err(wrong).ok()
+        });
+        if let Some(metrics) = metrics.filter(|metrics| !is_private(metrics) && metrics_token.is_none()) {
+            problems.push(format!(
+                "BAILIWICK_METRICS_LISTEN is {metrics}, which others than this machine reach; set BAILIWICK_METRICS_TOKEN, or listen at 127.0.0.1."
+            ));
+        }
+        let is_encrypted = arguments.tls_cert.is_some() && arguments.tls_key.is_some();
+        let is_private_by_word = arguments.plain_http || !trusted_proxies.is_empty();
+        for (variable, address) in [("BAILIWICK_HTTP", address.ok()), ("BAILIWICK_METRICS_LISTEN", metrics)] {
+            if let Some(address) = address.filter(|it| !is_private(it) && !is_encrypted && !is_private_by_word) {
+                problems.push(format!(
+                    "{variable} is {address}, which others than this machine reach, and keys and documents would travel unencrypted. Set BAILIWICK_TLS_CERT and BAILIWICK_TLS_KEY; or name the proxy that encrypts in BAILIWICK_TRUSTED_PROXIES; or, where something else keeps that network private, say so with BAILIWICK_PLAIN_HTTP=true."
+                ));
+            }
+        }
         let requests_per_minute = given(&arguments.requests_per_minute).map(|text| (text.parse::<u32>(), text));
         if let Some((Err(_), text)) = &requests_per_minute {
             problems
                 .push(format!("BAILIWICK_REQUESTS_PER_MINUTE is {text:?}; expected a whole number, 0 for no bound."));
         }
-        let issuer = arguments.issuer.resolve(public_url.as_deref(), &mut problems);
+        let issuer = arguments.issuer.resolve(&resources(public_url.as_deref(), arguments), &mut problems);
         let defaults = HttpOptions::default();
         match address {
             Ok(address) if problems.is_empty() => Ok(Some(Self {
                 address,
+                metrics,
                 issuer,
                 tls,
                 options: HttpOptions {
                     allowed_hosts,
                     allowed_origins,
                     public_url,
+                    is_encrypted,
                     trusted_proxies,
                     forwarded_header: arguments.forwarded_header,
                     legacy_sse: arguments.legacy_sse,
-                    metrics_token: given(&arguments.metrics_token).map(Into::into),
+                    metrics_token: metrics_token.map(Into::into),
                     metrics_by_tenant: arguments.metrics_by_tenant,
                     a2a: arguments.a2a,
                     most_connections: arguments.most_connections.unwrap_or(defaults.most_connections),
@@ -104,6 +132,18 @@ impl HttpSettings {
             _ => Err(ConfigurationError(problems)),
         }
     }
+}
+
+/// Whether only this machine reaches it.
+fn is_private(address: &SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+/// The names of what is served, as tokens name whom they are for (RFC 9728, section 2).
+fn resources(public_url: Option<&str>, arguments: &HttpArguments) -> Vec<String> {
+    let served = [("/mcp", true), ("/sse", arguments.legacy_sse), ("/a2a", arguments.a2a)];
+    let paths = served.into_iter().filter(|(_, is_served)| *is_served).map(|(path, _)| path);
+    public_url.map(|url| paths.map(|path| format!("{url}{path}")).collect()).unwrap_or_default()
 }
 
 fn list(text: &Option<String>) -> Vec<String> {
@@ -135,11 +175,47 @@ mod tests {
             http: Some("0.0.0.0:8080".to_owned()),
             public_url: Some("https://mcp.example.com/".to_owned()),
             allowed_hosts: Some(" other.example ,".to_owned()),
+            plain_http: true,
             ..HttpArguments::default()
         };
         let settings = HttpSettings::resolve(&arguments).unwrap().unwrap();
         assert_eq!(settings.options.allowed_hosts, ["other.example", "mcp.example.com"]);
         assert_eq!(settings.options.public_url.as_deref(), Some("https://mcp.example.com"));
+    }
+
+    #[test]
+    fn beyond_this_machine_something_must_encrypt_and_figures_need_a_token() {
+        let problems = |change: &dyn Fn(&mut HttpArguments)| {
+            let mut arguments = HttpArguments { http: Some("127.0.0.1:8080".to_owned()), ..HttpArguments::default() };
+            change(&mut arguments);
+            HttpSettings::resolve(&arguments).map_or_else(|error| error.0.len(), |_| 0)
+        };
+        let public = |arguments: &mut HttpArguments| arguments.http = Some("0.0.0.0:8080".to_owned());
+        let figures = |arguments: &mut HttpArguments, at: &str| arguments.metrics_listen = Some(at.to_owned());
+        assert_eq!(problems(&|_| ()), 0);
+        assert_eq!(problems(&public), 1);
+        assert_eq!(problems(&|it| it.http = Some("[::ffff:127.0.0.1]:8080".to_owned())), 0);
+        let ways: [fn(&mut HttpArguments); 3] = [
+            |it| it.plain_http = true,
+            |it| it.trusted_proxies = Some("10.0.0.1".to_owned()),
+            |it| (it.tls_cert, it.tls_key) = (Some("cert.pem".into()), Some("key.pem".into())),
+        ];
+        for named in ways {
+            let both = |it: &mut HttpArguments| {
+                public(it);
+                named(it);
+            };
+            assert_eq!(problems(&both), 0);
+        }
+        assert_eq!(problems(&|it| figures(it, "127.0.0.1:9464")), 0);
+        assert_eq!(problems(&|it| figures(it, "9464")), 1);
+        assert_eq!(problems(&|it| figures(it, "0.0.0.0:9464")), 2, "neither a token nor encryption");
+        let with_token = |it: &mut HttpArguments| {
+            figures(it, "0.0.0.0:9464");
+            (it.metrics_token, it.plain_http) = (Some("figures".to_owned()), true);
+        };
+        assert_eq!(problems(&with_token), 0);
+        assert_eq!(problems(&|it| it.public_url = Some("https://me:secret@mcp.example.com".to_owned())), 1);
     }
 
     #[test]

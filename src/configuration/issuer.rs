@@ -9,7 +9,7 @@ pub struct IssuerArguments {
     /// Issuer whose access tokens (JWT) are believed beside API keys, as in their `iss`: `https://login.example.com/realms/acme`
     #[arg(long, env = "BAILIWICK_OIDC_ISSUER", value_name = "URL")]
     pub oidc_issuer: Option<String>,
-    /// Whom tokens must be for (`aud`), parted by commas; the public URL with /mcp by default
+    /// Whom tokens must be for (`aud`), parted by commas; the public URL with /mcp by default, and with /sse and /a2a where these are served
     #[arg(long, env = "BAILIWICK_OIDC_AUDIENCE", value_name = "AUDIENCES")]
     pub oidc_audience: Option<String>,
     /// Claim with the tenant's slug or id, or a path to it like /organisation/id; "tenant" by default
@@ -24,8 +24,9 @@ pub struct IssuerArguments {
 }
 
 impl IssuerArguments {
-    /// Reads them; `None` if there is no issuer. What is wrong goes to `problems`.
-    pub(super) fn resolve(&self, public_url: Option<&str>, problems: &mut Vec<String>) -> Option<IssuerOptions> {
+    /// Reads them; `None` if there is no issuer. `resources` are the names of what is served, none without a public URL. What is
+    /// wrong goes to `problems`.
+    pub(super) fn resolve(&self, resources: &[String], problems: &mut Vec<String>) -> Option<IssuerOptions> {
         let given =
             |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
         let Some(text) = given(&self.oidc_issuer) else {
@@ -40,7 +41,7 @@ impl IssuerArguments {
         };
         let issuer =
             IssuerUrl::parse(&text).map_err(|error| problems.push(format!("BAILIWICK_OIDC_ISSUER: {error}."))).ok();
-        if public_url.is_none() {
+        if resources.is_empty() {
             // RFC 9728 wants the resource named, and clients ask the issuer for tokens by that name.
             problems.push(
                 "BAILIWICK_OIDC_ISSUER needs BAILIWICK_PUBLIC_URL, under which clients reach this server.".to_owned(),
@@ -49,7 +50,7 @@ impl IssuerArguments {
         let named = given(&self.oidc_audience).map(|text| {
             text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect::<Vec<_>>()
         });
-        let audiences = named.unwrap_or_else(|| public_url.map(|url| format!("{url}/mcp")).into_iter().collect());
+        let audiences = named.unwrap_or_else(|| resources.to_vec());
         let mut claim = |variable: &str, text: &Option<String>| {
             let name = given(text)?.parse::<ClaimName>();
             name.map_err(|error| problems.push(format!("{variable}: {error}."))).ok()
@@ -57,7 +58,7 @@ impl IssuerArguments {
         let tenant = claim("BAILIWICK_OIDC_TENANT_CLAIM", &self.oidc_tenant_claim);
         let user = claim("BAILIWICK_OIDC_USER_CLAIM", &self.oidc_user_claim);
         let scope = claim("BAILIWICK_OIDC_SCOPE_CLAIM", &self.oidc_scope_claim);
-        if audiences.is_empty() && public_url.is_some() {
+        if audiences.is_empty() && !resources.is_empty() {
             problems.push("BAILIWICK_OIDC_AUDIENCE names nobody.".to_owned());
         }
         let mut options = IssuerOptions::new(issuer?, audiences);
@@ -72,19 +73,20 @@ impl IssuerArguments {
 mod tests {
     use super::*;
 
-    fn resolve(arguments: &IssuerArguments, public_url: Option<&str>) -> (Option<IssuerOptions>, Vec<String>) {
+    fn resolve(arguments: &IssuerArguments, resource: Option<&str>) -> (Option<IssuerOptions>, Vec<String>) {
         let mut problems = Vec::new();
-        (arguments.resolve(public_url, &mut problems), problems)
+        let resources: Vec<_> = resource.map(str::to_owned).into_iter().collect();
+        (arguments.resolve(&resources, &mut problems), problems)
     }
 
     #[test]
     fn tokens_are_for_the_public_url_unless_somebody_else_is_named() {
         let issuer = Some("https://login.example.com".to_owned());
         let plain = IssuerArguments { oidc_issuer: issuer, ..IssuerArguments::default() };
-        let (options, problems) = resolve(&plain, Some("https://mcp.example.com"));
+        let (options, problems) = resolve(&plain, Some("https://mcp.example.com/mcp"));
         assert_eq!((options.unwrap().audiences, problems.len()), (vec!["https://mcp.example.com/mcp".to_owned()], 0));
         let named = IssuerArguments { oidc_audience: Some("a, b".to_owned()), ..plain };
-        assert_eq!(resolve(&named, Some("https://mcp.example.com")).0.unwrap().audiences, ["a", "b"]);
+        assert_eq!(resolve(&named, Some("https://mcp.example.com/mcp")).0.unwrap().audiences, ["a", "b"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::address::client_address;
 use super::listener::Peer;
+use super::resource::Resource;
 use super::standing::{Refused, Standing};
 use super::{Face, resource};
 use crate::mcp::ClientAddress;
@@ -27,6 +28,7 @@ pub(super) async fn authenticate(State(face): State<Arc<Face>>, mut request: Req
         let address = client_address(peer, request.headers(), &face.options);
         request.extensions_mut().insert(ClientAddress(address));
     }
+    let resource = Resource::at(request.uri().path());
     match Standing::of(&face, request.headers()).await {
         Ok(standing) => {
             // What follows needs the caller, not the credential.
@@ -39,12 +41,13 @@ pub(super) async fn authenticate(State(face): State<Arc<Face>>, mut request: Req
         }
         Err(refused) => {
             let address = request.extensions().get::<ClientAddress>().map(|address| address.0);
-            refusal(&face, refused, address)
+            refusal(&face, refused, resource, address)
         }
     }
 }
 
-fn refusal(face: &Face, refused: Refused, address: Option<IpAddr>) -> Response {
+/// What a request is told that is not let in.
+pub(super) fn refusal(face: &Face, refused: Refused, resource: Resource, address: Option<IpAddr>) -> Response {
     let (reason, status, text) = match refused {
         Refused::Missing if face.issuer.is_some() => {
             ("missing", StatusCode::UNAUTHORIZED, "give an access token or an API key: Authorization: Bearer …")
@@ -66,7 +69,7 @@ fn refusal(face: &Face, refused: Refused, address: Option<IpAddr>) -> Response {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
-    } else if let Some(challenge) = resource::unauthorized(face, refused == Refused::Invalid) {
+    } else if let Some(challenge) = resource::unauthorized(face, resource, refused == Refused::Invalid) {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
     response

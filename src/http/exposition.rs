@@ -40,7 +40,7 @@ impl Exposition {
         );
         metrics::describe_counter!(
             "bailiwick_http_refused_total",
-            "Requests of known callers that were put off (429, 503), by reason."
+            "Requests of known callers that were put off (429, 503) or refused for their tenant (403), by reason."
         );
         metrics::describe_gauge!("bailiwick_http_streams", "Streams of events that are open.");
         metrics::describe_counter!(

@@ -3,8 +3,11 @@
 mod a2a;
 mod address;
 mod authentication;
+mod barred;
+mod client;
 mod descriptors;
 mod exposition;
+mod figures;
 mod health;
 mod legacy;
 mod limits;
@@ -22,6 +25,7 @@ mod tls;
 
 pub use descriptors::connections_within_limits;
 pub use exposition::Exposition;
+pub use figures::figures;
 pub use listener::{Listener, serve};
 pub use options::HttpOptions;
 pub use proxies::{ForwardedHeader, InvalidProxy, TrustedProxies};

@@ -11,11 +11,14 @@ pub struct HttpOptions {
     pub allowed_origins: Vec<String>,
     /// Under which URL clients reach this server, for what it tells of itself.
     pub public_url: Option<String>,
+    /// Whether connections are encrypted, for the same.
+    pub is_encrypted: bool,
     /// Proxies whose word on the client's address is taken.
     pub trusted_proxies: TrustedProxies,
     /// How they say it.
     pub forwarded_header: ForwardedHeader,
-    /// Bearer token that reads `/metrics`; without one only loopback may.
+    /// Bearer token that reads `/metrics`; without one nobody does.
+    /// A listener of its own has figures without one: [`figures`](super::figures).
     pub metrics_token: Option<secrecy::SecretString>,
     /// Whether agents are served by A2A, too.
     pub a2a: bool,
@@ -51,6 +54,7 @@ impl Default for HttpOptions {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             public_url: None,
+            is_encrypted: false,
             trusted_proxies: TrustedProxies::default(),
             forwarded_header: ForwardedHeader::default(),
             metrics_token: None,

@@ -4,6 +4,7 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Method};
 use tracing::{Instrument, field};
 use uuid::Uuid;
@@ -36,6 +37,7 @@ pub(super) async fn follow(State(face): State<Arc<Face>>, mut request: Request, 
         context.adopt(&span);
     }
     request.extensions_mut().insert(RequestSpan(span.clone()));
+    let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status().as_u16();
     span.record("http.response.status_code", status);
@@ -45,6 +47,11 @@ pub(super) async fn follow(State(face): State<Arc<Face>>, mut request: Request, 
     span.in_scope(|| tracing::debug!(route, status, took_ms = started.elapsed().as_millis(), "answered"));
     metrics::counter!("bailiwick_http_requests_total", "route" => route, "status" => status.to_string()).increment(1);
     response.headers_mut().insert(REQUEST_ID, id);
+    if is_chunked {
+        // It may have said its length in another way, too, which hyper passes over; what is before us may have gone by that one, so
+        // what follows on the connection is nobody's (RFC 9112, section 6.1).
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

@@ -8,11 +8,52 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
-use super::Face;
+use super::{Face, HttpOptions};
 use crate::identity::{Scope, Scopes};
 
 /// The scopes that a client is told to ask the issuer for at first; those that a key has by default. More come by a challenge.
 const FIRST: [Scope; 3] = [Scope::DocumentsRead, Scope::DocumentsWrite, Scope::CostsRead];
+
+/// Where metadata is, before a resource's own path.
+pub(super) const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
+/// What a client is given access to, by the path at which it calls: each has a name of its own, for a client compares it with the URL
+/// that it was given (RFC 9728, section 3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resource {
+    /// MCP by Streamable HTTP.
+    Mcp,
+    /// MCP by HTTP+SSE.
+    Sse,
+    /// A2A.
+    A2a,
+}
+
+impl Resource {
+    /// Those that are served.
+    pub(super) fn served(options: &HttpOptions) -> impl Iterator<Item = Self> {
+        let served = [(Self::Mcp, true), (Self::Sse, options.legacy_sse), (Self::A2a, options.a2a)];
+        served.into_iter().filter(|(_, is_served)| *is_served).map(|(resource, _)| resource)
+    }
+
+    /// The one that a request is for.
+    pub(super) fn at(path: &str) -> Self {
+        match path {
+            "/sse" | "/messages" => Self::Sse,
+            _ if path == "/a2a" || path.starts_with("/a2a/") => Self::A2a,
+            _ => Self::Mcp,
+        }
+    }
+
+    /// Its own path.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Mcp => "/mcp",
+            Self::Sse => "/sse",
+            Self::A2a => "/a2a",
+        }
+    }
+}
 
 /// Protected resource metadata (RFC 9728, section 2).
 #[derive(Serialize)]
@@ -27,11 +68,11 @@ struct Metadata<'a> {
     dpop_bound_access_tokens_required: bool,
 }
 
-/// `/.well-known/oauth-protected-resource/mcp`, and the same without the path.
-pub(super) async fn metadata(State(face): State<Arc<Face>>) -> Response {
+/// A resource's metadata.
+pub(super) fn metadata(State(face): State<Arc<Face>>, resource: Resource) -> Response {
     let Some(url) = &face.options.public_url else { return StatusCode::NOT_FOUND.into_response() };
     let metadata = Metadata {
-        resource: format!("{url}/mcp"),
+        resource: format!("{url}{}", resource.path()),
         resource_name: "Bailiwick",
         authorization_servers: face.issuer.as_ref().map(|issuer| [issuer.identifier()]),
         scopes_supported: Scope::ALL.map(Scope::name),
@@ -45,7 +86,7 @@ pub(super) async fn metadata(State(face): State<Arc<Face>>) -> Response {
 }
 
 /// The challenge of a request without a good credential.
-pub(super) fn unauthorized(face: &Face, is_invalid: bool) -> Option<HeaderValue> {
+pub(super) fn unauthorized(face: &Face, resource: Resource, is_invalid: bool) -> Option<HeaderValue> {
     let mut challenge = "Bearer realm=\"bailiwick\"".to_owned();
     if is_invalid {
         challenge.push_str(", error=\"invalid_token\"");
@@ -53,20 +94,26 @@ pub(super) fn unauthorized(face: &Face, is_invalid: bool) -> Option<HeaderValue>
     if face.issuer.is_some() {
         challenge.push_str(&format!(", scope=\"{}\"", FIRST.into_iter().collect::<Scopes>()));
     }
-    finish(face, challenge)
+    finish(face, resource, challenge)
 }
 
 /// The challenge of a caller whose token lacks a scope: what it has and what it needs, so that asking for that loses nothing (MCP,
 /// Authorization, Scope Challenge Handling).
-pub(super) fn insufficient_scope(face: &Face, granted: &Scopes, needed: Scope) -> Option<HeaderValue> {
+pub(super) fn insufficient_scope(
+    face: &Face,
+    resource: Resource,
+    granted: &Scopes,
+    needed: Scope,
+) -> Option<HeaderValue> {
     let wanted: Scopes = Scope::ALL.into_iter().filter(|scope| granted.allow(*scope) || *scope == needed).collect();
     let described = format!("error_description=\"this tool needs the scope {needed}\"");
-    finish(face, format!("Bearer realm=\"bailiwick\", error=\"insufficient_scope\", scope=\"{wanted}\", {described}"))
+    let error = "error=\"insufficient_scope\"";
+    finish(face, resource, format!("Bearer realm=\"bailiwick\", {error}, scope=\"{wanted}\", {described}"))
 }
 
-fn finish(face: &Face, mut challenge: String) -> Option<HeaderValue> {
+fn finish(face: &Face, resource: Resource, mut challenge: String) -> Option<HeaderValue> {
     if let Some(url) = &face.options.public_url {
-        challenge.push_str(&format!(", resource_metadata=\"{url}/.well-known/oauth-protected-resource/mcp\""));
+        challenge.push_str(&format!(", resource_metadata=\"{url}{WELL_KNOWN}{}\"", resource.path()));
     }
     HeaderValue::from_str(&challenge).ok()
 }

@@ -1,24 +1,24 @@
-use std::net::IpAddr;
+use std::any::Any;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::uri::Authority;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use rmcp::ServerHandler;
-use secrecy::ExposeSecret;
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::figures::Figures;
 use super::legacy::{self, Legacy};
 use super::limits::{self, Limits};
-use super::listener::Peer;
 use super::mcp::{self, Mcp};
+use super::resource::Resource;
 use super::streams::Streams;
-use super::{Exposition, HttpOptions, a2a, authentication, health, request, resource, scope};
+use super::{Exposition, HttpOptions, a2a, authentication, barred, health, request, resource, scope};
 use crate::call::Calls;
 use crate::identity::{Issuer, KeyRing};
 use crate::mcp::Toolbox;
@@ -31,8 +31,8 @@ pub struct Face {
     pub keys: KeyRing,
     /// Whose tokens are believed beside keys.
     pub issuer: Option<Issuer>,
-    /// The skills of A2A, where that is spoken.
-    pub a2a: Option<Arc<Toolbox>>,
+    /// What calls are called; as skills of A2A they are run, too, where that is spoken.
+    pub toolbox: Arc<Toolbox>,
     /// The figures of `/metrics`.
     pub exposition: Option<Exposition>,
     /// Bounds and names.
@@ -60,16 +60,24 @@ pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
         guarded = guarded.merge(routes.with_state(legacy));
     }
     let mut card = Router::new();
-    if let Some(toolbox) = face.a2a.clone() {
-        let agents = a2a::router(face.calls.clone(), toolbox);
+    if face.options.a2a {
+        let agents = a2a::router(face.calls.clone(), Arc::clone(&face.toolbox));
         let known = middleware::from_fn_with_state(mcp, mcp::known_origin::<S>);
         guarded = guarded.merge(agents.route_layer(known.clone()));
         // It repeats the host that it was asked by, so that one must be known, too.
         card = card.route(a2a_server::WELL_KNOWN_AGENT_CARD_PATH, get(a2a::card)).route_layer(known);
     }
+    // RFC 9728, section 3.1: the well-known place comes before the resource's path; without one it tells of MCP's.
+    let mut resources =
+        Router::new().route(resource::WELL_KNOWN, get(async |face| resource::metadata(face, Resource::Mcp)));
+    for resource in Resource::served(&face.options) {
+        let path = format!("{}{}", resource::WELL_KNOWN, resource.path());
+        resources = resources.route(&path, get(async move |face| resource::metadata(face, resource)));
+    }
     let guarded = guarded
         // The last one added is asked first.
         .route_layer(middleware::from_fn_with_state(Arc::clone(&face), scope::challenge))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&face), barred::keep_out))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::whole_body))
         .route_layer(middleware::from_fn_with_state(limits, limits::let_on))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::authenticate));
@@ -78,12 +86,19 @@ pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
         .merge(card)
         .route("/healthz", get(health::healthy))
         .route("/readyz", get(health::ready).with_state(health::Health::new(face.calls.clone())))
-        .route("/metrics", get(figures))
-        .route("/.well-known/oauth-protected-resource", get(resource::metadata))
-        .route("/.well-known/oauth-protected-resource/mcp", get(resource::metadata))
+        .route("/metrics", get(Figures::show).with_state(Figures::of(&face)))
+        .merge(resources)
+        // A call's panic is the wrapper's; this is for what is around it, so that its client is told, too.
+        .layer(CatchPanicLayer::custom(fault))
         .layer(cors)
         .layer(middleware::from_fn_with_state(Arc::clone(&face), request::follow))
         .with_state(face)
+}
+
+/// What is told of a panic; its hook has told the log.
+fn fault(_: Box<dyn Any + Send>) -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, "internal: a fault of the server; its operator finds it by the x-request-id")
+        .into_response()
 }
 
 /// Lets browsers of the allowed origins call, and no others (Fetch Standard, CORS).
@@ -112,35 +127,22 @@ fn cors(origins: &[String]) -> CorsLayer {
         ])
 }
 
-async fn figures(State(face): State<Arc<Face>>, request: Request) -> Response {
-    let Some(exposition) = &face.exposition else { return StatusCode::NOT_FOUND.into_response() };
-    let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
-    let allowed = match &face.options.metrics_token {
-        Some(token) => {
-            let given =
-                request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-            given.is_some_and(|given| same(given, token.expose_secret()))
-        }
-        // A proxy on this machine calls from loopback too, for strangers.
-        None => {
-            let peer = request.extensions().get::<Peer>().is_some_and(|peer| is_loopback(peer.0.ip()));
-            let is_forwarded =
-                ["x-forwarded-for", "forwarded"].iter().any(|name| request.headers().contains_key(*name));
-            // A page of another site, whose name was made to point here, still says its own name.
-            let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
-            let is_ours = host.is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host.host()));
-            peer && is_ours && !is_forwarded
-        }
-    };
-    if !allowed {
-        return StatusCode::NOT_FOUND.into_response();
-    }
-    face.calls.gauge();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], exposition.text()).into_response()
-}
+#[cfg(test)]
+mod tests {
+    use tower::ServiceExt;
 
-/// Whether two secrets are equal, told by their hashes so that the time taken tells nothing of where they differ.
-fn same(given: &str, secret: &str) -> bool {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(given) == Sha256::digest(secret)
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_told_as_a_fault_without_its_words() {
+        async fn broken() -> &'static str {
+            panic!("secret")
+        }
+        let router: Router = Router::new().route("/", get(broken)).layer(CatchPanicLayer::custom(fault));
+        let request = Request::<axum::body::Body>::default();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(response.into_body(), 1_000).await.unwrap();
+        assert!(body.starts_with(b"internal: "));
+    }
 }

@@ -6,6 +6,7 @@ use axum::response::Response;
 use http::StatusCode;
 use http::header::WWW_AUTHENTICATE;
 
+use super::resource::Resource;
 use super::standing::Standing;
 use super::{Face, resource};
 use crate::mcp::DeniedScope;
@@ -20,12 +21,13 @@ pub(super) async fn challenge(State(face): State<Arc<Face>>, mut request: Reques
     let Some(standing) = request.extensions().get::<Standing>().filter(|standing| standing.can_grow()).cloned() else {
         return next.run(request).await;
     };
+    let resource = Resource::at(request.uri().path());
     let denied = DeniedScope::default();
     request.extensions_mut().insert(denied.clone());
     let mut response = next.run(request).await;
     if let Some(needed) = denied.get()
         && response.status() == StatusCode::OK
-        && let Some(challenge) = resource::insufficient_scope(&face, &standing.caller().scopes, needed)
+        && let Some(challenge) = resource::insufficient_scope(&face, resource, &standing.caller().scopes, needed)
     {
         *response.status_mut() = StatusCode::FORBIDDEN;
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);

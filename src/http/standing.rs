@@ -4,7 +4,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use super::Face;
-use crate::identity::{ApiKey, Caller, TokenHolder, TokenRefused};
+use crate::db::TenantStatus;
+use crate::identity::{ApiKey, Caller, Principal, TokenHolder, TokenRefused};
 
 /// Whom a request's credential stands for, and what is needed to see later whether it still does. The token itself is not in it.
 #[derive(Clone)]
@@ -12,7 +13,7 @@ pub(super) struct Standing(Proof);
 
 #[derive(Clone)]
 enum Proof {
-    Key(Box<ApiKey>, Caller),
+    Key(Box<ApiKey>, Caller, TenantStatus),
     Token(Box<TokenHolder>),
 }
 
@@ -58,7 +59,7 @@ impl Standing {
 
     async fn of_key(face: &Face, key: ApiKey) -> Result<Self, Refused> {
         match face.keys.principal(&key).await {
-            Ok(Some(principal)) => Ok(Self(Proof::Key(Box::new(key), principal.caller()))),
+            Ok(Some(principal)) => Ok(Self(Proof::Key(Box::new(key), principal.caller(), principal.tenant_status))),
             Ok(None) => Err(Refused::Invalid),
             Err(error) => {
                 tracing::warn!(%error, "a key could not be looked up");
@@ -70,8 +71,16 @@ impl Standing {
     /// Who calls.
     pub(super) fn caller(&self) -> &Caller {
         match &self.0 {
-            Proof::Key(_, caller) => caller,
+            Proof::Key(_, caller, _) => caller,
             Proof::Token(holder) => &holder.caller,
+        }
+    }
+
+    /// Whether its tenant may call, as was found when it was looked up.
+    pub(super) fn tenant_status(&self) -> TenantStatus {
+        match &self.0 {
+            Proof::Key(_, _, status) => *status,
+            Proof::Token(holder) => holder.tenant_status,
         }
     }
 
@@ -80,15 +89,22 @@ impl Standing {
         matches!(self.0, Proof::Token(_))
     }
 
-    /// Whether it is still good: the key not revoked, the token not expired, its tenant there.
+    /// Whether it is still good: the key not revoked, the token not expired, its tenant not suspended.
     pub(super) async fn holds(&self, face: &Arc<Face>) -> bool {
         match &self.0 {
             // Where the database cannot be asked, no call is served either.
-            Proof::Key(key, _) => !matches!(face.keys.principal(key).await, Ok(None)),
+            Proof::Key(key, ..) => match face.keys.principal(key).await {
+                Ok(found) => found.as_deref().is_some_and(may_call),
+                Err(_) => true,
+            },
             Proof::Token(holder) => match &face.issuer {
                 Some(issuer) => issuer.still_holds(holder).await,
                 None => false,
             },
         }
     }
+}
+
+fn may_call(principal: &Principal) -> bool {
+    principal.tenant_status == TenantStatus::Active
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::call::{Calls, Client, Failure, Tool};
+use crate::call::{Calls, Client, Failure, Kind, Tool};
 use crate::documents::Listed;
 use crate::identity::Caller;
 use crate::resources::{CompleteIds, CompleteSources, ListResources, ReadDocument, ReadSchema, ReadStatistics};
@@ -117,6 +117,25 @@ impl Shelf {
         let mut info = CompletionInfo::new(completion.values).unwrap_or_default();
         info.has_more = Some(completion.has_more);
         Ok(Some(info))
+    }
+}
+
+/// What a request would be as a call; `None` for one that is none.
+pub(super) fn kind(method: &str, params: &JsonObject) -> Option<Kind> {
+    let text = |from: &str, name: &str| params.get(from)?.get(name)?.as_str().map(str::to_owned);
+    match method {
+        "resources/list" => Some(Kind::of::<ListResources>()),
+        "resources/read" => Some(match params.get("uri")?.as_str()? {
+            STATISTICS => Kind::of::<ReadStatistics>(),
+            SCHEMA => Kind::of::<ReadSchema>(),
+            _ => Kind::of::<ReadDocument>(),
+        }),
+        "completion/complete" => match (text("ref", "type")?.as_str(), text("argument", "name")?.as_str()) {
+            ("ref/resource", "id") => Some(Kind::of::<CompleteIds>()),
+            ("ref/prompt", "source") => Some(Kind::of::<CompleteSources>()),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

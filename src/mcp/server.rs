@@ -36,6 +36,14 @@ impl DeniedScope {
     pub fn get(&self) -> Option<Scope> {
         self.0.get().copied()
     }
+
+    /// Notes it if that is how a tool's call ended; the wrapper asks for the scope before anything else.
+    pub fn note(&self, toolbox: &Toolbox, tool: &str, caller: &Caller, result: &CallToolResult) {
+        let needed = toolbox.scopes().find(|(name, _)| *name == tool).map(|(_, scope)| scope);
+        if let Some(scope) = needed.filter(|scope| !caller.scopes.allow(*scope) && is_forbidden(result)) {
+            let _ = self.0.set(scope);
+        }
+    }
 }
 
 const INSTRUCTIONS: &str = "Bailiwick holds one organisation's documents. Use hybrid_search to find passages before you answer questions about \
@@ -66,13 +74,11 @@ impl Server {
         Self { toolbox, calls, caller: None }
     }
 
-    /// Tells the face over HTTP that a call was denied for its scope; the wrapper asks for the scope before anything else.
+    /// Tells the face over HTTP that a call was denied for its scope.
     fn note_denial(&self, tool: &str, caller: &Caller, result: &CallToolResult, context: &RequestContext<RoleServer>) {
         let parts = context.extensions.get::<http::request::Parts>();
-        let Some(denied) = parts.and_then(|parts| parts.extensions.get::<DeniedScope>()) else { return };
-        let needed = self.toolbox.scopes().find(|(name, _)| *name == tool).map(|(_, scope)| scope);
-        if let Some(scope) = needed.filter(|scope| !caller.scopes.allow(*scope) && is_forbidden(result)) {
-            let _ = denied.0.set(scope);
+        if let Some(denied) = parts.and_then(|parts| parts.extensions.get::<DeniedScope>()) {
+            denied.note(&self.toolbox, tool, caller, result);
         }
     }
 

@@ -5,9 +5,9 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool as Definition, 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::resources::Shelf;
+use super::resources::{self, Shelf};
 use super::schema;
-use crate::call::{Calls, Client, Failure, Tool};
+use crate::call::{Calls, Client, Failure, Kind, Tool};
 use crate::identity::{Caller, Scope, Scopes};
 use crate::tools::{
     CostReport, DeleteDocument, EmbeddingSpace, GetDocument, HybridSearch, InsertDocument, ListDocuments, RecordUsage,
@@ -68,6 +68,22 @@ impl Toolbox {
         self.entries.iter().map(|entry| (entry.definition().name.as_ref(), entry.scope()))
     }
 
+    /// What calling a tool of that name is, also where there is none.
+    #[must_use]
+    pub fn kind_of(&self, name: &str) -> Kind {
+        let entry = self.entries.iter().find(|entry| entry.definition().name == name);
+        entry.map_or_else(Kind::unknown, |entry| entry.kind())
+    }
+
+    /// What a request of MCP would be as a call; `None` for one that is none, such as `initialize` or a list of tools.
+    #[must_use]
+    pub fn kind_of_request(&self, method: &str, params: &JsonObject) -> Option<Kind> {
+        match method {
+            "tools/call" => Some(self.kind_of(params.get("name")?.as_str()?)),
+            _ => self.shelf.as_ref().and_then(|_| resources::kind(method, params)),
+        }
+    }
+
     /// Runs a tool by name; `None` if there is none of that name.
     pub async fn call(
         &self,
@@ -87,6 +103,7 @@ impl Toolbox {
 trait Entry: Send + Sync {
     fn definition(&self) -> &Definition;
     fn scope(&self) -> Scope;
+    fn kind(&self) -> Kind;
     fn call<'a>(
         &'a self,
         calls: &'a Calls,
@@ -123,6 +140,10 @@ impl<T: Tool> Entry for Registered<T> {
 
     fn scope(&self) -> Scope {
         T::SCOPE
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::of::<T>()
     }
 
     fn call<'a>(

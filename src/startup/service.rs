@@ -176,8 +176,7 @@ impl Service {
             // It may come up after us: a failure is told, and tried again with the first token.
             tokio::spawn(async move { issuer.warm_up().await });
         }
-        let a2a = options.a2a.then(|| Arc::clone(&self.toolbox));
-        Ok(Face { calls: self.calls.clone(), keys, issuer, a2a, exposition, options })
+        Ok(Face { calls: self.calls.clone(), keys, issuer, toolbox: Arc::clone(&self.toolbox), exposition, options })
     }
 
     /// What it embeds with.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::harness::TestDatabase;
+use crate::harness::{Lacking, TestDatabase, skip};
 use crate::http::served::Served;
 use crate::http::{ALL_SCOPES, key, tool_call};
 
@@ -60,7 +60,7 @@ fn packaged_variables_are_the_programs() {
 #[test]
 fn the_unit_is_one_that_systemd_takes() {
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: there is no systemd-analyze on this machine");
+        skip(Lacking::Systemd, "there is no systemd-analyze on this machine");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -83,7 +83,7 @@ async fn the_server_needs_no_root_file_system_that_can_be_written() {
         "mount --bind / / && mount -o remount,bind,ro / && mount -t tmpfs none /mnt && ! touch /probe 2>/dev/null";
     let tried = Command::new("unshare").args(["--mount", "sh", "-c", arrange]).output();
     if !tried.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: this user may not mount file systems");
+        skip(Lacking::Mounts, "this user may not mount file systems");
         return;
     }
     let database = TestDatabase::create().await;
@@ -98,5 +98,39 @@ async fn the_server_needs_no_root_file_system_that_can_be_written() {
     assert_eq!(reply["result"]["isError"], false, "{reply}");
     let ready = client.get(served.at("/readyz")).send().await.unwrap();
     assert_eq!(ready.status(), 200, "{}", ready.text().await.unwrap());
+    assert_eq!(served.finish().await.0, Some(0));
+}
+
+#[test]
+fn prometheus_scrapes_where_the_unit_shows_figures() {
+    let told: Value = serde_saphyr::from_str(&text("packaging/prometheus.yml")).unwrap();
+    let jobs = told["scrape_configs"].as_array().unwrap();
+    let listens = text("packaging/bailiwick.env");
+    let listens = listens.lines().find_map(|line| line.strip_prefix("BAILIWICK_METRICS_LISTEN=")).unwrap().to_owned();
+    assert_eq!(jobs[0]["static_configs"][0]["targets"][0], listens);
+    // From elsewhere only with a token, and encrypted.
+    assert!(jobs[1]["authorization"]["credentials_file"].is_string() && jobs[1]["scheme"] == "https", "{told}");
+}
+
+/// What compose and the unit set is a configuration that the program takes.
+#[tokio::test]
+async fn the_packaged_settings_start_a_server() {
+    let compose: Value = serde_saphyr::from_str(&text("packaging/compose.yaml")).unwrap();
+    let settings = compose["services"]["bailiwick"]["environment"].as_object().unwrap().clone();
+    assert_eq!(settings["BAILIWICK_HTTP"], "0.0.0.0:8080");
+    let database = TestDatabase::create().await;
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start_at(&database, "0.0.0.0:0", |command| {
+        let set =
+            settings.iter().filter(|(name, _)| !["BAILIWICK_DATABASE_URL", "BAILIWICK_HTTP"].contains(&name.as_str()));
+        for (name, value) in set {
+            // As compose does where the variable is not set.
+            command.env(name, value.as_str().unwrap().replace("${BAILIWICK_METRICS_TOKEN:-}", ""));
+        }
+        command.env("BAILIWICK_DATA_DIR", folder.path());
+    })
+    .await;
+    let ready = reqwest::get(served.at("/readyz").replace("0.0.0.0", "127.0.0.1")).await.unwrap();
+    assert_eq!(ready.status(), 200);
     assert_eq!(served.finish().await.0, Some(0));
 }

@@ -5,18 +5,18 @@ use a2a::{AgentCapabilities, AgentCard, AgentInterface, AgentSkill, HttpAuthSecu
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
 use http::header::HOST;
-use http::{HeaderMap, StatusCode};
 
 use super::super::Face;
 use crate::identity::Scopes;
 
 /// `/.well-known/agent-card.json` (A2A 1.0, section 8): who answers here, what it can do, and what it wants to see first.
 pub(in crate::http) async fn card(State(face): State<Arc<Face>>, headers: HeaderMap) -> Response {
-    let Some(toolbox) = &face.a2a else { return StatusCode::NOT_FOUND.into_response() };
+    let scheme = if face.options.is_encrypted { "https" } else { "http" };
     let host = || headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let base = face.options.public_url.clone().unwrap_or_else(|| format!("http://{}", host()));
-    let skills = toolbox.definitions(&Scopes::all()).into_iter().map(|tool| AgentSkill {
+    let base = face.options.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", host()));
+    let skills = face.toolbox.definitions(&Scopes::all()).into_iter().map(|tool| AgentSkill {
         id: tool.name.to_string(),
         name: tool.title.unwrap_or_else(|| tool.name.to_string()),
         description: tool.description.unwrap_or_default().into_owned(),

@@ -4,6 +4,7 @@
 //! closing the connection.
 
 mod card;
+mod numbers;
 mod skills;
 
 use std::sync::Arc;
@@ -12,19 +13,20 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use http::header::USER_AGENT;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
+use super::client::client;
 use crate::call::{Calls, Client};
 use crate::identity::Caller;
-use crate::mcp::{ClientAddress, Toolbox};
+use crate::mcp::{DeniedScope, Toolbox};
 
 pub(super) use card::card;
 use skills::Skills;
+pub(super) use skills::skill_of;
 
 tokio::task_local! {
-    /// Who the request is from: the crate's handlers are given its headers alone.
-    static FROM: (Caller, Client);
+    /// Who the request is from, and where a denial is noted: the crate's handlers are given its headers alone.
+    static FROM: From;
 }
 
 /// `POST /a2a`: JSON-RPC, by the protocol's own crate. It must stand behind authentication.
@@ -32,23 +34,26 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(calls: Calls, toolbox: Ar
     let skills = Arc::new(Skills { toolbox, calls });
     // Nested, for the crate's one route is the root.
     let rpc = a2a_server::jsonrpc::jsonrpc_router(skills);
-    Router::new().nest_service("/a2a", rpc).route_layer(middleware::from_fn(identify))
+    Router::new()
+        .nest_service("/a2a", rpc)
+        .route_layer(middleware::from_fn(identify))
+        .route_layer(middleware::from_fn(numbers::whole_ones))
+}
+
+/// What is known of a request beside its message.
+#[derive(Clone)]
+struct From {
+    caller: Caller,
+    client: Client,
+    /// Where it is noted for want of which scope the call was denied.
+    denied: Option<DeniedScope>,
 }
 
 async fn identify(request: Request, next: Next) -> Response {
-    let Some(caller) = request.extensions().get::<Caller>().cloned() else {
+    let (parts, body) = request.into_parts();
+    let Some(caller) = parts.extensions.get::<Caller>().cloned() else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
-    let client = Client {
-        user_agent: user_agent(request.headers()),
-        ip_address: request.extensions().get::<ClientAddress>().map(|address| address.0),
-        ..Client::default()
-    };
-    FROM.scope((caller, client), next.run(request)).await
-}
-
-/// The client's text: bounded, and without what PostgreSQL or a terminal would stumble over.
-fn user_agent(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get(USER_AGENT)?.to_str().ok()?;
-    Some(text.chars().filter(|c| !c.is_control()).take(200).collect())
+    let from = From { caller, client: client(&parts), denied: parts.extensions.get::<DeniedScope>().cloned() };
+    FROM.scope(from, next.run(Request::from_parts(parts, body))).await
 }

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use a2a::{
@@ -5,6 +6,7 @@ use a2a::{
     GetTaskPushNotificationConfigRequest, GetTaskRequest, ListTaskPushNotificationConfigsRequest,
     ListTaskPushNotificationConfigsResponse, ListTasksRequest, ListTasksResponse, Message, Part, PartContent, Role,
     SendMessageRequest, SendMessageResponse, StreamResponse, SubscribeToTaskRequest, Task, TaskPushNotificationConfig,
+    TypedDetail, error_code,
 };
 use a2a_server::{RequestHandler, ServiceParams};
 use async_trait::async_trait;
@@ -14,7 +16,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::FROM;
+use super::numbers::whole;
+use super::{FROM, From};
 use crate::call::Calls;
 use crate::mcp::Toolbox;
 
@@ -61,17 +64,12 @@ impl Asked {
     }
 }
 
-/// Whole numbers as such: a client that speaks protobuf has floating point alone (`google.protobuf.Struct`), and says 10.0 for 10.
-fn whole(value: Value) -> Value {
-    match value {
-        Value::Number(number) => match number.as_f64() {
-            // What a double holds exactly.
-            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => Value::from(float as i64),
-            _ => Value::Number(number),
-        },
-        Value::Array(list) => list.into_iter().map(whole).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, whole(value))).collect(),
-        other => other,
+/// The skill that the parameters of a `SendMessage` name, if one can be told.
+pub(in crate::http) fn skill_of(params: &Map<String, Value>) -> Option<&str> {
+    match params.get("message")?.get("parts")?.as_array()?.as_slice() {
+        [] => None,
+        [part] if part.get("data").is_some() => part["data"].get("skill")?.as_str(),
+        parts => parts.iter().all(|part| part.get("text").is_some()).then_some(OF_TEXT),
     }
 }
 
@@ -90,7 +88,8 @@ impl RequestHandler for Skills {
         request: SendMessageRequest,
     ) -> Result<SendMessageResponse, A2AError> {
         // A tenant that the request names has no say: the caller's credential settles it.
-        let (caller, client) = FROM.try_with(Clone::clone).map_err(|_| A2AError::internal("not authenticated"))?;
+        let from = FROM.try_with(Clone::clone).map_err(|_| A2AError::internal("not authenticated"))?;
+        let From { caller, client, denied } = from;
         let asked = Asked::read(&request.message.parts)?;
         // Whoever closes the connection drops this, and with it the call.
         let never = CancellationToken::new();
@@ -101,6 +100,9 @@ impl RequestHandler for Skills {
             let names: Vec<_> = self.toolbox.definitions(&caller.scopes).into_iter().map(|tool| tool.name).collect();
             return Err(A2AError::invalid_params(format!("unknown skill; there are {}", names.join(", "))));
         };
+        if let Some(denied) = denied {
+            denied.note(&self.toolbox, &asked.skill, &caller, &result);
+        }
         let mut answer = Message::new(Role::Agent, vec![part(result)?]);
         answer.context_id = request.message.context_id;
         Ok(SendMessageResponse::Message(answer))
@@ -180,8 +182,7 @@ fn part(result: CallToolResult) -> Result<Part, A2AError> {
     let text =
         result.content.iter().filter_map(|block| block.as_text()).map(|text| text.text.as_str()).collect::<String>();
     if result.is_error == Some(true) {
-        let is_theirs = ["invalid_input", "not_found", "forbidden"].iter().any(|code| text.starts_with(code));
-        return Err(if is_theirs { A2AError::invalid_params(text) } else { A2AError::internal(text) });
+        return Err(error(text));
     }
     Ok(match result.structured_content {
         Some(data) => Part {
@@ -197,4 +198,17 @@ fn part(result: CallToolResult) -> Result<Part, A2AError> {
             metadata: None,
         },
     })
+}
+
+/// A failure as an error, whose kind stands as `failure` in its details for programs. A2A has no codes of its own for these.
+fn error(text: String) -> A2AError {
+    let kind = text.split(':').next().unwrap_or_default().to_owned();
+    let code = match kind.as_str() {
+        "invalid_input" | "not_found" | "conflict" => error_code::INVALID_PARAMS,
+        // As MCP's resources say it: nothing is wrong with the parameters.
+        "forbidden" | "quota_exceeded" | "budget_exceeded" | "rate_limited" => error_code::INVALID_REQUEST,
+        _ => error_code::INTERNAL_ERROR,
+    };
+    let details = HashMap::from([("failure".to_owned(), kind)]);
+    A2AError::new(code, text).with_details(vec![TypedDetail::error_info("FAILURE", "bailiwick", Some(details))])
 }

@@ -46,6 +46,8 @@ const ALGORITHMS: [Algorithm; 9] = [
 pub struct TokenHolder {
     /// The caller that it makes calls as.
     pub caller: Caller,
+    /// Whether its tenant may call: who a token of one that may not is, is known, and refused for another reason.
+    pub tenant_status: TenantStatus,
     /// The tenant as the token names it.
     tenant: String,
     /// When the token ends.
@@ -121,19 +123,18 @@ impl Issuer {
         let user_id = UserId::parse(user).map_err(|_| TokenRefused::Subject)?;
         let scopes = options.scope_claims.iter().find_map(|claim| claims.words(claim)).unwrap_or_default();
         let found = self.0.tenants.find(tenant).await.map_err(|_| TokenRefused::Unavailable)?;
-        // A suspended tenant's calls are denied like those with a key: each in its trail.
-        let found = found.filter(|tenant| tenant.status != TenantStatus::Deleted).ok_or(TokenRefused::Tenant)?;
+        let found = found.ok_or(TokenRefused::Tenant)?;
         let caller = Caller { tenant_id: found.id, user_id, scopes: Scopes::known(&scopes) };
-        Ok(TokenHolder { caller, tenant: tenant.to_owned(), expires_at })
+        Ok(TokenHolder { caller, tenant_status: found.status, tenant: tenant.to_owned(), expires_at })
     }
 
-    /// Whether whoever was let in by a token would still be: it has not expired, and its tenant is there.
+    /// Whether whoever was let in by a token would still be: it has not expired, and its tenant may call.
     pub async fn still_holds(&self, holder: &TokenHolder) -> bool {
         if holder.expires_at <= Timestamp::now() {
             return false;
         }
         match self.0.tenants.find(&holder.tenant).await {
-            Ok(Some(tenant)) => tenant.id == holder.caller.tenant_id && tenant.status != TenantStatus::Deleted,
+            Ok(Some(tenant)) => tenant.id == holder.caller.tenant_id && tenant.status == TenantStatus::Active,
             Ok(None) => false,
             // The calls themselves need the database, too.
             Err(_) => true,

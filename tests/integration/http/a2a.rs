@@ -8,6 +8,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::issuer::TestIssuer;
 use super::served::Served;
 use super::{ALL_SCOPES, HttpServer, key, model};
 use crate::audit::tools::Ending;
@@ -27,9 +28,13 @@ fn skill(name: &str, arguments: Value) -> Value {
     message(json!({ "data": { "skill": name, "arguments": arguments } }))
 }
 
-async fn send(server: &HttpServer, client: &Client, key: &str, message: &Value) -> Value {
+async fn asked(server: &HttpServer, client: &Client, key: &str, message: &Value) -> reqwest::Response {
     let request = client.post(server.url("/a2a")).bearer_auth(key).header("a2a-version", "1.0");
-    let response = request.json(message).send().await.unwrap();
+    request.json(message).send().await.unwrap()
+}
+
+async fn send(server: &HttpServer, client: &Client, key: &str, message: &Value) -> Value {
+    let response = asked(server, client, key, message).await;
     assert_eq!(response.status(), StatusCode::OK);
     response.json().await.unwrap()
 }
@@ -53,15 +58,29 @@ async fn a_message_is_one_call_of_whom_its_key_says_with_one_row() {
     let found = send(&server, &client, &reader, &message(json!({ "text": "secret plans" }))).await;
     assert_eq!(found["result"]["message"]["role"], "ROLE_AGENT");
     assert_eq!(found["result"]["message"]["parts"][0]["data"]["results"][0]["title"], "Hers", "{found}");
-    for (message, words) in [
-        (skill("insert_document", json!({ "title": "t", "content": "c" })), "forbidden"),
+    for (message, words, code, failure) in [
+        (skill("insert_document", json!({ "title": "t", "content": "c" })), "forbidden", -32600, Some("forbidden")),
         // As clients that speak protobuf say it.
-        (skill("hybrid_search", json!({ "query": "x", "limit": 99.0 })), "`limit` is 99"),
-        (skill("hybrid_search", json!({ "query": "x", "limit": 9.5 })), "`limit` does not fit"),
-        (skill("no_such_skill", json!({})), "unknown skill; there are hybrid_search"),
+        (
+            skill("hybrid_search", json!({ "query": "x", "limit": 99.0 })),
+            "`limit` is 99",
+            -32602,
+            Some("invalid_input"),
+        ),
+        (
+            skill("hybrid_search", json!({ "query": "x", "limit": 9.5 })),
+            "`limit` does not",
+            -32602,
+            Some("invalid_input"),
+        ),
+        (skill("no_such_skill", json!({})), "unknown skill; there are hybrid_search", -32602, None),
     ] {
+        // Whoever has a key can ask nobody for more, so the status stays, as MCP's does.
         let refused = send(&server, &client, &reader, &message).await;
-        assert!(refused["error"]["message"].as_str().is_some_and(|text| text.contains(words)), "{refused}");
+        let error = &refused["error"];
+        assert!(error["message"].as_str().is_some_and(|text| text.contains(words)), "{refused}");
+        assert_eq!(error["code"], code, "{refused}");
+        assert_eq!(error["data"][0]["metadata"]["failure"].as_str(), failure, "{refused}");
     }
     let expected = [
         "demo ada tools/insert_document ok",
@@ -117,6 +136,36 @@ async fn it_is_off_unless_asked_for_and_wants_a_credential_and_known_pages() {
     let page = client.post(on.url("/a2a")).bearer_auth(&ada).header("origin", "https://evil.example");
     assert_eq!(page.json(&search).send().await.unwrap().status(), StatusCode::FORBIDDEN);
     assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs").await, 0);
+}
+
+#[tokio::test]
+async fn a_token_that_lacks_a_scope_is_told_which_and_whole_numbers_are_whole() {
+    let (database, issuer) = (TestDatabase::create().await, TestIssuer::start().await);
+    let options = HttpOptions { public_url: Some("https://mcp.example".to_owned()), ..options() };
+    let server = HttpServer::start_all(&database, options, Toolbox::new(&model()), Some(issuer.options())).await;
+    let (client, reader) = (Client::new(), issuer.token(&issuer.claims("demo", "documents:read")));
+    let denied = asked(&server, &client, &reader, &skill("cost_report", json!({}))).await;
+    assert_eq!(denied.status(), StatusCode::FORBIDDEN);
+    let challenge = denied.headers()["www-authenticate"].to_str().unwrap().to_owned();
+    for part in [
+        "error=\"insufficient_scope\"",
+        "scope=\"documents:read costs:read\"",
+        "resource_metadata=\"https://mcp.example/.well-known/oauth-protected-resource/a2a\"",
+    ] {
+        assert!(challenge.contains(part), "{challenge}");
+    }
+    let told: Value = denied.json().await.unwrap();
+    assert!(told["error"]["message"].as_str().unwrap().contains("costs:read"), "{told}");
+    // What is wrong with a call that it may make is no matter of scopes.
+    let wrong = asked(&server, &client, &reader, &skill("hybrid_search", json!({ "query": "" }))).await;
+    assert_eq!(wrong.status(), StatusCode::OK);
+    let searched = asked(&server, &client, &reader, &message(json!({ "text": "x" }))).await;
+    let length = searched.headers().get("content-length").map(|length| length.to_str().unwrap().to_owned());
+    let text = searched.text().await.unwrap();
+    assert!(text.contains("\"total_candidates\":0,") || text.contains("\"total_candidates\":0}"), "{text}");
+    assert_eq!(length, Some(text.len().to_string()));
+    let expected = ["tools/cost_report denied", "tools/hybrid_search error", "tools/hybrid_search ok"];
+    assert_eq!(database.value::<String>(ROWS).await, expected.map(|row| format!("demo ada {row}")).join(", "));
 }
 
 #[tokio::test]

@@ -152,17 +152,13 @@ async fn tools_beyond_the_scopes_are_neither_listed_nor_callable() {
 }
 
 #[tokio::test]
-async fn a_suspended_tenant_is_denied_and_a_revoked_key_refused_at_once() {
+async fn a_revoked_key_is_refused_within_a_second() {
     let database = TestDatabase::create().await;
     let server = HttpServer::start(&database, HttpOptions::default()).await;
     let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
     let client = Client::new();
     assert_eq!(server.call(&client, &ada, "tenant_status", json!({})).await["isError"], false);
-    database.execute("UPDATE tenants SET status = 'suspended' WHERE slug = 'demo'").await;
-    let text = server.call(&client, &ada, "tenant_status", json!({})).await["content"][0]["text"].take();
-    assert!(text.as_str().unwrap().starts_with("forbidden: your tenant is suspended"), "{text}");
-    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs WHERE outcome = 'denied'").await, 1);
-    database.execute("UPDATE tenants SET status = 'active'; UPDATE api_keys SET revoked_at = now()").await;
+    database.execute("UPDATE api_keys SET revoked_at = now()").await;
     tokio::time::sleep(std::time::Duration::from_millis(1_300)).await;
     let late = server.post(&client, &ada).json(&tool_call(1, "tenant_status", &json!({}))).send().await.unwrap();
     assert_eq!(late.status(), StatusCode::UNAUTHORIZED);

@@ -129,3 +129,66 @@ async fn equal_ids_of_many_clients_are_not_mixed_up() {
     futures_util::future::join_all(clients).await;
     assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs").await, 400);
 }
+
+/// Two ways to say where a request ends: whoever is before us may have gone by the other one.
+#[tokio::test]
+async fn nothing_follows_a_request_whose_end_is_said_in_pieces() {
+    let database = TestDatabase::create().await;
+    let server = HttpServer::start(&database, HttpOptions::default()).await;
+    let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
+    let body = tool_call(1, "tenant_status", &json!({})).to_string();
+    let hidden = format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ada}\r\nAccept: application/json\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let pieces = format!("{:x}\r\n{body}\r\n0\r\n\r\n{hidden}", body.len());
+    for lengths in [
+        "Transfer-Encoding: chunked\r\n".to_owned(),
+        format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", pieces.len()),
+        format!("Transfer-Encoding: chunked\r\nContent-Length: {}\r\n", pieces.len()),
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n".to_owned(),
+    ] {
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ada}\r\nAccept: application/json\r\nContent-Type: application/json\r\n{lengths}\r\n"
+        );
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(format!("{head}{pieces}").as_bytes()).await.unwrap();
+        let answer = rest(&mut stream).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{lengths}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("connection: close"), "{lengths}: {answer}");
+    }
+    // What is neither is not guessed at.
+    for lengths in [
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "Content-Length: +5\r\n",
+        "Content-Length: 0x5\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        " Transfer-Encoding: chunked\r\n",
+    ] {
+        let head = format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ada}\r\n{lengths}\r\n");
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(format!("{head}{pieces}").as_bytes()).await.unwrap();
+        let answer = rest(&mut stream).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{lengths}: {answer}");
+        assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{lengths}: {answer}");
+    }
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs").await, 4, "one call each, and no hidden one");
+}
+
+#[tokio::test]
+async fn a_batch_is_refused_in_words() {
+    let database = TestDatabase::create().await;
+    let server = HttpServer::start(&database, HttpOptions::default()).await;
+    let (ada, client) = (key(&database, "demo", "ada", ALL_SCOPES).await, Client::new());
+    let call = tool_call(1, "tenant_status", &json!({}));
+    let post =
+        client.post(server.url("/mcp")).bearer_auth(&ada).header("accept", "application/json, text/event-stream");
+    let answer = post.json(&json!([call, call])).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    let told: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!((&told["error"]["code"], &told["id"]), (&json!(-32600), &json!(null)), "{told}");
+    assert!(told["error"]["message"].as_str().unwrap().starts_with("a batch is not taken"), "{told}");
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs").await, 0);
+}

@@ -34,7 +34,7 @@ const SELDOM: [&str; 18] = [
 ];
 
 async fn figures(served: &Served, client: &Client) -> String {
-    client.get(served.at("/metrics")).send().await.unwrap().text().await.unwrap()
+    client.get(&served.figures).send().await.unwrap().text().await.unwrap()
 }
 
 /// The value of the one series that begins so.
@@ -156,4 +156,50 @@ async fn readiness_tells_what_is_in_the_way() {
     );
     database.execute("UPDATE schema_migrations SET version = version + 1").await;
     assert_eq!(ready().await.0, StatusCode::OK);
+}
+
+/// What a proxy on this machine sends on for a stranger looks in nothing unlike what this machine's own programs send.
+#[tokio::test]
+async fn figures_are_read_with_their_token_or_at_this_machines_own_listener_and_nowhere_else() {
+    let database = TestDatabase::create().await;
+    let client = Client::new();
+    let open = Served::start(&database).await;
+    assert!(open.figures.starts_with("http://127.0.0.1:"), "{}", open.figures);
+    let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status();
+    assert_eq!(status(client.get(&open.figures)).await, StatusCode::OK);
+    assert_eq!(status(client.get(open.at("/metrics"))).await, StatusCode::NOT_FOUND, "nobody's, without a token");
+    assert_eq!(status(client.get(open.at("/metrics")).bearer_auth("")).await, StatusCode::NOT_FOUND);
+    for (name, value) in [
+        ("host", "evil.example"),
+        ("host", "localhost.evil.example"),
+        ("origin", "http://localhost:3000"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("forwarded", "for=127.0.0.1"),
+    ] {
+        assert_eq!(
+            status(client.get(&open.figures).header(name, value)).await,
+            StatusCode::NOT_FOUND,
+            "{name}: {value}"
+        );
+    }
+    // Nothing else is at that address.
+    for path in ["/", "/mcp", "/healthz", "/readyz", "/metrics/x"] {
+        let there = open.figures.replace("/metrics", path);
+        assert_eq!(status(client.get(there)).await, StatusCode::NOT_FOUND, "{path}");
+    }
+    assert_eq!(open.finish().await.0, Some(0));
+
+    let guarded = Served::start_with(&database, |command| {
+        command.args(["--metrics-token", "figures"]);
+    })
+    .await;
+    for url in [guarded.figures.clone(), guarded.at("/metrics")] {
+        assert_eq!(status(client.get(&url).bearer_auth("figures")).await, StatusCode::OK, "{url}");
+        assert_eq!(status(client.get(&url)).await, StatusCode::NOT_FOUND, "{url}");
+        for wrong in ["figure", "figuresx", "Figures", ""] {
+            assert_eq!(status(client.get(&url).bearer_auth(wrong)).await, StatusCode::NOT_FOUND, "{url} {wrong}");
+        }
+        let two = client.get(&url).header("authorization", "Bearer figures").header("authorization", "Bearer x");
+        assert_eq!(status(two).await, StatusCode::NOT_FOUND, "{url}");
+    }
 }

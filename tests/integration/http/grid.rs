@@ -111,13 +111,15 @@ async fn status_of(address: std::net::SocketAddr, request: &str) -> String {
 }
 
 /// What answers without a credential; everything else must not.
-const OPEN: [&str; 6] = [
+const OPEN: [&str; 8] = [
     "/healthz",
     "/readyz",
-    // This machine's, or whoever has its own token; others find nothing there.
+    // Whoever has its own token; others find nothing there.
     "/metrics",
     "/.well-known/oauth-protected-resource",
     "/.well-known/oauth-protected-resource/mcp",
+    "/.well-known/oauth-protected-resource/sse",
+    "/.well-known/oauth-protected-resource/a2a",
     "/.well-known/agent-card.json",
 ];
 
@@ -130,8 +132,14 @@ async fn no_route_there_is_answers_without_a_credential_but_the_listed_ones() {
     let pool = Pool::new(database.app().clone(), &PoolOptions { size: 1, ..PoolOptions::default() }).unwrap();
     let keys = KeyRing::new(System::new(pool));
     let toolbox = Arc::new(Toolbox::new(&model()));
-    let a2a = Some(Arc::clone(&toolbox));
-    let face = Face { calls: calls.clone(), keys, issuer: None, a2a, exposition: None, options: everything };
+    let face = Face {
+        calls: calls.clone(),
+        keys,
+        issuer: None,
+        toolbox: Arc::clone(&toolbox),
+        exposition: None,
+        options: everything,
+    };
     let router = router(face, Server::for_requests(toolbox, calls));
     // The router tells its paths in what it shows of itself, and nowhere else.
     let shown = format!("{router:?}");

@@ -66,7 +66,7 @@ async fn the_rate_is_a_setting_and_its_refusals_are_counted() {
     }
     assert_eq!(statuses[0], (200, None));
     assert_eq!(statuses[2], (429, Some("5".to_owned())), "{statuses:?}");
-    let figures = client.get(served.at("/metrics")).send().await.unwrap().text().await.unwrap();
+    let figures = client.get(&served.figures).send().await.unwrap().text().await.unwrap();
     let demo = database.tenant("demo").await.id;
     for line in [
         "bailiwick_http_refused_total{reason=\"principal\"} 2".to_owned(),

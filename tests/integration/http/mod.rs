@@ -2,6 +2,7 @@
 
 mod a2a;
 mod access;
+mod barred;
 mod bounds;
 mod clients;
 mod figures;
@@ -93,7 +94,7 @@ impl HttpServer {
             calls: calls.clone(),
             keys: KeyRing::new(system),
             issuer,
-            a2a: options.a2a.then(|| Arc::clone(&toolbox)),
+            toolbox: Arc::clone(&toolbox),
             exposition: None,
             options: options.clone(),
         };

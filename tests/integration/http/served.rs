@@ -13,6 +13,8 @@ pub struct Served {
     pub child: Child,
     /// Of `/mcp`.
     pub url: String,
+    /// Of `/metrics`, on the listener of its own.
+    pub figures: String,
     /// What it said on stderr so far.
     lines: Arc<Mutex<Vec<String>>>,
 }
@@ -46,16 +48,24 @@ impl Served {
         address: &str,
         arrange: impl FnOnce(&mut Command),
     ) -> Self {
-        command.args(["serve", "--http", address]).stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+            .args(["serve", "--http", address, "--metrics-listen", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         command.env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await);
         arrange(&mut command);
         let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
         let lines = Arc::<Mutex<Vec<String>>>::default();
+        let mut figures = String::new();
         let url = loop {
             let line = tokio::time::timeout(Duration::from_secs(30), stderr.next_line()).await.unwrap().unwrap();
             let Some(line) = line else { panic!("it does not say where it serves: {lines:?}") };
             lines.lock().unwrap().push(line.clone());
+            if let Some((_, rest)) = line.split_once("Figures for Prometheus at ") {
+                figures = rest.split(['"', ' ']).next().unwrap().trim_end_matches('.').to_owned();
+            }
             if let Some((_, rest)) = line.split_once("Serving MCP at ") {
                 break rest.split(' ').next().unwrap().to_owned();
             }
@@ -66,7 +76,7 @@ impl Served {
                 told.lock().unwrap().push(line);
             }
         });
-        Self { child, url, lines }
+        Self { child, url, figures, lines }
     }
 
     /// Another route.

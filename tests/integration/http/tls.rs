@@ -11,6 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -210,9 +211,20 @@ async fn the_binary_serves_over_tls() {
 }
 
 #[tokio::test]
-async fn a_public_address_demands_a_credential_and_warns_where_nothing_encrypts() {
+async fn a_public_address_demands_a_credential_and_something_that_encrypts() {
     let database = TestDatabase::create().await;
-    let plain = Served::start_at(&database, "0.0.0.0:0", |_| ()).await;
+    for (address, figures) in [("0.0.0.0:0", "127.0.0.1:0"), ("[::]:0", "127.0.0.1:0"), ("127.0.0.1:0", "0.0.0.0:0")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+        command.args(["serve", "--http", address, "--metrics-listen", figures, "--metrics-token", "figures"]);
+        let output = command.env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await).output().await.unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("BAILIWICK_TLS_CERT") && told.contains("BAILIWICK_PLAIN_HTTP"), "{told}");
+    }
+    let plain = Served::start_at(&database, "0.0.0.0:0", |command| {
+        command.arg("--plain-http");
+    })
+    .await;
     let url = plain.url.replace("0.0.0.0", "127.0.0.1");
     let client = Client::new();
     for path in ["/mcp", "/mcp?access_token=x", "/sse", "/messages"] {

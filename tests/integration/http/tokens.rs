@@ -243,7 +243,9 @@ async fn nothing_but_a_good_token_is_believed() {
     ] {
         assert_eq!(request.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
     }
-    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs").await, 1, "and nobody's calls are in no trail");
+    // Who a token of a tenant that is gone is, is known; nobody's calls are in no trail.
+    let rows = "SELECT string_agg(outcome || coalesce(' ' || (details->>'tenant_status'), ''), ', ' ORDER BY outcome) FROM audit_logs";
+    assert_eq!(database.value::<String>(rows).await, "denied deleted, ok");
 }
 
 trait FormToken {
@@ -296,15 +298,19 @@ async fn a_suspended_or_deleted_tenant_ends_its_tokens_within_a_second() {
     let (server, client) = (serve(&database, &issuer).await, Client::new());
     let token = issuer.token(&issuer.claims("demo", ALL_SCOPES));
     assert_eq!(ask(&server, &client, &token).await.status(), StatusCode::OK);
-    database.execute("UPDATE tenants SET status = 'suspended' WHERE slug = 'demo'").await;
-    // Its trail is there to tell of it, so the call is denied like that of a key.
-    let answer: Value = ask(&server, &client, &token).await.json().await.unwrap();
-    let text = answer["result"]["content"][0]["text"].as_str().unwrap();
-    assert!(text.starts_with("forbidden: your tenant is suspended"), "{text}");
-    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs WHERE outcome = 'denied'").await, 1);
-    database.execute("UPDATE tenants SET status = 'deleted' WHERE slug = 'demo'").await;
-    tokio::time::sleep(std::time::Duration::from_millis(1_300)).await;
-    assert_eq!(ask(&server, &client, &token).await.status(), StatusCode::UNAUTHORIZED);
+    for (status, answer) in [("suspended", StatusCode::FORBIDDEN), ("deleted", StatusCode::UNAUTHORIZED)] {
+        database.execute(&format!("UPDATE tenants SET status = '{status}' WHERE slug = 'demo'")).await;
+        if status == "suspended" {
+            // While it is believed to be active a call comes through the door, and is denied by what the call itself sees.
+            let told: Value = ask(&server, &client, &token).await.json().await.unwrap();
+            let text = told["result"]["content"][0]["text"].as_str().unwrap();
+            assert!(text.starts_with("forbidden: your tenant is suspended"), "{text}");
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1_300)).await;
+        assert_eq!(ask(&server, &client, &token).await.status(), answer, "{status}");
+    }
+    let denied = "SELECT count(*) FROM audit_logs WHERE outcome = 'denied'";
+    assert_eq!(database.value::<i64>(denied).await, 3, "its trail is there to tell of each");
 }
 
 #[tokio::test]
@@ -356,8 +362,40 @@ async fn clients_are_told_where_tokens_come_from() {
     }
     let stranger = client.post(server.url("/mcp")).send().await.unwrap();
     assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED);
+    for path in ["sse", "a2a"] {
+        let there =
+            client.get(server.url(&format!("/.well-known/oauth-protected-resource/{path}"))).send().await.unwrap();
+        assert_eq!(there.status(), StatusCode::NOT_FOUND, "{path} is not served");
+    }
     assert_eq!(
         stranger.headers()["www-authenticate"],
         "Bearer realm=\"bailiwick\", scope=\"documents:read documents:write costs:read\", resource_metadata=\"https://mcp.example/.well-known/oauth-protected-resource/mcp\""
     );
+}
+
+/// A client compares the name of what it is given access to with the URL that it was given (RFC 9728, section 3.3).
+#[tokio::test]
+async fn each_face_is_a_resource_with_metadata_and_challenges_of_its_own() {
+    let (database, issuer) = (TestDatabase::create().await, TestIssuer::start().await);
+    let everything = HttpOptions { legacy_sse: true, a2a: true, ..options() };
+    let server = HttpServer::start_all(&database, everything, Toolbox::new(&model()), Some(issuer.options())).await;
+    let client = Client::new();
+    let resources =
+        [("POST", "/mcp", "mcp"), ("GET", "/sse", "sse"), ("POST", "/messages", "sse"), ("POST", "/a2a", "a2a")];
+    for (method, path, resource) in resources {
+        for credential in ["none", "Bearer rubbish"] {
+            let request = client.request(method.parse().unwrap(), server.url(path));
+            let refused = request.header("authorization", credential).send().await.unwrap();
+            let challenge = refused.headers()["www-authenticate"].to_str().unwrap().to_owned();
+            let place = format!("/.well-known/oauth-protected-resource/{resource}");
+            assert!(challenge.ends_with(&format!("resource_metadata=\"https://mcp.example{place}\"")), "{challenge}");
+            let told: Value = client.get(server.url(&place)).send().await.unwrap().json().await.unwrap();
+            assert_eq!(told["resource"], format!("https://mcp.example/{resource}"), "{path}");
+        }
+    }
+    // For want of a scope, too.
+    let reader = issuer.token(&issuer.claims("demo", "documents:read"));
+    let denied = server.post(&client, &reader).json(&tool_call(1, "cost_report", &json!({}))).send().await.unwrap();
+    let challenge = denied.headers()["www-authenticate"].to_str().unwrap().to_owned();
+    assert!(challenge.ends_with("oauth-protected-resource/mcp\""), "{challenge}");
 }

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::HeaderMap;
+use bailiwick::http::{HttpOptions, Listener, Tls, TlsFiles, serve};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use reqwest::Client;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::served::Served;
 use super::{ALL_SCOPES, key, tool_call};
@@ -23,6 +26,11 @@ pub struct Collector {
 
 impl Collector {
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    async fn start_with(tls: Option<Tls>) -> Self {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let received = Arc::<Mutex<Vec<_>>>::default();
         let kept = Arc::clone(&received);
         let take = async move |headers: HeaderMap, body: Bytes| {
@@ -31,9 +39,12 @@ impl Collector {
             ([("content-type", "application/x-protobuf")], "")
         };
         let router = axum::Router::new().route("/v1/traces", axum::routing::post(take));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let (scheme, listener) = match tls {
+            Some(tls) => ("https", listener.with_tls(tls)),
+            None => ("http", listener),
+        };
+        let endpoint = format!("{scheme}://localhost:{}", listener.address().unwrap().port());
+        tokio::spawn(async move { serve(listener, router, &HttpOptions::default(), CancellationToken::new()).await });
         Self { endpoint, received }
     }
 
@@ -144,5 +155,44 @@ async fn a_collector_that_is_away_delays_nobody_and_a_wrong_address_is_told() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{stderr}");
         assert!(stderr.contains(words) && !stderr.contains("hidden"), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn spans_go_over_tls_to_a_collector_that_a_named_authority_vouches_for_and_to_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let shown = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let files = TlsFiles { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
+    let roots = folder.path().join("authority.pem");
+    std::fs::write(&files.certificate, shown.pem()).unwrap();
+    std::fs::write(&files.key, key.serialize_pem()).unwrap();
+    std::fs::write(&roots, authority.pem()).unwrap();
+    let database = TestDatabase::create().await;
+    let (ada, client) = (super::key(&database, "demo", "ada", ALL_SCOPES).await, Client::new());
+    for is_named in [true, false] {
+        let collector = Collector::start_with(Some(Tls::open(files.clone()).unwrap())).await;
+        assert!(collector.endpoint.starts_with("https://"));
+        let served = Served::start_with(&database, |command| {
+            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint).env("OTEL_BSP_SCHEDULE_DELAY", "100");
+            if is_named {
+                command.env("OTEL_EXPORTER_OTLP_CERTIFICATE", &roots);
+            }
+        })
+        .await;
+        let answer = served.post(&client, &ada).json(&tool_call(1, "tenant_status", &json!({}))).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(served.finish().await.0, Some(0));
+        assert_eq!(collector.spans().iter().any(|span| span.name == "POST /mcp"), is_named, "named: {is_named}");
+    }
+    for wrong in [folder.path().join("nowhere.pem"), files.key] {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+        command.args(["serve", "--otlp-endpoint", "https://localhost:1"]).env("OTEL_EXPORTER_OTLP_CERTIFICATE", &wrong);
+        let output = command.output().await.unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && stderr.contains("OTEL_EXPORTER_OTLP_CERTIFICATE"), "{stderr}");
     }
 }
