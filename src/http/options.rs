@@ -18,7 +18,7 @@ pub struct HttpOptions {
     /// How they say it.
     pub forwarded_header: ForwardedHeader,
     /// Bearer token that reads `/metrics`; without one nobody does.
-    /// A listener of its own has figures without one: [`figures`](super::figures).
+    /// A listener of its own has figures without one: [`figures`](fn@super::figures).
     pub metrics_token: Option<secrecy::SecretString>,
     /// Whether agents are served by A2A, too.
     pub a2a: bool,

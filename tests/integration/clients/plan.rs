@@ -58,13 +58,12 @@ impl Plan {
             }
         }
         for (step, seen) in pairs(self.steps("others"), &saw["others"]) {
-            match step["fails"].as_str() {
-                // Clients put words of their own before the server's.
-                Some(words) => {
-                    assert!(seen["error"].as_str().is_some_and(|text| text.contains(words)), "{step}: {seen}")
-                }
-                None => expect(step, &seen["result"], kept),
-            }
+            let Some(words) = step["fails"].as_str() else {
+                expect(step, &seen["result"], kept);
+                continue;
+            };
+            // Clients put words of their own before the server's.
+            assert!(seen["error"].as_str().is_some_and(|text| text.contains(words)), "{step}: {seen}");
         }
     }
 
