@@ -97,7 +97,7 @@ fn expect(step: &Value, found: &Value, kept: &Map<String, Value>) {
 
 /// A service that embeds, slowly at first, so that there is progress to be told.
 pub async fn service() -> FakeService {
-    FakeService::start(vec![Reply::Slow(std::time::Duration::from_millis(400)); 2]).await
+    FakeService::start(vec![Reply::Slow(std::time::Duration::from_millis(400)); 4]).await
 }
 
 /// Has the server of this command embed by it.
