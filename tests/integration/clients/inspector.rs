@@ -22,6 +22,7 @@ async fn the_inspector_finds_no_fault_in_the_tools() {
     let output = inspector.args(["--method", "tools/list", "--strict"]).output().await.unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stdout}\n{stderr}");
+    assert!(!stderr.contains("Warning: tool"), "{stderr}");
     let listed: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(listed["tools"].as_array().unwrap().len(), 10);
 }

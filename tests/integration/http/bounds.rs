@@ -192,3 +192,35 @@ async fn a_batch_is_refused_in_words() {
     assert!(told["error"]["message"].as_str().unwrap().starts_with("a batch is not taken"), "{told}");
     assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs").await, 0);
 }
+
+#[tokio::test]
+async fn heads_are_bounded_in_size_and_number_of_headers() {
+    let database = TestDatabase::create().await;
+    let server = HttpServer::start(&database, HttpOptions::default()).await;
+    let (long, half) = ("x".repeat(70_000), "x".repeat(30_000));
+    let many = |count: usize| (0..count).map(|n| format!("X-{n}: 1\r\n")).collect::<String>();
+    for (path, headers, status) in [
+        ("/healthz".to_owned(), String::new(), "200"),
+        ("/healthz".to_owned(), format!("X-Long: {half}\r\n"), "200"),
+        ("/healthz".to_owned(), format!("X-Long: {long}\r\n"), "431"),
+        ("/healthz".to_owned(), many(50), "200"),
+        ("/healthz".to_owned(), many(200), "431"),
+        (format!("/healthz?{long}"), String::new(), "414"),
+        // A line that is folded, or has a name that is none, is no header.
+        ("/healthz".to_owned(), "X-A: 1\r\n X-Folded: 2\r\n".to_owned(), "400"),
+        ("/healthz".to_owned(), "X A: 1\r\n".to_owned(), "400"),
+        ("/healthz".to_owned(), "X-A: a\0b\r\n".to_owned(), "400"),
+    ] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
+        // Whoever sends too much may be cut while it does.
+        let _ = stream.write_all(head.as_bytes()).await;
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let shown: String = headers.chars().take(30).collect();
+        assert!(read.is_ok(), "{shown}: the connection stays open");
+        let is_told = answer.starts_with(&format!("HTTP/1.1 {status} "));
+        assert!(is_told || (status != "200" && answer.is_empty()), "{shown}: {answer}");
+    }
+}

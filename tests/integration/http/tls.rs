@@ -216,7 +216,9 @@ async fn a_public_address_demands_a_credential_and_something_that_encrypts() {
     for (address, figures) in [("0.0.0.0:0", "127.0.0.1:0"), ("[::]:0", "127.0.0.1:0"), ("127.0.0.1:0", "0.0.0.0:0")] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
         command.args(["serve", "--http", address, "--metrics-listen", figures, "--metrics-token", "figures"]);
-        let output = command.env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await).output().await.unwrap();
+        command.env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await).kill_on_drop(true);
+        let ended = tokio::time::timeout(Duration::from_secs(30), command.output()).await;
+        let output = ended.expect("it does not serve").unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{told}");
         assert!(told.contains("BAILIWICK_TLS_CERT") && told.contains("BAILIWICK_PLAIN_HTTP"), "{told}");
