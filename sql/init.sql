@@ -369,15 +369,18 @@ CREATE TABLE embedding_models (
     provider   text NOT NULL DEFAULT 'caller',
     languages  text[],
     prompt_style text NOT NULL DEFAULT 'none',
+    longest_tokens integer,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT embedding_models_name_unique UNIQUE (name),
     CONSTRAINT embedding_models_name_length CHECK (length(name) BETWEEN 1 AND 200),
-    CONSTRAINT embedding_models_prompt_style_known CHECK (prompt_style IN ('none', 'e5', 'own', 'input_type'))
+    CONSTRAINT embedding_models_prompt_style_known CHECK (prompt_style IN ('none', 'e5', 'own', 'input_type')),
+    CONSTRAINT embedding_models_longest_tokens_positive CHECK (longest_tokens > 0)
 );
 COMMENT ON TABLE embedding_models IS 'Models whose vectors are stored here; vectors of different models are never compared. Shared by all tenants.';
 COMMENT ON COLUMN embedding_models.provider IS 'Who runs it: local is the server itself, caller is whoever gives vectors.';
 COMMENT ON COLUMN embedding_models.languages IS 'ISO 639 codes of the languages it covers; NULL is all, as far as is known.';
 COMMENT ON COLUMN embedding_models.prompt_style IS 'What goes before texts: none, e5 (query: and passage:), own (the model''s own prompts); input_type leaves it to the service.';
+COMMENT ON COLUMN embedding_models.longest_tokens IS 'Tokens of a text that it reads: passages are cut so that they fit with their title; NULL if only its server knows.';
 GRANT SELECT ON embedding_models TO bailiwick_app;
 GRANT SELECT, INSERT, UPDATE ON embedding_models TO bailiwick_definer;
 
@@ -572,7 +575,7 @@ GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO bailiwick_app;
 
 CREATE FUNCTION register_embedding_model(
     p_name text, p_dimensions integer DEFAULT NULL, p_provider text DEFAULT NULL, p_languages text[] DEFAULT NULL,
-    p_prompt_style text DEFAULT NULL
+    p_prompt_style text DEFAULT NULL, p_longest_tokens integer DEFAULT NULL
 ) RETURNS smallint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -581,8 +584,8 @@ DECLARE
 BEGIN
     SELECT * INTO v_model FROM embedding_models m WHERE m.name = p_name;
     IF NOT FOUND THEN
-        INSERT INTO embedding_models (name, dimensions, provider, languages, prompt_style)
-        SELECT p_name, coalesce(p_dimensions, a.atttypmod), coalesce(p_provider, 'caller'), p_languages, coalesce(p_prompt_style, 'none')
+        INSERT INTO embedding_models (name, dimensions, provider, languages, prompt_style, longest_tokens)
+        SELECT p_name, coalesce(p_dimensions, a.atttypmod), coalesce(p_provider, 'caller'), p_languages, coalesce(p_prompt_style, 'none'), p_longest_tokens
         FROM pg_attribute a
         WHERE a.attrelid = 'documents'::regclass AND a.attname = 'embedding'
         ON CONFLICT (name) DO NOTHING;
@@ -593,26 +596,30 @@ BEGIN
             USING ERRCODE = 'BW005', HINT = 'Set BAILIWICK_EMBEDDINGS_MODEL to another name.';
     END IF;
     -- What its server says of it now.
-    IF p_provider IS NOT NULL AND (v_model.provider, v_model.languages, v_model.prompt_style)
-                                  IS DISTINCT FROM (p_provider, p_languages, coalesce(p_prompt_style, 'none')) THEN
-        UPDATE embedding_models SET provider = p_provider, languages = p_languages, prompt_style = coalesce(p_prompt_style, 'none')
+    IF p_provider IS NOT NULL AND (v_model.provider, v_model.languages, v_model.prompt_style, v_model.longest_tokens)
+                                  IS DISTINCT FROM (p_provider, p_languages, coalesce(p_prompt_style, 'none'), p_longest_tokens) THEN
+        UPDATE embedding_models
+        SET provider = p_provider, languages = p_languages, prompt_style = coalesce(p_prompt_style, 'none'), longest_tokens = p_longest_tokens
         WHERE id = v_model.id;
     END IF;
     RETURN v_model.id;
 END
 $$;
-COMMENT ON FUNCTION register_embedding_model(text, integer, text, text[], text) IS
+COMMENT ON FUNCTION register_embedding_model(text, integer, text, text[], text, integer) IS
     'The id of an embedding model, registered if it is new, with the database''s dimensions unless others are given.';
-GRANT EXECUTE ON FUNCTION register_embedding_model(text, integer, text, text[], text) TO bailiwick_app;
-ALTER FUNCTION register_embedding_model(text, integer, text, text[], text) OWNER TO bailiwick_definer;
+GRANT EXECUTE ON FUNCTION register_embedding_model(text, integer, text, text[], text, integer) TO bailiwick_app;
+ALTER FUNCTION register_embedding_model(text, integer, text, text[], text, integer) OWNER TO bailiwick_definer;
 
 CREATE FUNCTION adopt_embedding_model(p_model_id smallint) RETURNS smallint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
-    UPDATE embedding_state SET current_model_id = p_model_id WHERE current_model_id IS NULL AND next_model_id IS NULL;
+    UPDATE embedding_state SET current_model_id = p_model_id
+    WHERE current_model_id IS NULL AND next_model_id IS NULL
+      AND (SELECT m.dimensions FROM embedding_models m WHERE m.id = p_model_id)
+          = (SELECT a.atttypmod FROM pg_attribute a WHERE a.attrelid = 'documents'::regclass AND a.attname = 'embedding');
     SELECT current_model_id FROM embedding_state;
 $$;
-COMMENT ON FUNCTION adopt_embedding_model(smallint) IS 'The model that documents are embedded with: this one, if there was none.';
+COMMENT ON FUNCTION adopt_embedding_model(smallint) IS 'The model that documents are embedded with: this one, if there was none and its dimensions are the database''s.';
 GRANT EXECUTE ON FUNCTION adopt_embedding_model(smallint) TO bailiwick_app;
 ALTER FUNCTION adopt_embedding_model(smallint) OWNER TO bailiwick_definer;
 
@@ -901,14 +908,20 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
     WITH windows AS MATERIALIZED (
         SELECT d.id, d.language, d.embedding, d.embedding_model, w.ordinal,
-               w.ordinal * 2000 AS char_start, least((w.ordinal + 1) * 2000, d.length) AS char_end,
+               w.ordinal * d.chars AS char_start, least((w.ordinal + 1) * d.chars, d.length) AS char_end,
                row_number() OVER (ORDER BY d.created_at, d.id, w.ordinal) AS place
         FROM (
-            SELECT id, language, embedding, embedding_model, created_at, length(content) AS length
-            FROM documents WHERE tenant_id = p_tenant_id AND id = ANY (p_document_ids)
+            SELECT d.id, d.language, d.embedding, d.embedding_model, d.created_at, length(d.content) AS length,
+                   -- What the model reads behind a title, estimated low; in languages that it does not know words count alone.
+                   coalesce(least(2000, greatest(100, (m.longest_tokens - m.longest_tokens / 8 - 4)
+                                                      * CASE WHEN d.language IN ('ko', 'ja', 'zh') THEN 1 ELSE 3 END)), 2000) AS chars
+            FROM documents d
+            LEFT JOIN embedding_state s ON true
+            LEFT JOIN embedding_models m ON m.id = s.current_model_id AND (m.languages IS NULL OR d.language = ANY (m.languages))
+            WHERE d.tenant_id = p_tenant_id AND d.id = ANY (p_document_ids)
             OFFSET 0 -- so that a long text is measured once, and not once a window
         ) AS d
-        CROSS JOIN LATERAL generate_series(0, (d.length - 1) / 2000) AS w (ordinal)
+        CROSS JOIN LATERAL generate_series(0, (d.length - 1) / d.chars) AS w (ordinal)
     ), numbers AS MATERIALIZED (
         SELECT allocate_chunk_numbers(p_tenant_id, (SELECT count(*) FROM windows)::integer) AS first
         WHERE EXISTS (SELECT FROM windows)
@@ -921,7 +934,7 @@ AS $$
     ORDER BY place
 $$;
 COMMENT ON FUNCTION cut_default_chunks(uuid, uuid[]) IS
-    'Chunks for documents that came without any (a row inserted by psql): windows of 2,000 characters. The server cuts at sentences and headings instead.';
+    'Chunks for documents that came without any (a row inserted by psql): windows of 2,000 characters, fewer where the embedding model reads fewer. The server cuts at sentences and headings instead.';
 
 CREATE FUNCTION complete_new_documents() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -1177,6 +1190,8 @@ BEGIN
         'Unit vector of the passage. A vector that a caller gave for a whole document stands at its first chunk.';
     COMMENT ON COLUMN document_chunks.next_embedding IS 'While the database moves to another model: the passage by that model, beside the vector that is searched.';
     UPDATE embedding_state SET current_model_id = v_next.id, next_model_id = NULL;
+    -- Servers of either model are to know at once.
+    NOTIFY bailiwick_embedding;
     RETURN v_next.id;
 END
 $$;
@@ -1946,8 +1961,8 @@ DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', '5ed68edb7abc9f170069dd132a51183e9ba43ab12e89e2433aa3170a38327c22'),
     (2, 'tenants', '56634f3d01b2d4147e00605268b984c093de5694934e7d16aacb928199c2d372'),
-    (3, 'documents', 'a1656bde1cf7dfbe1f830d6c2ee36d9d741497f2532bdfedf462d5b8413ff50e'),
-    (4, 'search', '1331632a140a1ddc1e2dac6433b51841b3cbf254c263956a63e5d996a47a04ae'),
+    (3, 'documents', '42f05c8010be239a38e4ad62feb28c227affcfe60cff70ebefaca7e73a1b5dd8'),
+    (4, 'search', '634fc0b602396a1492db9c2a287ed0a7cf5c55fce0b777d5d6aca3523af35b85'),
     (5, 'audit', '8f5d19f0166002c872b63f871a6c31a17d18d45e5086376d429e0aa6d8a5f7de'),
     (6, 'costs', '2afd0c45d644f5f2901a73c7f85aac9aa72d51625a46fcf1d5107eaddfe2ca4a'),
     (7, 'statistics', '8746a42edb0824f1bf06ffb51c8eb30b67648ae3a10cbb0d5d9be9933c0bb565'),

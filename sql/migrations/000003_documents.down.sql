@@ -7,7 +7,7 @@ DROP FUNCTION count_deleted_documents();
 DROP FUNCTION count_new_documents();
 DROP FUNCTION allocate_chunk_numbers(uuid, integer);
 DROP FUNCTION adopt_embedding_model(smallint);
-DROP FUNCTION register_embedding_model(text, integer, text, text[], text);
+DROP FUNCTION register_embedding_model(text, integer, text, text[], text, integer);
 
 SET LOCAL ROLE bailiwick_owner;
 DROP TABLE idempotency_keys;

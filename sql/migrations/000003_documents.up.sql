@@ -8,15 +8,18 @@ CREATE TABLE embedding_models (
     provider   text NOT NULL DEFAULT 'caller',
     languages  text[],
     prompt_style text NOT NULL DEFAULT 'none',
+    longest_tokens integer,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT embedding_models_name_unique UNIQUE (name),
     CONSTRAINT embedding_models_name_length CHECK (length(name) BETWEEN 1 AND 200),
-    CONSTRAINT embedding_models_prompt_style_known CHECK (prompt_style IN ('none', 'e5', 'own', 'input_type'))
+    CONSTRAINT embedding_models_prompt_style_known CHECK (prompt_style IN ('none', 'e5', 'own', 'input_type')),
+    CONSTRAINT embedding_models_longest_tokens_positive CHECK (longest_tokens > 0)
 );
 COMMENT ON TABLE embedding_models IS 'Models whose vectors are stored here; vectors of different models are never compared. Shared by all tenants.';
 COMMENT ON COLUMN embedding_models.provider IS 'Who runs it: local is the server itself, caller is whoever gives vectors.';
 COMMENT ON COLUMN embedding_models.languages IS 'ISO 639 codes of the languages it covers; NULL is all, as far as is known.';
 COMMENT ON COLUMN embedding_models.prompt_style IS 'What goes before texts: none, e5 (query: and passage:), own (the model''s own prompts); input_type leaves it to the service.';
+COMMENT ON COLUMN embedding_models.longest_tokens IS 'Tokens of a text that it reads: passages are cut so that they fit with their title; NULL if only its server knows.';
 GRANT SELECT ON embedding_models TO bailiwick_app;
 GRANT SELECT, INSERT, UPDATE ON embedding_models TO bailiwick_definer;
 
@@ -211,7 +214,7 @@ GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO bailiwick_app;
 
 CREATE FUNCTION register_embedding_model(
     p_name text, p_dimensions integer DEFAULT NULL, p_provider text DEFAULT NULL, p_languages text[] DEFAULT NULL,
-    p_prompt_style text DEFAULT NULL
+    p_prompt_style text DEFAULT NULL, p_longest_tokens integer DEFAULT NULL
 ) RETURNS smallint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -220,8 +223,8 @@ DECLARE
 BEGIN
     SELECT * INTO v_model FROM embedding_models m WHERE m.name = p_name;
     IF NOT FOUND THEN
-        INSERT INTO embedding_models (name, dimensions, provider, languages, prompt_style)
-        SELECT p_name, coalesce(p_dimensions, a.atttypmod), coalesce(p_provider, 'caller'), p_languages, coalesce(p_prompt_style, 'none')
+        INSERT INTO embedding_models (name, dimensions, provider, languages, prompt_style, longest_tokens)
+        SELECT p_name, coalesce(p_dimensions, a.atttypmod), coalesce(p_provider, 'caller'), p_languages, coalesce(p_prompt_style, 'none'), p_longest_tokens
         FROM pg_attribute a
         WHERE a.attrelid = 'documents'::regclass AND a.attname = 'embedding'
         ON CONFLICT (name) DO NOTHING;
@@ -232,26 +235,30 @@ BEGIN
             USING ERRCODE = 'BW005', HINT = 'Set BAILIWICK_EMBEDDINGS_MODEL to another name.';
     END IF;
     -- What its server says of it now.
-    IF p_provider IS NOT NULL AND (v_model.provider, v_model.languages, v_model.prompt_style)
-                                  IS DISTINCT FROM (p_provider, p_languages, coalesce(p_prompt_style, 'none')) THEN
-        UPDATE embedding_models SET provider = p_provider, languages = p_languages, prompt_style = coalesce(p_prompt_style, 'none')
+    IF p_provider IS NOT NULL AND (v_model.provider, v_model.languages, v_model.prompt_style, v_model.longest_tokens)
+                                  IS DISTINCT FROM (p_provider, p_languages, coalesce(p_prompt_style, 'none'), p_longest_tokens) THEN
+        UPDATE embedding_models
+        SET provider = p_provider, languages = p_languages, prompt_style = coalesce(p_prompt_style, 'none'), longest_tokens = p_longest_tokens
         WHERE id = v_model.id;
     END IF;
     RETURN v_model.id;
 END
 $$;
-COMMENT ON FUNCTION register_embedding_model(text, integer, text, text[], text) IS
+COMMENT ON FUNCTION register_embedding_model(text, integer, text, text[], text, integer) IS
     'The id of an embedding model, registered if it is new, with the database''s dimensions unless others are given.';
-GRANT EXECUTE ON FUNCTION register_embedding_model(text, integer, text, text[], text) TO bailiwick_app;
-ALTER FUNCTION register_embedding_model(text, integer, text, text[], text) OWNER TO bailiwick_definer;
+GRANT EXECUTE ON FUNCTION register_embedding_model(text, integer, text, text[], text, integer) TO bailiwick_app;
+ALTER FUNCTION register_embedding_model(text, integer, text, text[], text, integer) OWNER TO bailiwick_definer;
 
 CREATE FUNCTION adopt_embedding_model(p_model_id smallint) RETURNS smallint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
-    UPDATE embedding_state SET current_model_id = p_model_id WHERE current_model_id IS NULL AND next_model_id IS NULL;
+    UPDATE embedding_state SET current_model_id = p_model_id
+    WHERE current_model_id IS NULL AND next_model_id IS NULL
+      AND (SELECT m.dimensions FROM embedding_models m WHERE m.id = p_model_id)
+          = (SELECT a.atttypmod FROM pg_attribute a WHERE a.attrelid = 'documents'::regclass AND a.attname = 'embedding');
     SELECT current_model_id FROM embedding_state;
 $$;
-COMMENT ON FUNCTION adopt_embedding_model(smallint) IS 'The model that documents are embedded with: this one, if there was none.';
+COMMENT ON FUNCTION adopt_embedding_model(smallint) IS 'The model that documents are embedded with: this one, if there was none and its dimensions are the database''s.';
 GRANT EXECUTE ON FUNCTION adopt_embedding_model(smallint) TO bailiwick_app;
 ALTER FUNCTION adopt_embedding_model(smallint) OWNER TO bailiwick_definer;
 

@@ -191,14 +191,20 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
     WITH windows AS MATERIALIZED (
         SELECT d.id, d.language, d.embedding, d.embedding_model, w.ordinal,
-               w.ordinal * 2000 AS char_start, least((w.ordinal + 1) * 2000, d.length) AS char_end,
+               w.ordinal * d.chars AS char_start, least((w.ordinal + 1) * d.chars, d.length) AS char_end,
                row_number() OVER (ORDER BY d.created_at, d.id, w.ordinal) AS place
         FROM (
-            SELECT id, language, embedding, embedding_model, created_at, length(content) AS length
-            FROM documents WHERE tenant_id = p_tenant_id AND id = ANY (p_document_ids)
+            SELECT d.id, d.language, d.embedding, d.embedding_model, d.created_at, length(d.content) AS length,
+                   -- What the model reads behind a title, estimated low; in languages that it does not know words count alone.
+                   coalesce(least(2000, greatest(100, (m.longest_tokens - m.longest_tokens / 8 - 4)
+                                                      * CASE WHEN d.language IN ('ko', 'ja', 'zh') THEN 1 ELSE 3 END)), 2000) AS chars
+            FROM documents d
+            LEFT JOIN embedding_state s ON true
+            LEFT JOIN embedding_models m ON m.id = s.current_model_id AND (m.languages IS NULL OR d.language = ANY (m.languages))
+            WHERE d.tenant_id = p_tenant_id AND d.id = ANY (p_document_ids)
             OFFSET 0 -- so that a long text is measured once, and not once a window
         ) AS d
-        CROSS JOIN LATERAL generate_series(0, (d.length - 1) / 2000) AS w (ordinal)
+        CROSS JOIN LATERAL generate_series(0, (d.length - 1) / d.chars) AS w (ordinal)
     ), numbers AS MATERIALIZED (
         SELECT allocate_chunk_numbers(p_tenant_id, (SELECT count(*) FROM windows)::integer) AS first
         WHERE EXISTS (SELECT FROM windows)
@@ -211,7 +217,7 @@ AS $$
     ORDER BY place
 $$;
 COMMENT ON FUNCTION cut_default_chunks(uuid, uuid[]) IS
-    'Chunks for documents that came without any (a row inserted by psql): windows of 2,000 characters. The server cuts at sentences and headings instead.';
+    'Chunks for documents that came without any (a row inserted by psql): windows of 2,000 characters, fewer where the embedding model reads fewer. The server cuts at sentences and headings instead.';
 
 CREATE FUNCTION complete_new_documents() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -467,6 +473,8 @@ BEGIN
         'Unit vector of the passage. A vector that a caller gave for a whole document stands at its first chunk.';
     COMMENT ON COLUMN document_chunks.next_embedding IS 'While the database moves to another model: the passage by that model, beside the vector that is searched.';
     UPDATE embedding_state SET current_model_id = v_next.id, next_model_id = NULL;
+    -- Servers of either model are to know at once.
+    NOTIFY bailiwick_embedding;
     RETURN v_next.id;
 END
 $$;

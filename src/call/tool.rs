@@ -52,8 +52,11 @@ pub trait Tool: Send + Sync + 'static {
     /// All problems together, each naming its field.
     fn check(&self, input: Self::Input) -> Result<Self::Request, Problems>;
 
-    /// What the audit row may tell of the request: lengths, counts and ids, never text.
-    fn describe(&self, request: &Self::Request) -> Map<String, Value>;
+    /// What the audit row may tell of the request: lengths, counts and ids, never text. Nothing by default.
+    fn describe(&self, request: &Self::Request) -> Map<String, Value> {
+        let _ = request;
+        Map::new()
+    }
 
     /// A text of the request that stands in the audit row as its HMAC, or as itself where the tenant wants it so.
     fn query<'a>(&self, request: &'a Self::Request) -> Option<&'a str> {

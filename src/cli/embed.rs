@@ -103,6 +103,7 @@ async fn move_to(
     let (client, observer) = (admin::connect(deployment.admin()?).await?, admin::connect(deployment.admin()?).await?);
     startup::check_price(deployment, settings, &embedder).await?;
     let calls = startup::calls(deployment, settings)?;
+    let window = embedder.model().longest_tokens.and_then(|tokens| i32::try_from(tokens).ok());
     let embeddings = Embeddings::on(embedder, model_id, settings.embedding.allows_unpriced);
     let bar = bar("passages", 0);
     let total = Cell::new(0);
@@ -119,8 +120,17 @@ async fn move_to(
     bar.finish();
     calls.drain(Duration::from_secs(10)).await;
     let moved = moved.map_err(|error| format!("{error}.\nRun the command again: it goes on where it stopped"))?;
+    let longer = match window {
+        Some(window) => admin::count_longer(&client, window).await?,
+        None => 0,
+    };
+    if longer > 0 {
+        eprintln!(
+            "{longer} passages are longer than what this model reads: the rest of each counts by words alone until its document's text changes."
+        );
+    }
     eprintln!(
-        "Start every server again with this model: until then they find documents by words. A run of VACUUM gives back the old vectors' space."
+        "Servers that are set up with this model search by it from now on. Start the others again with it: until then they find documents by words. A run of VACUUM gives back the old vectors' space."
     );
     Ok(Told {
         documents: None,

@@ -1,3 +1,5 @@
+mod waiting;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -5,13 +7,14 @@ use clap::Args;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use self::waiting::Waiting;
 use super::serve::Maintenance;
 use super::signals::Signals;
 use super::{CommandError, Style};
 use crate::configuration::{AuditArguments, DatabaseArguments, DatabaseSettings, IdentityArguments, IdentitySettings};
 use crate::db::admin;
 use crate::identity::TenantId;
-use crate::ingest::{self, Format, Options, Report, Target};
+use crate::ingest::{self, Embedding, Format, Options, Report, Target};
 use crate::maintenance;
 use crate::startup::{Deployment, Service};
 
@@ -63,6 +66,12 @@ pub(super) struct IngestArguments {
     /// How long reading one HTML, PDF or Word file may take
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     file_timeout: u64,
+    /// Wait until all that is stored is searchable by meaning too; the exit code is 1 if it is not
+    #[arg(long, conflicts_with = "dry_run")]
+    wait: bool,
+    /// How long --wait waits at most, once all is stored
+    #[arg(long, value_name = "SECONDS", default_value_t = 3_600, requires = "wait")]
+    wait_timeout: u64,
     /// The summary as JSON
     #[arg(long)]
     json: bool,
@@ -89,12 +98,22 @@ pub(super) async fn run(
         _ => None,
     };
     let target = match &opened {
-        Some((_, service, caller)) => Target::Tenant { calls: service.calls().clone(), caller: caller.clone() },
+        Some((_, service, caller)) => Target::Tenant {
+            calls: service.calls().clone(),
+            caller: caller.clone(),
+            embeddings: service.embeddings().clone(),
+        },
         None => Target::Nowhere,
+    };
+    let waiting = match &opened {
+        Some((_, service, caller)) if arguments.wait => {
+            Some(Waiting::begin(service, caller, Duration::from_secs(arguments.wait_timeout)).await?)
+        }
+        _ => None,
     };
     let mut running = std::pin::pin!(ingest::run(&options, target, stop.clone()));
     let mut stopped = None;
-    let report = loop {
+    let mut report = loop {
         tokio::select! {
             report = &mut running => break report,
             signal = signals.next() => {
@@ -107,6 +126,12 @@ pub(super) async fn run(
             }
         }
     };
+    if let (Some(waiting), Some((_, service, caller)), None) = (&waiting, &opened, &stopped) {
+        tokio::select! {
+            embedding = waiting.end(service, caller) => report.embedding = Some(embedding?),
+            signal = signals.next() => stopped = Some(signal),
+        }
+    }
     let is_ours = upkeep.is_some();
     drop(upkeep);
     if let Some((deployment, service, caller)) = &opened {
@@ -119,6 +144,9 @@ pub(super) async fn run(
     Ok(match stopped {
         Some(signal) => signal.exit_code(),
         None if report.summary.failed > 0 => ExitCode::FAILURE,
+        None if report.embedding.as_ref().is_some_and(|embedding| embedding.pending + embedding.failed > 0) => {
+            ExitCode::FAILURE
+        }
         None => ExitCode::SUCCESS,
     })
 }
@@ -138,6 +166,10 @@ async fn open(
     let deployment = Deployment::open(&settings).await?;
     let service = Service::start(&deployment, &settings).await?;
     let caller = service.caller(&deployment, &identity).await?;
+    if let Some((embedder, _)) = service.embeddings().embedder() {
+        // Its tokenizer cuts the passages. Should it not come, they are cut by estimate; the log says why.
+        let _ = embedder.ready().await;
+    }
     Ok((deployment, service, caller))
 }
 
@@ -206,6 +238,16 @@ fn tell(report: &Report, as_json: bool) -> Result<(), CommandError> {
     }
     if summary.failed > 0 {
         println!("{}", style.bad(&format!("{} failed; their names and reasons are above", summary.failed)));
+    }
+    if let Some(Embedding { pending, failed, error, seconds }) = &report.embedding {
+        match (pending, failed) {
+            (0, 0) => println!("all of it is embedded ({seconds:.1} s more)"),
+            _ => {
+                let why = error.as_ref().map(|error| format!("; the last error was: {error}")).unwrap_or_default();
+                let told = format!("{pending} documents still wait for their embedding, {failed} were given up{why}");
+                println!("{}", style.bad(&told));
+            }
+        }
     }
     if !summary.complete {
         println!(

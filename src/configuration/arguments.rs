@@ -66,6 +66,9 @@ pub struct EmbeddingArguments {
     /// Seconds that one request to the service may take; 30 by default
     #[arg(long, env = "BAILIWICK_EMBEDDINGS_TIMEOUT_S", global = true, value_name = "SECONDS")]
     pub embeddings_timeout_s: Option<String>,
+    /// Tokens of a text that the service's model reads, such as 512; passages are cut so that they fit. Known of some models
+    #[arg(long, env = "BAILIWICK_EMBEDDINGS_LONGEST_TOKENS", global = true, value_name = "N")]
+    pub embeddings_longest_tokens: Option<String>,
 }
 
 impl std::fmt::Debug for EmbeddingArguments {

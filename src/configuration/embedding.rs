@@ -74,6 +74,8 @@ pub struct HttpEmbedder {
     pub concurrency: usize,
     /// How long one may take, in seconds.
     pub timeout_s: u64,
+    /// Tokens of a text that the model reads, where that is known.
+    pub longest_tokens: Option<usize>,
 }
 
 impl EmbeddingSettings {
@@ -121,6 +123,8 @@ impl EmbeddingSettings {
         let concurrency =
             number("BAILIWICK_EMBEDDINGS_CONCURRENCY", &arguments.embeddings_concurrency, 64).unwrap_or(4);
         let timeout_s = number("BAILIWICK_EMBEDDINGS_TIMEOUT_S", &arguments.embeddings_timeout_s, 120).unwrap_or(30);
+        let longest_tokens =
+            number("BAILIWICK_EMBEDDINGS_LONGEST_TOKENS", &arguments.embeddings_longest_tokens, 1_000_000);
         let languages = given(&arguments.embeddings_languages).map(|codes| {
             let codes = codes.split([' ', ',']).filter(|code| !code.is_empty()).map(Language::from_code);
             codes.collect::<Result<Vec<_>, _>>().unwrap_or_else(|error| {
@@ -168,6 +172,7 @@ impl EmbeddingSettings {
                     batch_size: usize::try_from(batch_size).unwrap_or(64),
                     concurrency: usize::try_from(concurrency).unwrap_or(4),
                     timeout_s,
+                    longest_tokens: longest_tokens.and_then(|n| usize::try_from(n).ok()).or(window(model)),
                 })),
                 None => {
                     problems.push("BAILIWICK_EMBEDDINGS_URL is set, and BAILIWICK_EMBEDDINGS_MODEL is not: name the model to ask for.".to_owned());
@@ -207,6 +212,14 @@ impl EmbeddingSettings {
             allows_unpriced: arguments.embeddings_unpriced,
         }
     }
+}
+
+/// Tokens that models of small windows read, as sentence-transformers' documentation lists them. Of others it need not be known:
+/// no passage is longer than about 300.
+fn window(model: &str) -> Option<usize> {
+    let model = model.to_ascii_lowercase();
+    let known = [("minilm-l6", 256), ("minilm-l12", 128), ("multi-qa-minilm", 512)];
+    known.iter().rev().find(|(name, _)| model.contains(name)).map(|(_, tokens)| *tokens)
 }
 
 /// The endpoint: a base URL that ends with `/v1` is completed.

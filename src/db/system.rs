@@ -125,8 +125,16 @@ impl System {
     /// # Errors
     /// Any [`DbError`].
     pub async fn clock_skew(&self) -> Result<Duration, DbError> {
-        let theirs: jiff::Timestamp = self.query_one(CLOCK, &[]).await?.try_get("now")?;
+        let theirs = self.clock().await?;
         Ok(jiff::Timestamp::now().duration_since(theirs).unsigned_abs())
+    }
+
+    /// The database's clock.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn clock(&self) -> Result<jiff::Timestamp, DbError> {
+        Ok(self.query_one(CLOCK, &[]).await?.try_get("now")?)
     }
 
     /// Closes the calls of all tenants whose server is gone, as interrupted; how many there were.

@@ -2,6 +2,7 @@
 
 pub mod chunking;
 mod cursor;
+mod cutting;
 mod delete;
 mod idempotency;
 mod insert;
@@ -15,6 +16,7 @@ pub mod script;
 mod update;
 
 pub use cursor::{Cursor, Order};
+pub use cutting::{Cutting, Tokens};
 pub use delete::delete;
 pub use insert::{How, Inserted, Insertion, Item, insert};
 pub use list::{ListFilter, Listed, Listing, list};

@@ -1,7 +1,8 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::chunking::{self, Chunk};
+use super::chunking::Chunk;
+use super::cutting::Cutting;
 use super::idempotency::Fingerprint;
 use super::language::Language;
 
@@ -55,10 +56,11 @@ pub struct Analysis {
 impl Analysis {
     /// Cuts a text into chunks and guesses its language.
     #[must_use]
-    pub fn of(content: &str) -> Self {
+    pub fn of(content: &str, cutting: &Cutting) -> Self {
+        let language = Language::detect(content);
         Self {
-            chunks: chunking::chunk(content),
-            language: Language::detect(content),
+            chunks: cutting.chunks(content, language),
+            language,
             sha256: Sha256::digest(content.as_bytes()).to_vec(),
         }
     }

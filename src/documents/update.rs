@@ -87,7 +87,7 @@ pub struct Changed {
 pub struct Recut {
     /// Passages it has now.
     pub count: usize,
-    /// Of them, those whose text was there before, with their vectors if they had any.
+    /// Of them, those that keep their vectors, for they and the title say what they said before.
     pub kept: usize,
 }
 
@@ -210,7 +210,11 @@ pub(super) async fn apply(
         }
         Some((content, analysis)) => {
             let old = current.content.as_deref().unwrap_or_default();
-            let kept = kept(transaction, tenant_id, document_id, old, content, &analysis.chunks).await?;
+            // A passage is embedded with its title before it: under another title nothing of it stays.
+            let kept = match *title == current.title {
+                true => kept(transaction, tenant_id, document_id, old, content, &analysis.chunks).await?,
+                false => vec![None; analysis.chunks.len()],
+            };
             chunks = Some(Recut { count: analysis.chunks.len(), kept: kept.iter().flatten().count() });
             let starts = analysis.column(|c| c.char_start);
             let (ends, tokens) = (analysis.column(|c| c.char_end), analysis.column(|c| c.token_count));

@@ -3,7 +3,8 @@ use std::time::Instant;
 
 use super::http::Http;
 use super::local::Local;
-use super::{EmbeddingError, Model, Purpose, metering};
+use super::{EmbeddingError, Languages, Model, Purpose, metering};
+use crate::documents::{Cutting, Tokens};
 
 /// What makes vectors of texts. Cheap to clone.
 #[derive(Clone)]
@@ -63,8 +64,24 @@ impl Embedder {
     /// Counts a text's tokens as the model does, once the model is there; `None` where only its server can.
     #[must_use]
     pub fn count_tokens(&self, text: &str) -> Option<usize> {
+        Some(self.counter()?.starts(text)?.len())
+    }
+
+    /// How texts are cut into passages for the model: by its own tokenizer, once that is there.
+    #[must_use]
+    pub fn cutting(&self) -> Cutting {
+        let model = self.model();
+        let Some(tokens) = model.longest_tokens else { return Cutting::default() };
+        let languages = match &model.languages {
+            Languages::Any => None,
+            Languages::Only(languages) => Some(languages.clone()),
+        };
+        Cutting::within(tokens, &model.prompts.passage, self.counter(), languages)
+    }
+
+    fn counter(&self) -> Option<Arc<dyn Tokens>> {
         match &*self.0 {
-            Kind::Local(local) => local.count_tokens(text),
+            Kind::Local(local) => local.counter(),
             Kind::Http(_) => None,
         }
     }

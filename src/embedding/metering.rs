@@ -24,8 +24,17 @@ pub fn describe() {
         "bailiwick_embedding_breaker_open",
         "1 while the embedding service is left alone because it failed repeatedly."
     );
+    metrics::describe_gauge!(
+        "bailiwick_embedding_model_foreign",
+        "1 while documents are embedded with another model than this server's, so that it searches by words alone."
+    );
     metrics::describe_counter!("bailiwick_embedding_tokens_total", "Tokens that the embedding model read, by purpose.");
     metrics::describe_gauge!("bailiwick_embedding_waiting_tenants", "Tenants with documents that wait for embedding.");
+}
+
+/// Documents are embedded with another model than this server's, or with its own.
+pub(super) fn foreign(is_foreign: bool) {
+    metrics::gauge!("bailiwick_embedding_model_foreign").set(f64::from(u8::from(is_foreign)));
 }
 
 /// A request to the embedder ended.

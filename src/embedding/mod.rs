@@ -3,6 +3,7 @@
 //! Two kinds: in this process ([`local`]), or behind an OpenAI-compatible service ([`http`]). The third, none at all, is the
 //! absence of an [`Embedder`]: searches then run by words and say so.
 
+pub mod backlog;
 mod coverage;
 mod embedder;
 mod error;
@@ -21,9 +22,3 @@ pub use error::EmbeddingError;
 pub use model::{Languages, Model, Prompts, Purpose};
 pub use queries::QueryVector;
 pub use service::{Embeddings, ForQuery};
-
-/// A passage as it is embedded: its document's title says what it is about, where the passage itself may not.
-#[must_use]
-pub fn passage_text(title: &str, passage: &str) -> String {
-    format!("{title}. {passage}")
-}

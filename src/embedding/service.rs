@@ -1,20 +1,23 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::queries::{Queries, QueryVector};
-use super::{Embedded, Embedder, EmbeddingError, Purpose};
+use super::{Embedded, Embedder, EmbeddingError, Purpose, metering};
 use crate::call::{Ahead, Failure, Spending};
 use crate::costs;
 use crate::db::{DbError, TenantTransaction};
+use crate::documents::Cutting;
 use crate::identity::Caller;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
 /// A query waits so long for its vector, and is then answered by words.
 const QUERY_DEADLINE: Duration = Duration::from_secs(2);
+
+const FOREIGN: &str = "the documents are embedded with another model than this server's";
 
 /// What this server can embed with, and what it costs; or why it cannot.
 #[derive(Clone)]
@@ -30,6 +33,8 @@ struct On {
     model_id: i16,
     queries: Queries,
     allows_unpriced: bool,
+    /// How long a query waits for its vector.
+    patience: Duration,
     /// Documents were moved to another model while this server ran.
     is_foreign: AtomicBool,
 }
@@ -54,14 +59,30 @@ impl Embeddings {
     /// recorded at 0 USD and flagged, instead of being refused.
     #[must_use]
     pub fn on(embedder: Embedder, model_id: i16, allows_unpriced: bool) -> Self {
+        Self::with(embedder, model_id, allows_unpriced, false)
+    }
+
+    /// The same where documents are embedded with another model as yet: searches run by words until they are moved to this one,
+    /// which the worker sees.
+    #[must_use]
+    pub fn in_waiting(embedder: Embedder, model_id: i16, allows_unpriced: bool) -> Self {
+        Self::with(embedder, model_id, allows_unpriced, true)
+    }
+
+    fn with(embedder: Embedder, model_id: i16, allows_unpriced: bool, is_foreign: bool) -> Self {
         let queries = Queries::new(embedder.clone());
-        Self(Arc::new(Kind::On(Box::new(On {
-            embedder,
-            model_id,
-            queries,
-            allows_unpriced,
-            is_foreign: AtomicBool::new(false),
-        }))))
+        let (is_foreign, patience) = (AtomicBool::new(is_foreign), QUERY_DEADLINE);
+        Self(Arc::new(Kind::On(Box::new(On { embedder, model_id, queries, allows_unpriced, is_foreign, patience }))))
+    }
+
+    /// Queries wait so long for their vector. Said before it is shared.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        match Arc::try_unwrap(self.0) {
+            Ok(Kind::On(on)) => Self(Arc::new(Kind::On(Box::new(On { patience, ..*on })))),
+            Ok(off) => Self(Arc::new(off)),
+            Err(shared) => Self(shared),
+        }
     }
 
     /// The embedder with its model's id, if there is one.
@@ -73,15 +94,37 @@ impl Embeddings {
         }
     }
 
+    /// How texts are cut into passages: to the measure of the model that will embed them.
+    #[must_use]
+    pub fn cutting(&self) -> Cutting {
+        self.embedder().map(|(embedder, _)| embedder.cutting()).unwrap_or_default()
+    }
+
     /// Notes whether documents are embedded with another model by now: then queries need no vector of this one.
     pub(super) fn note_foreign(&self, is_foreign: bool) {
-        if let Kind::On(on) = &*self.0
-            && on.is_foreign.swap(is_foreign, Ordering::Relaxed) != is_foreign
-            && is_foreign
-        {
+        let Kind::On(on) = &*self.0 else { return };
+        metering::foreign(is_foreign);
+        if on.is_foreign.swap(is_foreign, Ordering::Relaxed) == is_foreign {
+            return;
+        }
+        let model = &on.embedder.model().name;
+        if is_foreign {
             tracing::warn!(
+                model,
                 "documents are embedded with another model now: this server searches by words until it is started again with that model"
             );
+        } else {
+            tracing::info!(model, "documents are embedded with this server's model now: it searches by meaning too");
+        }
+    }
+
+    /// Why searches run by words alone, in words for whoever searches; `None` if they do not.
+    #[must_use]
+    pub fn absence(&self) -> Option<&str> {
+        match &*self.0 {
+            Kind::On(on) if on.is_foreign.load(Ordering::Relaxed) => Some(FOREIGN),
+            Kind::On(_) => None,
+            Kind::Off(reason) => Some(reason),
         }
     }
 
@@ -104,7 +147,7 @@ impl Embeddings {
             Kind::Off(reason) => return Ok(ForQuery::Absent(reason.clone())),
         };
         if on.is_foreign.load(Ordering::Relaxed) {
-            return Ok(ForQuery::Absent("the documents are embedded with another model than this server's".to_owned()));
+            return Ok(ForQuery::Absent(FOREIGN.to_owned()));
         }
         if let Some(foreign) = on.embedder.model().languages.refusal(text) {
             return Ok(ForQuery::Absent(foreign));
@@ -116,22 +159,41 @@ impl Embeddings {
         if !on.embedder.is_free() && ahead.spending().await? == Spending::BudgetSpent {
             return Ok(ForQuery::Absent("your organisation's budget for this month is spent".to_owned()));
         }
-        let patience = QUERY_DEADLINE.min(ahead.time_left());
+        let patience = on.patience.min(ahead.time_left());
         Ok(match on.queries.embed(tenant_id, text, patience).await {
             Ok(vector) => ForQuery::Vector(vector, on.model_id),
             Err(error) => ForQuery::Absent(error.to_string()),
         })
     }
 
-    /// Embeds passages.
+    /// Embeds passages for a call of the server's own, if its tenant may spend what they cost and while the call has time. Why the
+    /// embedder failed goes into `told`: the failure that the trail keeps has only its code.
     ///
     /// # Errors
-    /// [`EmbeddingError`].
-    pub async fn passages(&self, texts: &[String]) -> Result<Embedded, EmbeddingError> {
-        match &*self.0 {
-            Kind::On(on) => on.embedder.embed(Purpose::Passage, texts).await,
+    /// [`Failure::BudgetExceeded`] before anything is sent, or [`Failure::Unavailable`].
+    pub(super) async fn passages_for(
+        &self,
+        ahead: &Ahead<'_>,
+        texts: &[String],
+        told: &OnceLock<EmbeddingError>,
+    ) -> Result<Embedded, Failure> {
+        let embedded = match &*self.0 {
+            Kind::On(on) => {
+                if !on.embedder.is_free() && ahead.spending().await? == Spending::BudgetSpent {
+                    return Err(Failure::BudgetExceeded(
+                        "the organisation's budget for this month is spent, so its documents wait to be embedded."
+                            .to_owned(),
+                    ));
+                }
+                let embedding = on.embedder.embed(Purpose::Passage, texts);
+                tokio::time::timeout(ahead.time_left(), embedding).await.unwrap_or(Err(EmbeddingError::TimedOut))
+            }
             Kind::Off(_) => Err(EmbeddingError::NotLoaded),
-        }
+        };
+        embedded.map_err(|error| {
+            let _ = told.set(error);
+            Failure::Unavailable { reason: "the embedder failed.", retry_after_s: 30 }
+        })
     }
 
     /// Writes the cost row of tokens that were read for a call, and says what they cost in USD.

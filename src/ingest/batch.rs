@@ -6,10 +6,14 @@ use super::draft::Draft;
 use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::documents::language::Language;
 use crate::documents::{self, Analysis, How, Insertion, Item, NewDocument};
+use crate::embedding::Embeddings;
 use crate::identity::Scope;
 
 /// A batch of documents, as a call: the command's, and no tool that is listed.
-pub struct IngestDocuments;
+pub struct IngestDocuments {
+    /// With what they will be embedded: passages are cut to its measure.
+    pub embeddings: Embeddings,
+}
 
 /// The batch.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -77,12 +81,13 @@ impl Tool for IngestDocuments {
     const HINTS: Hints = Hints { read_only: false, idempotent: true, destructive: true };
 
     fn check(&self, input: Input) -> Result<Vec<NewDocument>, Problems> {
+        let cutting = self.embeddings.cutting();
         // Each was checked when it was found, so that it could be named there.
         Ok(input
             .documents
             .into_iter()
             .map(|document| NewDocument {
-                analysis: Analysis::of(&document.content),
+                analysis: Analysis::of(&document.content, &cutting),
                 title: document.title,
                 content: document.content,
                 source: document.source,

@@ -10,6 +10,23 @@ pub struct Report {
     pub summary: Summary,
     /// What failed, the first 1,000.
     pub failures: Vec<Failed>,
+    /// How far the embedding is, where it was waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Embedding>,
+}
+
+/// How far the embedding of what a tenant has stored is.
+#[derive(Debug, Serialize)]
+pub struct Embedding {
+    /// Documents that still wait.
+    pub pending: u64,
+    /// Documents of this run that were given up.
+    pub failed: u64,
+    /// What most of them ended with last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How long it was waited for after all was stored, in seconds.
+    pub seconds: f64,
 }
 
 /// A run in numbers.

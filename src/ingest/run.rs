@@ -17,6 +17,7 @@ use super::report::Report;
 use super::walk;
 use super::writer::{Writer, pretend};
 use crate::call::Calls;
+use crate::embedding::Embeddings;
 use crate::identity::Caller;
 
 /// Bounds of a batch: its call must end well within its time, and what waits in memory is a few of them.
@@ -62,6 +63,8 @@ pub enum Target {
         calls: Calls,
         /// Who stores them.
         caller: Caller,
+        /// With what they will be embedded.
+        embeddings: Embeddings,
     },
     /// Nowhere: they are only read.
     Nowhere,
@@ -76,7 +79,7 @@ pub async fn run(options: &Options, target: Target, stop: CancellationToken) -> 
         report: Report::default(),
         progress: Progress::start(found.entries.iter().map(|entry| entry.bytes).sum()),
         writer: match target {
-            Target::Tenant { calls, caller } => Some(Writer::new(calls, caller)),
+            Target::Tenant { calls, caller, embeddings } => Some(Writer::new(calls, caller, embeddings)),
             Target::Nowhere => None,
         },
         continue_on_error: options.continue_on_error,

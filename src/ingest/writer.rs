@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{self, IngestDocuments, Outcome};
 use super::draft::Draft;
 use crate::call::{Calls, Client, Failure};
-use crate::documents::Analysis;
+use crate::documents::{Analysis, Cutting};
+use crate::embedding::Embeddings;
 use crate::identity::Caller;
 
 /// How often a batch is tried while the server or the database asks for patience.
@@ -21,8 +22,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(calls: Calls, caller: Caller) -> Self {
-        Self { calls, caller, tool: Arc::new(IngestDocuments) }
+    pub(super) fn new(calls: Calls, caller: Caller, embeddings: Embeddings) -> Self {
+        Self { calls, caller, tool: Arc::new(IngestDocuments { embeddings }) }
     }
 
     /// Stores a batch: an outcome for each of its documents.
@@ -68,6 +69,7 @@ impl Writer {
 
 /// What a batch would be stored as.
 pub(super) fn pretend(drafts: &[Draft]) -> Vec<Result<Outcome, String>> {
-    let stored = |draft: &Draft| Ok(Outcome::Stored { chunks: Analysis::of(&draft.content).chunk_count() });
+    let stored =
+        |draft: &Draft| Ok(Outcome::Stored { chunks: Analysis::of(&draft.content, &Cutting::default()).chunk_count() });
     drafts.iter().map(stored).collect()
 }

@@ -71,10 +71,6 @@ impl Tool for ReadSchema {
         Ok(())
     }
 
-    fn describe(&self, (): &()) -> Map<String, Value> {
-        Map::new()
-    }
-
     async fn run(&self, call: &Call<'_>, (): &()) -> Result<Answer<Output>, Failure> {
         let output = self.read(call).await.map_err(|error| call.failed(&error))?;
         let details = Map::from_iter([("keys".to_owned(), output.metadata.len().into())]);

@@ -1,4 +1,4 @@
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::identity::Scope;
@@ -22,10 +22,6 @@ impl Tool for ReadStatistics {
 
     fn check(&self, _: Input) -> Result<(), Problems> {
         Ok(())
-    }
-
-    fn describe(&self, (): &()) -> Map<String, Value> {
-        Map::new()
     }
 
     async fn run(&self, call: &Call<'_>, (): &()) -> Result<Answer<Output>, Failure> {

@@ -24,8 +24,8 @@ pub(super) async fn space(system: &System, settings: &DatabaseSettings) -> Resul
         None => Embeddings::off(NONE),
     };
     let (model_id, model_name) = match embeddings.embedder() {
-        Some((embedder, model_id)) => (model_id, embedder.model().name.clone()),
-        None => {
+        Some((embedder, model_id)) if embeddings.absence().is_none() => (model_id, embedder.model().name.clone()),
+        _ => {
             let name = &settings.embedding.caller_model;
             (system.register_embedding_model(name).await?, name.clone())
         }
@@ -77,7 +77,7 @@ fn http(http: &HttpEmbedder, dimensions: usize) -> Result<Embedder, crate::embed
         dimensions: http.dimensions.map_or(dimensions, usize::from),
         languages: http.languages.clone().map_or(Languages::Any, Languages::Only),
         prompts: http.prompts.clone(),
-        longest_tokens: None,
+        longest_tokens: http.longest_tokens,
     };
     Ok(Embedder::http(Http::new(model, options)?))
 }
@@ -90,17 +90,17 @@ async fn fitted(
     dimensions: usize,
 ) -> Result<Embeddings, ServiceError> {
     let model = embedder.model().clone();
+    let allows_unpriced = settings.embedding.allows_unpriced;
+    priced(system, &embedder, allows_unpriced).await?;
+    let model_id = system.register_embedder(&model).await?;
     if model.dimensions != dimensions {
         tracing::warn!(
             "the database holds vectors of {dimensions} dimensions, and those of {} have {}: documents are found by words. Run `bailiwick embed` to move the database to this model",
             model.name,
             model.dimensions
         );
-        return Ok(Embeddings::off("the documents are embedded with another model than this server's"));
+        return Ok(Embeddings::in_waiting(embedder, model_id, allows_unpriced));
     }
-    let allows_unpriced = settings.embedding.allows_unpriced;
-    priced(system, &embedder, allows_unpriced).await?;
-    let model_id = system.register_embedder(&model).await?;
     match system.adopt_embedding_model(model_id).await? {
         Some((current, _)) if current == model_id => {
             tracing::info!(model = model.name, dimensions, "embedding");
@@ -113,7 +113,7 @@ async fn fitted(
                 own = model.name,
                 "documents are embedded with another model than this server's: they are found by words. Set BAILIWICK_EMBEDDINGS_MODEL to it, or run `bailiwick embed` to move to this one"
             );
-            Ok(Embeddings::off("the documents are embedded with another model than this server's"))
+            Ok(Embeddings::in_waiting(embedder, model_id, allows_unpriced))
         }
     }
 }

@@ -24,10 +24,21 @@ pub(crate) fn content(field: &str, content: &str, problems: &mut Problems) {
 
 pub(crate) fn source(field: &str, source: &str, problems: &mut Problems) {
     problems.text(field, source, LONGEST_SOURCE_BYTES);
+    if holds_a_password(source) {
+        problems.add(
+            field,
+            "is a URL with a password in it, which everybody who finds the document would see; leave it out",
+        );
+    }
     if source.len() > LONGEST_SOURCE_BYTES && source.chars().count() <= LONGEST_SOURCE_BYTES {
         let bytes = source.len();
         problems.add(field, format_args!("takes {bytes} bytes in UTF-8; at most {LONGEST_SOURCE_BYTES} are allowed"));
     }
+}
+
+/// Whoever finds the document sees its source, and so does whoever reads the answer that cites it.
+fn holds_a_password(source: &str) -> bool {
+    source.parse::<reqwest::Url>().is_ok_and(|url| url.password().is_some())
 }
 
 pub(crate) fn metadata(field: &str, metadata: &Map<String, Value>, problems: &mut Problems) {
@@ -59,4 +70,29 @@ pub(super) fn embedding(
 pub(super) fn key_was_used() -> Failure {
     let words = "was used before for another request; give a new key for a new one";
     Failure::InvalidInput(Problems::one("idempotency_key", words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_with_a_password_is_refused_and_not_repeated() {
+        let refusal = |text: &str| {
+            let mut problems = Problems::default();
+            source("source", text, &mut problems);
+            problems.or(()).err().map(|problems| problems.to_string())
+        };
+        let told = refusal("https://reader:hunter2@wiki.example/leave").unwrap();
+        assert!(told.contains("password") && !told.contains("hunter2"), "{told}");
+        for good in [
+            "https://wiki.example/leave",
+            "https://reader@wiki.example",
+            "mailto:a@b.example",
+            "notes/a:b@c.md",
+            "s3://bucket/key",
+        ] {
+            assert_eq!(refusal(good), None, "{good}");
+        }
+    }
 }

@@ -172,7 +172,7 @@ The field mode says which sides took part. Only your own organisation's document
         }
         if let Some(vector) = &input.query_embedding {
             problems.embedding("query_embedding", vector, self.space.dimensions);
-        } else if weights.bm25 == 0.0 && weights.vector > 0.0 && self.space.embeddings.embedder().is_none() {
+        } else if weights.bm25 == 0.0 && weights.vector > 0.0 && self.space.embeddings.absence().is_some() {
             problems.add("query_embedding", "is missing, and bm25_weight is 0: there is nothing to search by. Give a query_embedding or a bm25_weight above 0");
         }
         let filter = input.filter.map(|filter| checked(filter, &mut problems)).unwrap_or_default();

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{EmbeddingSpace, fields};
 use crate::call::{Action, After, Answer, Call, Failure, Hints, Problems, Tool};
-use crate::documents::{self, Analysis, How, Inserted, Insertion, Item, NewDocument, Quota};
+use crate::documents::{self, Analysis, Cutting, How, Inserted, Insertion, Item, NewDocument, Quota};
 use crate::embedding::waiting;
 use crate::identity::Scope;
 
@@ -170,7 +170,8 @@ To correct a document use update_document, or replace with the same source.";
             documents.push(self.checked(document, &format!("more_documents[{at}]."), replace, &mut problems));
         }
         problems.or(())?;
-        let documents = documents.into_iter().map(Unread::read).collect();
+        let cutting = self.space.embeddings.cutting();
+        let documents = documents.into_iter().map(|document| document.read(&cutting)).collect();
         let wait = input.wait_for_embedding.unwrap_or(false);
         Ok(Request { documents, idempotency_key: input.idempotency_key, wait })
     }
@@ -291,8 +292,8 @@ impl MoreOutput {
 struct Unread(NewDocument);
 
 impl Unread {
-    fn read(self) -> NewDocument {
-        NewDocument { analysis: Analysis::of(&self.0.content), ..self.0 }
+    fn read(self, cutting: &Cutting) -> NewDocument {
+        NewDocument { analysis: Analysis::of(&self.0.content, cutting), ..self.0 }
     }
 }
 

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::db::DbError;
@@ -69,10 +69,6 @@ Use it to see whether there is anything to search, or why a search is slow.";
 
     fn check(&self, _: Input) -> Result<(), Problems> {
         Ok(())
-    }
-
-    fn describe(&self, (): &()) -> Map<String, Value> {
-        Map::new()
     }
 
     async fn run(&self, call: &Call<'_>, (): &()) -> Result<Answer<Output>, Failure> {

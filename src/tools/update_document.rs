@@ -125,7 +125,7 @@ After conflict read the document again and decide anew.";
             change: Change {
                 title: input.title,
                 content: input.content.map(|content| {
-                    let analysis = Analysis::of(&content);
+                    let analysis = Analysis::of(&content, &self.space.embeddings.cutting());
                     (content, analysis)
                 }),
                 source,

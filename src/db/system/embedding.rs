@@ -18,8 +18,8 @@ impl System {
     /// # Errors
     /// Any [`DbError`].
     pub async fn register_embedding_model(&self, name: &str) -> Result<i16, DbError> {
-        let nothing = (None::<i32>, None::<String>, None::<Vec<String>>, None::<String>);
-        let parameters: [Parameter<'_>; 5] = [&name, &nothing.0, &nothing.1, &nothing.2, &nothing.3];
+        let nothing = (None::<i32>, None::<String>, None::<Vec<String>>);
+        let parameters: [Parameter<'_>; 6] = [&name, &nothing.0, &nothing.1, &nothing.2, &nothing.1, &nothing.0];
         Ok(self.query_one(REGISTER_EMBEDDING_MODEL, &parameters).await?.try_get("id")?)
     }
 
@@ -30,7 +30,8 @@ impl System {
     pub async fn register_embedder(&self, model: &Model) -> Result<i16, DbError> {
         let dimensions = i32::try_from(model.dimensions).map_err(|error| DbError::Other(error.to_string()))?;
         let (languages, style) = (model.languages.codes(), model.prompts.style());
-        let parameters: [Parameter<'_>; 5] = [&model.name, &dimensions, &model.provider, &languages, &style];
+        let window = model.longest_tokens.and_then(|tokens| i32::try_from(tokens).ok());
+        let parameters: [Parameter<'_>; 6] = [&model.name, &dimensions, &model.provider, &languages, &style, &window];
         Ok(self.query_one(REGISTER_EMBEDDING_MODEL, &parameters).await?.try_get("id")?)
     }
 

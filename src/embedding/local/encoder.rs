@@ -4,10 +4,13 @@ use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
 use super::bert::Bert;
 use super::folder::{Folder, FolderError, Pooling};
+use crate::documents::Tokens;
 use crate::embedding::Embedded;
 
 /// Texts that are computed together, at most. More gain nothing on a CPU.
 const TOGETHER: usize = 8;
+/// Bytes that are looked at together when tokens are counted: of each token much more is kept than its place.
+const COUNTED_BYTES: usize = 1 << 16;
 /// Added to the score of a place where no token stands.
 const NOWHERE: f32 = -1e9;
 
@@ -39,11 +42,6 @@ impl Encoder {
             .map_err(|error| broken("model.safetensors", &error))?;
         let bert = Bert::load(weights, &folder.config).map_err(|error| broken("model.safetensors", &error))?;
         Ok(Self { tokenizer, counter, bert, pooling: folder.pooling, pad_id })
-    }
-
-    /// Word pieces of a text, without the marks at its ends and however long it is; 0 where it cannot be told.
-    pub fn count_tokens(&self, text: &str) -> usize {
-        self.counter.encode_fast(text, false).map_or(0, |encoding| encoding.len())
     }
 
     /// Embeds texts, those of like length together. `is_wanted` is asked in between.
@@ -100,4 +98,29 @@ impl Encoder {
         let norms = pooled.sqr()?.sum_keepdim(1)?.sqrt()?.clamp(1e-12, f64::INFINITY)?;
         pooled.broadcast_div(&norms)?.to_vec2()
     }
+}
+
+impl Tokens for Encoder {
+    /// Word pieces, without the marks at a text's ends and however long it is.
+    fn starts(&self, text: &str) -> Option<Vec<usize>> {
+        let mut starts = Vec::with_capacity(text.len() / 4);
+        let mut from = 0;
+        while from < text.len() {
+            let block = block(&text[from..]);
+            let encoding = self.counter.encode(block, false).ok()?;
+            starts.extend(encoding.get_offsets().iter().map(|(start, _)| from + start));
+            from += block.len();
+        }
+        Some(starts).filter(|starts| starts.is_sorted())
+    }
+}
+
+/// The beginning of a text up to a space, where there is one.
+fn block(text: &str) -> &str {
+    if text.len() <= COUNTED_BYTES {
+        return text;
+    }
+    let end = (0..=COUNTED_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    let cut = text[..end].rfind(char::is_whitespace).filter(|cut| *cut > 0).unwrap_or(end);
+    &text[..cut]
 }

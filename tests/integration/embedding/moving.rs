@@ -21,11 +21,22 @@ async fn plant_many(database: &TestDatabase, tenant: &Tenant, count: usize) {
         .await;
 }
 
+fn note(n: usize) -> serde_json::Value {
+    json!({ "query": format!("note number {n} of many"), "limit": 50 })
+}
+
+/// The note is the nearest by its vector.
+fn assert_nearest(answer: &serde_json::Value, n: usize) {
+    let results = answer["results"].as_array().unwrap();
+    let found = results.iter().find(|row| row["title"] == format!("Note {n}"));
+    assert_eq!(found.map(|row| &row["vector_rank"]), Some(&json!(1)), "note {n}: {answer}");
+}
+
 #[tokio::test]
 async fn searches_are_right_at_every_moment_of_a_move() {
-    let database = TestDatabase::create().await;
+    let database = TestDatabase::of_dimensions(32).await;
     let (demo, enterprise) = (database.tenant("demo").await, database.tenant("enterprise").await);
-    let old = FakeService::start(Vec::new()).await;
+    let old = FakeService::of_dimensions(32, Vec::new()).await;
     let mut options = old.options();
     options.batch_size = 64;
     let before = Embedding::on(&database, &old.embedder_with(options)).await;
@@ -33,7 +44,7 @@ async fn searches_are_right_at_every_moment_of_a_move() {
     plant_many(&database, &enterprise, 2_100).await;
     before.work().await.unwrap();
 
-    let new = FakeService::of_dimensions(6, Vec::new()).await;
+    let new = FakeService::of_dimensions(48, Vec::new()).await;
     let mut options = new.options();
     options.batch_size = 256;
     let next = new.embedder_with(options);
@@ -41,8 +52,12 @@ async fn searches_are_right_at_every_moment_of_a_move() {
     let embeddings = bailiwick::embedding::Embeddings::on(next.clone(), model_id, true);
 
     // Searches by a server of the old model, all the time.
-    let (session, switching, over) =
-        (before.session(&demo).await, Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (session, of_many, switching, over) = (
+        before.session(&demo).await,
+        before.session(&enterprise).await,
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicBool::new(false)),
+    );
     let searching = tokio::spawn({
         let (switching, over) = (Arc::clone(&switching), Arc::clone(&over));
         async move {
@@ -54,6 +69,15 @@ async fn searches_are_right_at_every_moment_of_a_move() {
                 let mode = answer["mode"].as_str().unwrap().to_owned();
                 assert!(mode == "hybrid" || may_have_switched || switching.load(Ordering::SeqCst), "{answer}");
                 modes.push(mode);
+                // Of 2,100 vectors the right one is nearest, and it alone: no other model's stands among them.
+                let n = 1 + modes.len() * 37 % 2_100;
+                let may_have_switched = switching.load(Ordering::SeqCst);
+                let answer = of_many.ok("hybrid_search", note(n)).await;
+                let is_hybrid = answer["mode"] == "hybrid";
+                assert!(is_hybrid || may_have_switched || switching.load(Ordering::SeqCst), "{answer}");
+                if is_hybrid {
+                    assert_nearest(&answer, n);
+                }
             }
             modes
         }
@@ -82,10 +106,16 @@ async fn searches_are_right_at_every_moment_of_a_move() {
     let after = Embedding::on(&database, &next).await;
     plant(&database, &demo, "Later", "What came later is embedded with the new model.").await;
     after.work().await.unwrap();
-    for (tenant, query) in [(&demo, "annual leave"), (&demo, "came later"), (&enterprise, "note number 17")] {
-        let answer = after.session(tenant).await.ok("hybrid_search", json!({ "query": query })).await;
+    for (query, title) in [("annual leave thirty days", "Leave"), ("came later embedded", "Later")] {
+        let answer = after.session(&demo).await.ok("hybrid_search", json!({ "query": query })).await;
+        assert_eq!((&answer["mode"], &answer["results"][0]["title"]), (&json!("hybrid"), &json!(title)), "{answer}");
+        assert_eq!(answer["results"][0]["vector_rank"], 1, "{answer}");
+    }
+    let session = after.session(&enterprise).await;
+    for n in [1, 17, 512, 1_999, 2_100] {
+        let answer = session.ok("hybrid_search", note(n)).await;
         assert_eq!(answer["mode"], "hybrid", "{answer}");
-        assert!(answer["results"][0]["vector_rank"].is_number(), "{answer}");
+        assert_nearest(&answer, n);
     }
     let facts = [
         (
@@ -94,13 +124,13 @@ async fn searches_are_right_at_every_moment_of_a_move() {
         ),
         (
             "every document has its vector",
-            "SELECT NOT EXISTS (SELECT FROM documents WHERE embedding IS NULL OR embedding_model <> 'fake-model-6')",
+            "SELECT NOT EXISTS (SELECT FROM documents WHERE embedding IS NULL OR embedding_model <> 'fake-model-48')",
         ),
         (
             "and every passage",
-            "SELECT NOT EXISTS (SELECT FROM document_chunks c JOIN embedding_models m ON m.id = c.embedding_model_id WHERE m.name <> 'fake-model-6' OR c.embedding IS NULL)",
+            "SELECT NOT EXISTS (SELECT FROM document_chunks c JOIN embedding_models m ON m.id = c.embedding_model_id WHERE m.name <> 'fake-model-48' OR c.embedding IS NULL)",
         ),
-        ("of the new dimensions", "SELECT bool_and(vector_dims(embedding) = 6) FROM documents"),
+        ("of the new dimensions", "SELECT bool_and(vector_dims(embedding) = 48) FROM documents"),
         (
             "the large tenant's vectors have their index, and it is whole",
             "SELECT count(*) = 1 AND bool_and(i.indisvalid) FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid WHERE c.relname LIKE 'hnsw%'",

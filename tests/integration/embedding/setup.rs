@@ -33,6 +33,9 @@ pub async fn minilm() -> Option<PathBuf> {
     }
 }
 
+/// From so many dimensions on the service's vectors say which words a text has.
+pub const RANKING: usize = 16;
+
 /// What the service answers next.
 #[derive(Clone)]
 pub enum Reply {
@@ -70,7 +73,7 @@ impl FakeService {
         Self::of_dimensions(4, replies).await
     }
 
-    /// One whose vectors have zeros behind the first four.
+    /// One whose vectors have zeros behind the first four, or rank texts by their words if they have [`RANKING`] components.
     pub async fn of_dimensions(dimensions: usize, replies: Vec<Reply>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let service = Self {
@@ -131,6 +134,21 @@ impl FakeService {
     }
 }
 
+/// The sum of its words' vectors, which are as good as random and of their own in each number of dimensions: texts with the same
+/// words are near each other, and vectors of two such models say nothing to each other.
+fn meaning(text: &str, dimensions: usize) -> Vec<f32> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut sum = vec![0.0; dimensions];
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        for (at, component) in sum.iter_mut().enumerate() {
+            let mut hasher = DefaultHasher::new();
+            (word.to_lowercase(), at, dimensions).hash(&mut hasher);
+            *component += (hasher.finish() % 2_001) as f32 / 1_000.0 - 1.0;
+        }
+    }
+    sum
+}
+
 /// The vector of a text.
 pub fn vector(text: &str) -> [f32; 4] {
     let first = text.bytes().next().unwrap_or_default();
@@ -154,6 +172,9 @@ async fn answer(State(service): State<FakeService>, headers: axum::http::HeaderM
         let rows = texts.iter().enumerate().map(|(index, text)| {
             let mut vector = vector(text).to_vec();
             vector.resize(service.dimensions, 0.0);
+            if service.dimensions >= RANKING {
+                vector = meaning(text, service.dimensions);
+            }
             let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
             let packed = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes);
             json!({ "index": index, "embedding": if as_base64 { json!(packed) } else { json!(vector) } })
@@ -226,6 +247,17 @@ impl Embedding {
             embeddings: embeddings.clone(),
         };
         Self { calls, embeddings, space }
+    }
+
+    /// The same, whose queries wait so long for their vector.
+    pub async fn patient(database: &TestDatabase, embedder: &Embedder, patience: Duration) -> Self {
+        let deadline = patience + Duration::from_secs(5);
+        let options = CallOptions { deadline, ..database.call_options() };
+        let mut embedding = Self::with_options(database, embedder, &options, true).await;
+        let (_, model_id) = embedding.embeddings.embedder().unwrap();
+        embedding.embeddings = Embeddings::on(embedder.clone(), model_id, true).patient(patience);
+        embedding.space.embeddings = embedding.embeddings.clone();
+        embedding
     }
 
     /// A client of that server.

@@ -6,6 +6,7 @@ mod hostile;
 mod restarts;
 mod searching;
 mod streams;
+mod waiting;
 
 use std::path::Path;
 use std::process::Stdio;
