@@ -4,12 +4,10 @@ use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio_postgres::Config;
-use tokio_postgres::config::Host;
 
 use crate::load::Answers;
 use crate::world::Result;
-use crate::world::database::Database;
+use crate::world::database::{Database, url};
 
 pub struct Server {
     child: Child,
@@ -83,20 +81,4 @@ pub async fn json_only(command: Command) -> Result<Server> {
     let mut server = Server::start(command).await?;
     server.events = Events::Never;
     Ok(server)
-}
-
-/// A configuration over a socket as a URL.
-fn url(config: &Config) -> Result<String> {
-    let folder = socket_dir(config)?.replace('/', "%2F");
-    let port = config.get_ports().first().copied().unwrap_or(5_432);
-    let (user, database) = (config.get_user().unwrap_or_default(), config.get_dbname().unwrap_or_default());
-    Ok(format!("postgresql://{user}@{folder}:{port}/{database}"))
-}
-
-/// Where the socket of a configuration is.
-pub fn socket_dir(config: &Config) -> Result<String> {
-    match config.get_hosts().first() {
-        Some(Host::Unix(folder)) => Ok(folder.display().to_string()),
-        _ => Err("no socket".into()),
-    }
 }

