@@ -10,20 +10,18 @@
 mod floor;
 mod measure;
 mod reference;
+mod sized;
 #[path = "../world/mod.rs"]
 mod world;
 
 use std::path::PathBuf;
-use std::time::Instant;
 
-use bailiwick::identity::TenantId;
-use bailiwick::maintenance::{self, Scope};
 use clap::Parser;
 use serde_json::json;
-use world::client::{MODEL, Service};
-use world::database::{Database, Loaded};
+use sized::{Sized, World};
+use world::client::Service;
 use world::vectors::Space;
-use world::{Result, debian, skew};
+use world::{Result, debian};
 
 /// Measures searches.
 #[derive(Parser)]
@@ -43,6 +41,9 @@ struct Arguments {
     /// Also time the reference design's function (its table and indexes take some minutes to make)
     #[arg(long)]
     reference: bool,
+    /// Keep the database of an earlier run, if it was of the same world: its load and maintenance are not measured then
+    #[arg(long)]
+    reuse: bool,
     /// Where to write the report; target/bench/search-CHUNKSxDIMENSIONS.json if absent
     #[arg(long)]
     json: Option<PathBuf>,
@@ -51,54 +52,14 @@ struct Arguments {
     bench: bool,
 }
 
-/// A tenant of the bench.
-struct Sized {
-    id: TenantId,
-    number: usize,
-    chunks: usize,
-}
-
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let texts = debian::descriptions(arguments.chunks + 1_000)?;
-    let database = Database::create("bench_search", arguments.dimensions).await?;
     let space = Space::new(usize::from(arguments.dimensions), 200, 7);
-    let mut sizes = if arguments.words_only { vec![arguments.chunks] } else { skew::tenants(arguments.chunks) };
-    // One whose size is the same however large the others are.
-    sizes.push(1_000);
-
-    let started = Instant::now();
+    let World { database, tenants, load_s, maintain_s, maintenance } = World::make(&arguments, &texts, &space).await?;
     let service = Service::start(&database).await?;
-    let mut tenants = Vec::new();
-    // Texts in no order, so that each tenant has a bit of everything.
-    let step = coprime(texts.len());
-    let mut next = 0;
-    for (number, chunks) in sizes.into_iter().enumerate() {
-        let id = database.tenant(&format!("tenant-{number}")).await?;
-        let first = next;
-        let documents = (0..chunks).map(|at| {
-            let text = &texts[(first + at) * step % texts.len()];
-            let vector = (!arguments.words_only).then(|| space.document(number, at));
-            Loaded { title: text.title.clone(), body: text.body.clone(), vector }
-        });
-        database.load(id, MODEL, documents, 500).await?;
-        next += chunks;
-        tenants.push(Sized { id, number, chunks });
-    }
-    let load_s = started.elapsed().as_secs_f64();
-    let started = Instant::now();
     let client = database.connect().await?;
-    let observer = database.connect().await?;
-    let report = maintenance::run(&client, Some(&observer), Scope::Everything, None).await?;
-    let maintain_s = started.elapsed().as_secs_f64();
-    client.batch_execute("VACUUM (ANALYZE)").await?;
-    client.batch_execute("CHECKPOINT").await?;
-    println!(
-        "{} chunks x {}: loaded in {load_s:.0} s, maintained in {maintain_s:.0} s",
-        arguments.chunks, arguments.dimensions
-    );
-
     let sizes = measure::sizes(&client).await?;
     let mut rows = Vec::new();
     println!("\np50 / p95 in ms; floor and ratio of p50s from the same run, query by query");
@@ -135,7 +96,7 @@ async fn main() -> Result<()> {
     };
     let report = json!({
         "chunks": arguments.chunks, "dimensions": arguments.dimensions, "load_s": load_s, "maintain_s": maintain_s,
-        "maintenance": report, "sizes": sizes, "tenants": rows, "throughput": throughput, "common_term": common, "reference": reference,
+        "maintenance": maintenance, "sizes": sizes, "tenants": rows, "throughput": throughput, "common_term": common, "reference": reference,
     });
     let path = arguments
         .json
@@ -146,13 +107,4 @@ async fn main() -> Result<()> {
     std::fs::write(&path, serde_json::to_string_pretty(&report)?)?;
     println!("\nreport: {}", path.display());
     Ok(())
-}
-
-/// A stride that visits every text once.
-fn coprime(count: usize) -> usize {
-    let mut step = 7_919;
-    while count.is_multiple_of(step) {
-        step += 2;
-    }
-    step
 }

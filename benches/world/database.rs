@@ -57,19 +57,41 @@ pub fn url(config: &Config) -> Result<String> {
 impl Database {
     /// Makes the database anew.
     pub async fn create(name: &str, dimensions: u16) -> Result<Self> {
-        let mut options = Options::new(data_dir());
-        options.keeper = Some(env!("CARGO_BIN_EXE_bailiwick").into());
-        options.progress = Progress::stderr();
-        let server = EmbeddedServer::start(options).await.map_err(|error| bailiwick::embedded::explain(&error))?;
-        let postgres = admin::connect(&server.config("postgres", "postgres")).await?;
+        let database = Self::on_server(name).await?;
+        let postgres = admin::connect(&Config::clone(&database.admin).dbname("postgres")).await?;
         admin::drop_database(&postgres, name).await?;
         admin::create_database(&postgres, name).await?;
-        let database =
-            Self { app: server.config("bailiwick_app", name), admin: server.config("postgres", name), _server: server };
         let mut client = admin::connect(&database.admin).await?;
         let options = RunOptions { embedding_dimensions: Some(dimensions), ..RunOptions::default() };
         Runner::new(&Migrations::embedded()?, options).up(&mut client, None, |_| ()).await?;
         Ok(database)
+    }
+
+    /// The database of an earlier run, if there is one and it was [made ready](Self::is_ready) with the same world.
+    pub async fn reuse(name: &str, world: &str) -> Result<Option<Self>> {
+        let database = Self::on_server(name).await?;
+        let postgres = admin::connect(&Config::clone(&database.admin).dbname("postgres")).await?;
+        let sql = "SELECT FROM pg_database WHERE datname = $1 AND shobj_description(oid, 'pg_database') = $2";
+        let known = postgres.query_opt(sql, &[&name, &world]).await?;
+        Ok(known.map(|_| database))
+    }
+
+    /// Notes what it is filled with.
+    pub async fn is_ready(&self, name: &str, world: &str) -> Result<()> {
+        let client = self.connect().await?;
+        Ok(client.batch_execute(&format!("COMMENT ON DATABASE {name} IS '{world}'")).await?)
+    }
+
+    async fn on_server(name: &str) -> Result<Self> {
+        let mut options = Options::new(data_dir());
+        options.keeper = Some(env!("CARGO_BIN_EXE_bailiwick").into());
+        options.progress = Progress::stderr();
+        let server = EmbeddedServer::start(options).await.map_err(|error| bailiwick::embedded::explain(&error))?;
+        Ok(Self {
+            app: server.config("bailiwick_app", name),
+            admin: server.config("postgres", name),
+            _server: server,
+        })
     }
 
     /// A superuser's connection.
@@ -88,6 +110,12 @@ impl Database {
         };
         let made = admin::create_tenant(&self.connect().await?, &tenant).await?;
         made.ok_or_else(|| format!("there is a tenant {slug} already").into())
+    }
+
+    /// A tenant of an earlier run.
+    pub async fn known_tenant(&self, slug: &str) -> Result<TenantId> {
+        let row = self.connect().await?.query_one("SELECT id FROM tenants WHERE slug = $1", &[&slug]).await?;
+        Ok(TenantId::from(row.try_get::<_, uuid::Uuid>(0)?))
     }
 
     /// Stores documents as somebody with psql would, `batch` a transaction: the triggers cut, count and index them.
