@@ -1249,7 +1249,7 @@ COMMENT ON TABLE audit_logs IS 'Exactly one row for each call, however it ended.
 COMMENT ON COLUMN audit_logs.id IS 'In the order of completion: seals and pages go by it.';
 COMMENT ON COLUMN audit_logs."timestamp" IS 'When the call reached the server, by the server''s clock: settled once, so that with call_id it names the call wherever it is closed.';
 COMMENT ON COLUMN audit_logs.completed_at IS 'When the call was closed, by the database''s clock.';
-COMMENT ON COLUMN audit_logs.action IS 'search, insert, update, delete, read, report or record.';
+COMMENT ON COLUMN audit_logs.action IS 'search, insert, update, delete, read, report, record, embed, alert or unknown.';
 COMMENT ON COLUMN audit_logs.resource IS 'What was called: tools/hybrid_search.';
 COMMENT ON COLUMN audit_logs.error_message IS 'Stable code of the failure, for example invalid_input; NULL when the call succeeded.';
 
@@ -1384,7 +1384,11 @@ CREATE TABLE model_prices (
     PRIMARY KEY (provider, model_name, effective_from),
     CONSTRAINT model_prices_plausible CHECK (
         input_usd_per_million BETWEEN 0 AND 10000 AND output_usd_per_million BETWEEN 0 AND 10000
-        AND cached_input_usd_per_million BETWEEN 0 AND 10000)
+        AND cached_input_usd_per_million BETWEEN 0 AND 10000),
+    -- Whatever number of tokens then costs a number of USD that twelve decimals hold, so nothing is ever rounded.
+    CONSTRAINT model_prices_exact CHECK (
+        scale(trim_scale(input_usd_per_million)) <= 6 AND scale(trim_scale(output_usd_per_million)) <= 6
+        AND coalesce(scale(trim_scale(cached_input_usd_per_million)), 0) <= 6)
 );
 COMMENT ON TABLE model_prices IS 'List prices in USD per million tokens. A row is never edited: a new price is a new row with a later effective_from.';
 GRANT SELECT ON model_prices TO bailiwick_app;
@@ -1438,30 +1442,128 @@ ALTER TABLE cost_tracking_default FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE budget_ledger (
     tenant_id    uuid NOT NULL,
-    month        date NOT NULL,
+    period       text NOT NULL,
+    starts       date NOT NULL,
+    user_id      text NOT NULL DEFAULT '',
     spent_usd    numeric(24, 12) NOT NULL DEFAULT 0,
-    reserved_usd numeric(24, 12) NOT NULL DEFAULT 0,
-    PRIMARY KEY (tenant_id, month),
-    CONSTRAINT budget_ledger_not_negative CHECK (spent_usd >= 0 AND reserved_usd >= 0),
-    CONSTRAINT budget_ledger_month_start CHECK (extract(day FROM month) = 1)
-);
-COMMENT ON TABLE budget_ledger IS 'What a tenant has spent and reserved in a UTC calendar month; spent_usd equals the sum of its cost_tracking rows.';
+    PRIMARY KEY (tenant_id, period, starts, user_id),
+    CONSTRAINT budget_ledger_not_negative CHECK (spent_usd >= 0),
+    CONSTRAINT budget_ledger_period_known CHECK (period = 'day' OR period = 'month' AND extract(day FROM starts) = 1)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE budget_ledger IS
+    'What was spent in a UTC day or month, by a tenant as a whole and by each of its users: the sum of the cost_tracking rows. Whoever spends or reserves locks its rows.';
+COMMENT ON COLUMN budget_ledger.user_id IS 'Empty for the tenant as a whole.';
 
-SELECT protect_tenant_table('cost_tracking'), protect_tenant_table('budget_ledger');
+-- The rows of the ledger that money spent at that moment by that user counts in. Everybody who changes several of them does so in
+-- the order of their key, so that nobody waits in a ring.
+CREATE FUNCTION budget_accounts(p_at timestamptz, p_user_id text) RETURNS TABLE (period text, starts date, user_id text)
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT times.period, times.starts, users.user_id
+    FROM (VALUES ('day', (p_at AT TIME ZONE 'UTC')::date),
+                 ('month', date_trunc('month', p_at AT TIME ZONE 'UTC')::date)) AS times (period, starts)
+    CROSS JOIN (VALUES ('') UNION VALUES (p_user_id)) AS users (user_id)
+$$;
+COMMENT ON FUNCTION budget_accounts(timestamptz, text) IS 'The rows of budget_ledger that money spent then by that user counts in.';
+
+CREATE TABLE budget_alerts (
+    tenant_id     uuid NOT NULL,
+    id            uuid NOT NULL DEFAULT gen_random_uuid(),
+    period        text NOT NULL,
+    starts        date NOT NULL,
+    user_id       text NOT NULL DEFAULT '',
+    level         text NOT NULL,
+    limit_usd     numeric(24, 12) NOT NULL,
+    spent_usd     numeric(24, 12) NOT NULL,
+    raised_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    announced_at  timestamptz,
+    delivered_at  timestamptz,
+    due_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    attempts      integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant_id, id),
+    -- Once for each crossing of a limit; another limit is crossed anew.
+    CONSTRAINT budget_alerts_once UNIQUE (tenant_id, period, starts, user_id, level, limit_usd),
+    CONSTRAINT budget_alerts_level_known CHECK (level IN ('WARNING', 'EXCEEDED'))
+);
+COMMENT ON TABLE budget_alerts IS 'Budgets that came near their limit or reached it, for whoever is to be told: the trail, the log, a webhook.';
+COMMENT ON COLUMN budget_alerts.announced_at IS 'When the trail and the log were told; a server does so within seconds.';
+COMMENT ON COLUMN budget_alerts.delivered_at IS 'When the webhook had it; the same where there is none.';
+COMMENT ON COLUMN budget_alerts.due_at IS 'When it is tried next.';
+CREATE INDEX idx_budget_alerts_open ON budget_alerts (tenant_id, due_at) WHERE delivered_at IS NULL;
+
+-- What a tenant may spend by settings: {"budget": {"mode": "hard", "warning_percent": 90, "daily_usd": 5, "user_monthly_usd": 10, "user_daily_usd": 1}}.
+CREATE FUNCTION budget_limits(p_monthly_budget_usd numeric, p_settings jsonb)
+RETURNS TABLE (period text, is_user boolean, limit_usd numeric, warning_usd numeric, is_hard boolean)
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT l.period, l.is_user, l.limit_usd,
+           l.limit_usd * coalesce((p_settings #>> '{budget,warning_percent}')::numeric, 90) / 100,
+           coalesce(p_settings #>> '{budget,mode}', 'hard') = 'hard'
+    FROM (VALUES ('month', false, p_monthly_budget_usd),
+                 ('day', false, (p_settings #>> '{budget,daily_usd}')::numeric),
+                 ('month', true, (p_settings #>> '{budget,user_monthly_usd}')::numeric),
+                 ('day', true, (p_settings #>> '{budget,user_daily_usd}')::numeric)) AS l (period, is_user, limit_usd)
+    WHERE l.limit_usd IS NOT NULL
+$$;
+COMMENT ON FUNCTION budget_limits(numeric, jsonb) IS 'The spending limits of a tenant, by its monthly budget and its settings.';
+
+CREATE FUNCTION are_budget_settings(p_settings jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT NOT p_settings ? 'budget' OR jsonb_typeof(p_settings -> 'budget') = 'object' AND NOT EXISTS (
+        SELECT FROM jsonb_each(CASE jsonb_typeof(p_settings -> 'budget') WHEN 'object' THEN p_settings -> 'budget' ELSE '{}' END) AS s
+        WHERE NOT CASE
+            WHEN s.key = 'mode' THEN s.value IN ('"hard"', '"soft"')
+            WHEN s.key = 'warning_percent' THEN s.value BETWEEN '1' AND '100' AND jsonb_typeof(s.value) = 'number'
+            WHEN s.key IN ('daily_usd', 'user_monthly_usd', 'user_daily_usd') THEN jsonb_typeof(s.value) = 'number' AND s.value >= '0' AND s.value < '1000000000'
+            ELSE false
+        END)
+$$;
+COMMENT ON FUNCTION are_budget_settings(jsonb) IS 'Whether the budget among a tenant''s settings makes sense: what does not would be no limit at all.';
+ALTER TABLE tenants ADD CONSTRAINT tenants_budget_settings CHECK (are_budget_settings(settings));
+
+SELECT protect_tenant_table('cost_tracking'), protect_tenant_table('budget_ledger'), protect_tenant_table('budget_alerts');
 GRANT SELECT, INSERT ON cost_tracking TO bailiwick_app;
 GRANT USAGE ON SEQUENCE cost_tracking_id_seq TO bailiwick_app;
 GRANT SELECT ON budget_ledger TO bailiwick_app;
 GRANT SELECT, INSERT, UPDATE ON budget_ledger TO bailiwick_definer;
+GRANT SELECT, INSERT ON budget_alerts TO bailiwick_definer;
+GRANT SELECT, UPDATE (announced_at, delivered_at, due_at, attempts) ON budget_alerts TO bailiwick_app;
+GRANT EXECUTE ON FUNCTION budget_accounts(timestamptz, text), budget_limits(numeric, jsonb) TO bailiwick_app, bailiwick_definer;
+
+CREATE FUNCTION raise_budget_alerts(p_tenant_id uuid, p_user_id text, p_at timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    INSERT INTO budget_alerts (tenant_id, period, starts, user_id, level, limit_usd, spent_usd)
+    SELECT p_tenant_id, l.period, l.starts, l.user_id, levels.level, limits.limit_usd, l.spent_usd
+    FROM tenants t
+    CROSS JOIN LATERAL budget_limits(t.monthly_budget_usd, t.settings) AS limits
+    JOIN budget_accounts(p_at, p_user_id) AS a ON a.period = limits.period AND (a.user_id <> '') = limits.is_user
+    JOIN budget_ledger l ON l.tenant_id = p_tenant_id AND l.period = a.period AND l.starts = a.starts AND l.user_id = a.user_id
+    CROSS JOIN LATERAL (VALUES ('WARNING', limits.warning_usd), ('EXCEEDED', limits.limit_usd)) AS levels (level, from_usd)
+    WHERE t.id = p_tenant_id AND l.spent_usd >= levels.from_usd AND l.spent_usd > 0
+      -- The server's own work, which no user's limit binds.
+      AND l.user_id NOT LIKE 'bailiwick-%'
+    ORDER BY l.period, l.starts, l.user_id, levels.level
+    ON CONFLICT DO NOTHING;
+END
+$$;
+COMMENT ON FUNCTION raise_budget_alerts(uuid, text, timestamptz) IS 'Notes which limits are crossed by now, each once.';
 
 CREATE FUNCTION post_costs_to_ledger() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
-    INSERT INTO budget_ledger AS l (tenant_id, month, spent_usd)
-    SELECT i.tenant_id, date_trunc('month', i."timestamp" AT TIME ZONE 'UTC')::date, sum(i.total_cost)
-    FROM inserted i
-    GROUP BY 1, 2
-    ON CONFLICT (tenant_id, month) DO UPDATE SET spent_usd = l.spent_usd + excluded.spent_usd;
+    INSERT INTO budget_ledger AS l (tenant_id, period, starts, user_id, spent_usd)
+    SELECT i.tenant_id, a.period, a.starts, a.user_id, sum(i.total_cost)
+    FROM inserted i CROSS JOIN LATERAL budget_accounts(i."timestamp", i.user_id) AS a
+    GROUP BY 1, 2, 3, 4
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT (tenant_id, period, starts, user_id) DO UPDATE SET spent_usd = l.spent_usd + excluded.spent_usd;
+    PERFORM raise_budget_alerts(spent.tenant_id, spent.user_id, spent.day AT TIME ZONE 'UTC')
+    FROM (SELECT DISTINCT i.tenant_id, i.user_id, date_trunc('day', i."timestamp" AT TIME ZONE 'UTC') AS day
+          FROM inserted i WHERE i.total_cost > 0 ORDER BY 1, 2, 3) AS spent;
     RETURN NULL;
 END
 $$;
@@ -1469,6 +1571,7 @@ $$;
 CREATE TRIGGER cost_tracking_10_post_to_ledger AFTER INSERT ON cost_tracking
     REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION post_costs_to_ledger();
 
+ALTER FUNCTION raise_budget_alerts(uuid, text, timestamptz) OWNER TO bailiwick_definer;
 ALTER FUNCTION post_costs_to_ledger() OWNER TO bailiwick_definer;
 
 SELECT maintain_partitions();
@@ -1486,7 +1589,8 @@ CREATE POLICY tenants_statistics ON tenants FOR SELECT TO bailiwick_statistics U
 CREATE POLICY documents_statistics ON documents FOR SELECT TO bailiwick_statistics USING (true);
 CREATE POLICY cost_tracking_statistics ON cost_tracking FOR SELECT TO bailiwick_statistics USING (true);
 CREATE POLICY embedding_attempts_statistics ON embedding_attempts FOR SELECT TO bailiwick_statistics USING (true);
-GRANT SELECT ON tenants, documents, cost_tracking, embedding_attempts TO bailiwick_statistics;
+CREATE POLICY budget_alerts_statistics ON budget_alerts FOR SELECT TO bailiwick_statistics USING (true);
+GRANT SELECT ON tenants, documents, cost_tracking, embedding_attempts, budget_alerts TO bailiwick_statistics;
 
 SET LOCAL ROLE bailiwick_statistics;
 CREATE MATERIALIZED VIEW tenant_statistics AS
@@ -1555,6 +1659,16 @@ COMMENT ON FUNCTION tenants_to_embed() IS
     'Active tenants with documents that wait to be embedded, in no order: their ids and nothing else. What is done for them is done in each one''s own context.';
 REVOKE EXECUTE ON FUNCTION tenants_to_embed() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION tenants_to_embed() TO bailiwick_app;
+
+CREATE FUNCTION open_budget_alerts() RETURNS TABLE (tenant_id uuid, id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT a.tenant_id, a.id FROM budget_alerts a WHERE a.delivered_at IS NULL AND a.due_at <= now() AND a.attempts < 20 ORDER BY a.due_at LIMIT 100
+$$;
+COMMENT ON FUNCTION open_budget_alerts() IS
+    'Alerts of any tenant that are to be told now: their ids and nothing else. What they say is read in each one''s own context.';
+REVOKE EXECUTE ON FUNCTION open_budget_alerts() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION open_budget_alerts() TO bailiwick_app;
 
 SET LOCAL ROLE bailiwick_owner;
 
@@ -1755,20 +1869,23 @@ CREATE TABLE call_intents (
     opened_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     lease        bigint NOT NULL,
     reserved_usd numeric(24, 12) NOT NULL DEFAULT 0,
+    reserved_at  timestamptz,
     user_agent   text,
     ip_address   inet,
     PRIMARY KEY (tenant_id, call_id),
-    CONSTRAINT call_intents_reservation_not_negative CHECK (reserved_usd >= 0)
+    CONSTRAINT call_intents_reservation CHECK (reserved_usd = 0 OR reserved_usd > 0 AND reserved_usd < 'NaN' AND reserved_at IS NOT NULL)
 );
 COMMENT ON TABLE call_intents IS 'Calls under way that change data or spend money, committed before they begin: what a dead server leaves open is known by it.';
 COMMENT ON COLUMN call_intents.started_at IS 'As in audit_logs."timestamp".';
 COMMENT ON COLUMN call_intents.opened_at IS 'By the database''s clock, for the reaper: no call lives long.';
+COMMENT ON COLUMN call_intents.reserved_at IS 'Which day and month the reservation is of, and what it pays for, too: a call that crosses midnight is one of the day before.';
 COMMENT ON COLUMN call_intents.lease IS 'Advisory lock key that the serving process holds while it lives.';
 CREATE INDEX idx_call_intents_lease ON call_intents (lease);
 
 SELECT protect_tenant_table('call_intents');
-GRANT SELECT, INSERT, UPDATE (lease) ON call_intents TO bailiwick_app;
-GRANT SELECT, DELETE ON call_intents TO bailiwick_definer;
+-- What is held is set by reserve_budget() alone.
+GRANT SELECT, INSERT (tenant_id, call_id, user_id, action, resource, started_at, lease, user_agent, ip_address), UPDATE (lease) ON call_intents TO bailiwick_app;
+GRANT SELECT, DELETE, UPDATE (reserved_usd, reserved_at) ON call_intents TO bailiwick_definer;
 
 -- The reaper closes calls of every tenant, so it has an owner of its own, to whom these two tables open.
 CREATE POLICY call_intents_reaper ON call_intents TO bailiwick_reaper USING (true) WITH CHECK (true);
@@ -1777,6 +1894,77 @@ CREATE POLICY audit_logs_reaper_adds ON audit_logs FOR INSERT TO bailiwick_reape
 GRANT SELECT, UPDATE, DELETE ON call_intents TO bailiwick_reaper;
 GRANT SELECT, INSERT ON audit_logs TO bailiwick_reaper;
 GRANT USAGE ON SEQUENCE audit_logs_id_seq TO bailiwick_reaper;
+
+-- What calls under way hold of a day or month: a tenant's intents are few.
+CREATE FUNCTION reserved_budget(p_tenant_id uuid, p_period text, p_starts date, p_user_id text) RETURNS numeric
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT coalesce(sum(i.reserved_usd), 0) FROM call_intents i
+    WHERE i.tenant_id = p_tenant_id AND i.reserved_usd > 0 AND p_user_id IN ('', i.user_id)
+      AND date_trunc(p_period, i.reserved_at AT TIME ZONE 'UTC')::date = p_starts
+$$;
+COMMENT ON FUNCTION reserved_budget(uuid, text, date, text) IS 'What calls under way hold of a row of budget_ledger.';
+GRANT EXECUTE ON FUNCTION reserved_budget(uuid, text, date, text) TO bailiwick_app, bailiwick_definer;
+
+CREATE FUNCTION reserve_budget(p_call_id uuid, p_usd numeric, p_binds_user boolean)
+RETURNS TABLE (outcome text, period text, is_user boolean, limit_usd numeric, spent_usd numeric, reserved_usd numeric, renewed_at timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_tenant_id uuid := current_tenant_id();
+    v_user_id text := nullif(current_setting('app.current_user_id', true), '');
+    v_at timestamptz;
+    v_usd numeric(24, 12) := coalesce(p_usd, 0);
+BEGIN
+    IF v_tenant_id IS NULL OR v_user_id IS NULL THEN
+        RAISE EXCEPTION 'a budget can only be reserved in its tenant''s and user''s context' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF p_usd < 0 OR p_usd = 'NaN' THEN
+        RAISE EXCEPTION 'a reservation of % USD', p_usd USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    -- What the reservation is of is settled by its first part.
+    SELECT coalesce(i.reserved_at, now()) INTO v_at FROM call_intents i
+    WHERE i.tenant_id = v_tenant_id AND i.call_id = p_call_id AND i.user_id = v_user_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the call was already closed by another' USING ERRCODE = 'BW004';
+    END IF;
+    -- Locked until this transaction ends. Whoever else reserves or spends waits, and then sees what is held or spent here.
+    INSERT INTO budget_ledger AS l (tenant_id, period, starts, user_id)
+    SELECT v_tenant_id, a.period, a.starts, a.user_id FROM budget_accounts(v_at, v_user_id) AS a
+    ORDER BY 2, 3, 4
+    ON CONFLICT (tenant_id, period, starts, user_id) DO UPDATE SET spent_usd = l.spent_usd;
+    RETURN QUERY
+    SELECT CASE WHEN p_usd IS NULL OR account.spent_usd + v_usd > account.limit_usd THEN 'exhausted' ELSE 'held' END,
+           account.period, account.is_user, account.limit_usd, account.spent_usd, account.reserved_usd,
+           (account.starts + CASE account.period WHEN 'day' THEN interval '1 day' ELSE interval '1 month' END) AT TIME ZONE 'UTC'
+    FROM (
+        SELECT limits.period, limits.is_user, limits.limit_usd, l.starts, l.spent_usd,
+               reserved_budget(v_tenant_id, l.period, l.starts, l.user_id) AS reserved_usd
+        FROM tenants t
+        CROSS JOIN LATERAL budget_limits(t.monthly_budget_usd, t.settings) AS limits
+        JOIN budget_accounts(v_at, v_user_id) AS a ON a.period = limits.period AND (a.user_id <> '') = limits.is_user
+        JOIN budget_ledger l ON l.tenant_id = v_tenant_id AND l.period = a.period AND l.starts = a.starts AND l.user_id = a.user_id
+        WHERE t.id = v_tenant_id AND limits.is_hard AND (p_binds_user OR NOT limits.is_user)
+    ) AS account
+    -- What has no price is let in while anything is left.
+    WHERE CASE WHEN p_usd IS NULL THEN account.spent_usd >= account.limit_usd
+               ELSE v_usd > 0 AND account.spent_usd + account.reserved_usd + v_usd > account.limit_usd END
+    -- Exhausted before held, and what lasts longest.
+    ORDER BY 1, 7 DESC, 3
+    LIMIT 1;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    UPDATE call_intents i SET reserved_usd = i.reserved_usd + v_usd, reserved_at = v_at
+    WHERE i.tenant_id = v_tenant_id AND i.call_id = p_call_id;
+    RETURN QUERY SELECT 'reserved', NULL::text, NULL::boolean, NULL::numeric, NULL::numeric, NULL::numeric, NULL::timestamptz;
+END
+$$;
+COMMENT ON FUNCTION reserve_budget(uuid, numeric, boolean) IS
+    'Holds money for a call that has an intent, before it spends any; NULL for what has no price. reserved, or why not: exhausted: what is spent leaves too little. held: calls under way hold the rest. It is given back with the intent, by whoever closes the call.';
+GRANT EXECUTE ON FUNCTION reserve_budget(uuid, numeric, boolean) TO bailiwick_app;
+ALTER FUNCTION reserve_budget(uuid, numeric, boolean) OWNER TO bailiwick_definer;
 
 CREATE FUNCTION complete_call(
     p_call_id uuid, p_started_at timestamptz, p_has_intent boolean, p_action text, p_resource text, p_resource_id uuid,
@@ -1963,12 +2151,12 @@ INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (2, 'tenants', '56634f3d01b2d4147e00605268b984c093de5694934e7d16aacb928199c2d372'),
     (3, 'documents', '42f05c8010be239a38e4ad62feb28c227affcfe60cff70ebefaca7e73a1b5dd8'),
     (4, 'search', '634fc0b602396a1492db9c2a287ed0a7cf5c55fce0b777d5d6aca3523af35b85'),
-    (5, 'audit', '8f5d19f0166002c872b63f871a6c31a17d18d45e5086376d429e0aa6d8a5f7de'),
-    (6, 'costs', '2afd0c45d644f5f2901a73c7f85aac9aa72d51625a46fcf1d5107eaddfe2ca4a'),
-    (7, 'statistics', '8746a42edb0824f1bf06ffb51c8eb30b67648ae3a10cbb0d5d9be9933c0bb565'),
+    (5, 'audit', 'f533fc9cedde08933707dc136576f4ae3dd26eb8902093d88317e26e47944306'),
+    (6, 'costs', 'dc7bf590c4ed07a7de10d63eeb10f141f571613db6637dade27cee6b74619feb'),
+    (7, 'statistics', 'd72de553261746a5811be3e6bf825997b40c47a866c53f9e56000080e20e5099'),
     (8, 'hybrid_search', 'bb1ddc5bc6f82965f991486f479a69d56c20ff559ab642302979a196c9a99b94'),
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292'),
-    (10, 'calls', '2bf463adaa8e3e51746e91d37c0778b3336351fb8cf2c1f4fccfda25c7d00366'),
+    (10, 'calls', '074c40432507bde8614f7800268d1da2e37d86001306a86bed2e6f3cb958e9b3'),
     (11, 'seals', 'eccaa9cefcfbbf74c0b98b2b4861475cffe2f09503bd32af90a92191e6c1587b');
 INSERT INTO public.schema_migrations (version, dirty) VALUES (11, false);
 

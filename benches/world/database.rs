@@ -87,11 +87,7 @@ impl Database {
         options.keeper = Some(env!("CARGO_BIN_EXE_bailiwick").into());
         options.progress = Progress::stderr();
         let server = EmbeddedServer::start(options).await.map_err(|error| bailiwick::embedded::explain(&error))?;
-        Ok(Self {
-            app: server.config("bailiwick_app", name),
-            admin: server.config("postgres", name),
-            _server: server,
-        })
+        Ok(Self { app: server.config("bailiwick_app", name), admin: server.config("postgres", name), _server: server })
     }
 
     /// A superuser's connection.

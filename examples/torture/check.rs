@@ -189,7 +189,9 @@ impl Check {
             self.violations.push(format!("{spooled} files are left in the spool"));
         }
         let ledgers = "SELECT count(*) FROM budget_ledger AS l WHERE l.spent_usd <> (
-                           SELECT coalesce(sum(c.total_cost), 0) FROM cost_tracking AS c WHERE c.tenant_id = l.tenant_id)";
+                           SELECT coalesce(sum(c.total_cost), 0) FROM cost_tracking AS c
+                           WHERE c.tenant_id = l.tenant_id AND l.user_id IN ('', c.user_id)
+                             AND date_trunc(l.period, c.timestamp AT TIME ZONE 'UTC')::date = l.starts)";
         if count(ledgers).await? > 0 {
             self.violations.push("a budget's ledger is not the sum of its rows".to_owned());
         }

@@ -31,7 +31,7 @@ COMMENT ON TABLE audit_logs IS 'Exactly one row for each call, however it ended.
 COMMENT ON COLUMN audit_logs.id IS 'In the order of completion: seals and pages go by it.';
 COMMENT ON COLUMN audit_logs."timestamp" IS 'When the call reached the server, by the server''s clock: settled once, so that with call_id it names the call wherever it is closed.';
 COMMENT ON COLUMN audit_logs.completed_at IS 'When the call was closed, by the database''s clock.';
-COMMENT ON COLUMN audit_logs.action IS 'search, insert, update, delete, read, report or record.';
+COMMENT ON COLUMN audit_logs.action IS 'search, insert, update, delete, read, report, record, embed, alert or unknown.';
 COMMENT ON COLUMN audit_logs.resource IS 'What was called: tools/hybrid_search.';
 COMMENT ON COLUMN audit_logs.error_message IS 'Stable code of the failure, for example invalid_input; NULL when the call succeeded.';
 

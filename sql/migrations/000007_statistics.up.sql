@@ -6,7 +6,8 @@ CREATE POLICY tenants_statistics ON tenants FOR SELECT TO bailiwick_statistics U
 CREATE POLICY documents_statistics ON documents FOR SELECT TO bailiwick_statistics USING (true);
 CREATE POLICY cost_tracking_statistics ON cost_tracking FOR SELECT TO bailiwick_statistics USING (true);
 CREATE POLICY embedding_attempts_statistics ON embedding_attempts FOR SELECT TO bailiwick_statistics USING (true);
-GRANT SELECT ON tenants, documents, cost_tracking, embedding_attempts TO bailiwick_statistics;
+CREATE POLICY budget_alerts_statistics ON budget_alerts FOR SELECT TO bailiwick_statistics USING (true);
+GRANT SELECT ON tenants, documents, cost_tracking, embedding_attempts, budget_alerts TO bailiwick_statistics;
 
 SET LOCAL ROLE bailiwick_statistics;
 CREATE MATERIALIZED VIEW tenant_statistics AS
@@ -75,5 +76,15 @@ COMMENT ON FUNCTION tenants_to_embed() IS
     'Active tenants with documents that wait to be embedded, in no order: their ids and nothing else. What is done for them is done in each one''s own context.';
 REVOKE EXECUTE ON FUNCTION tenants_to_embed() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION tenants_to_embed() TO bailiwick_app;
+
+CREATE FUNCTION open_budget_alerts() RETURNS TABLE (tenant_id uuid, id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT a.tenant_id, a.id FROM budget_alerts a WHERE a.delivered_at IS NULL AND a.due_at <= now() AND a.attempts < 20 ORDER BY a.due_at LIMIT 100
+$$;
+COMMENT ON FUNCTION open_budget_alerts() IS
+    'Alerts of any tenant that are to be told now: their ids and nothing else. What they say is read in each one''s own context.';
+REVOKE EXECUTE ON FUNCTION open_budget_alerts() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION open_budget_alerts() TO bailiwick_app;
 
 SET LOCAL ROLE bailiwick_owner;

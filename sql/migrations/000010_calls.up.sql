@@ -11,20 +11,23 @@ CREATE TABLE call_intents (
     opened_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     lease        bigint NOT NULL,
     reserved_usd numeric(24, 12) NOT NULL DEFAULT 0,
+    reserved_at  timestamptz,
     user_agent   text,
     ip_address   inet,
     PRIMARY KEY (tenant_id, call_id),
-    CONSTRAINT call_intents_reservation_not_negative CHECK (reserved_usd >= 0)
+    CONSTRAINT call_intents_reservation CHECK (reserved_usd = 0 OR reserved_usd > 0 AND reserved_usd < 'NaN' AND reserved_at IS NOT NULL)
 );
 COMMENT ON TABLE call_intents IS 'Calls under way that change data or spend money, committed before they begin: what a dead server leaves open is known by it.';
 COMMENT ON COLUMN call_intents.started_at IS 'As in audit_logs."timestamp".';
 COMMENT ON COLUMN call_intents.opened_at IS 'By the database''s clock, for the reaper: no call lives long.';
+COMMENT ON COLUMN call_intents.reserved_at IS 'Which day and month the reservation is of, and what it pays for, too: a call that crosses midnight is one of the day before.';
 COMMENT ON COLUMN call_intents.lease IS 'Advisory lock key that the serving process holds while it lives.';
 CREATE INDEX idx_call_intents_lease ON call_intents (lease);
 
 SELECT protect_tenant_table('call_intents');
-GRANT SELECT, INSERT, UPDATE (lease) ON call_intents TO bailiwick_app;
-GRANT SELECT, DELETE ON call_intents TO bailiwick_definer;
+-- What is held is set by reserve_budget() alone.
+GRANT SELECT, INSERT (tenant_id, call_id, user_id, action, resource, started_at, lease, user_agent, ip_address), UPDATE (lease) ON call_intents TO bailiwick_app;
+GRANT SELECT, DELETE, UPDATE (reserved_usd, reserved_at) ON call_intents TO bailiwick_definer;
 
 -- The reaper closes calls of every tenant, so it has an owner of its own, to whom these two tables open.
 CREATE POLICY call_intents_reaper ON call_intents TO bailiwick_reaper USING (true) WITH CHECK (true);
@@ -33,6 +36,77 @@ CREATE POLICY audit_logs_reaper_adds ON audit_logs FOR INSERT TO bailiwick_reape
 GRANT SELECT, UPDATE, DELETE ON call_intents TO bailiwick_reaper;
 GRANT SELECT, INSERT ON audit_logs TO bailiwick_reaper;
 GRANT USAGE ON SEQUENCE audit_logs_id_seq TO bailiwick_reaper;
+
+-- What calls under way hold of a day or month: a tenant's intents are few.
+CREATE FUNCTION reserved_budget(p_tenant_id uuid, p_period text, p_starts date, p_user_id text) RETURNS numeric
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT coalesce(sum(i.reserved_usd), 0) FROM call_intents i
+    WHERE i.tenant_id = p_tenant_id AND i.reserved_usd > 0 AND p_user_id IN ('', i.user_id)
+      AND date_trunc(p_period, i.reserved_at AT TIME ZONE 'UTC')::date = p_starts
+$$;
+COMMENT ON FUNCTION reserved_budget(uuid, text, date, text) IS 'What calls under way hold of a row of budget_ledger.';
+GRANT EXECUTE ON FUNCTION reserved_budget(uuid, text, date, text) TO bailiwick_app, bailiwick_definer;
+
+CREATE FUNCTION reserve_budget(p_call_id uuid, p_usd numeric, p_binds_user boolean)
+RETURNS TABLE (outcome text, period text, is_user boolean, limit_usd numeric, spent_usd numeric, reserved_usd numeric, renewed_at timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_tenant_id uuid := current_tenant_id();
+    v_user_id text := nullif(current_setting('app.current_user_id', true), '');
+    v_at timestamptz;
+    v_usd numeric(24, 12) := coalesce(p_usd, 0);
+BEGIN
+    IF v_tenant_id IS NULL OR v_user_id IS NULL THEN
+        RAISE EXCEPTION 'a budget can only be reserved in its tenant''s and user''s context' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF p_usd < 0 OR p_usd = 'NaN' THEN
+        RAISE EXCEPTION 'a reservation of % USD', p_usd USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    -- What the reservation is of is settled by its first part.
+    SELECT coalesce(i.reserved_at, now()) INTO v_at FROM call_intents i
+    WHERE i.tenant_id = v_tenant_id AND i.call_id = p_call_id AND i.user_id = v_user_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the call was already closed by another' USING ERRCODE = 'BW004';
+    END IF;
+    -- Locked until this transaction ends. Whoever else reserves or spends waits, and then sees what is held or spent here.
+    INSERT INTO budget_ledger AS l (tenant_id, period, starts, user_id)
+    SELECT v_tenant_id, a.period, a.starts, a.user_id FROM budget_accounts(v_at, v_user_id) AS a
+    ORDER BY 2, 3, 4
+    ON CONFLICT (tenant_id, period, starts, user_id) DO UPDATE SET spent_usd = l.spent_usd;
+    RETURN QUERY
+    SELECT CASE WHEN p_usd IS NULL OR account.spent_usd + v_usd > account.limit_usd THEN 'exhausted' ELSE 'held' END,
+           account.period, account.is_user, account.limit_usd, account.spent_usd, account.reserved_usd,
+           (account.starts + CASE account.period WHEN 'day' THEN interval '1 day' ELSE interval '1 month' END) AT TIME ZONE 'UTC'
+    FROM (
+        SELECT limits.period, limits.is_user, limits.limit_usd, l.starts, l.spent_usd,
+               reserved_budget(v_tenant_id, l.period, l.starts, l.user_id) AS reserved_usd
+        FROM tenants t
+        CROSS JOIN LATERAL budget_limits(t.monthly_budget_usd, t.settings) AS limits
+        JOIN budget_accounts(v_at, v_user_id) AS a ON a.period = limits.period AND (a.user_id <> '') = limits.is_user
+        JOIN budget_ledger l ON l.tenant_id = v_tenant_id AND l.period = a.period AND l.starts = a.starts AND l.user_id = a.user_id
+        WHERE t.id = v_tenant_id AND limits.is_hard AND (p_binds_user OR NOT limits.is_user)
+    ) AS account
+    -- What has no price is let in while anything is left.
+    WHERE CASE WHEN p_usd IS NULL THEN account.spent_usd >= account.limit_usd
+               ELSE v_usd > 0 AND account.spent_usd + account.reserved_usd + v_usd > account.limit_usd END
+    -- Exhausted before held, and what lasts longest.
+    ORDER BY 1, 7 DESC, 3
+    LIMIT 1;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    UPDATE call_intents i SET reserved_usd = i.reserved_usd + v_usd, reserved_at = v_at
+    WHERE i.tenant_id = v_tenant_id AND i.call_id = p_call_id;
+    RETURN QUERY SELECT 'reserved', NULL::text, NULL::boolean, NULL::numeric, NULL::numeric, NULL::numeric, NULL::timestamptz;
+END
+$$;
+COMMENT ON FUNCTION reserve_budget(uuid, numeric, boolean) IS
+    'Holds money for a call that has an intent, before it spends any; NULL for what has no price. reserved, or why not: exhausted: what is spent leaves too little. held: calls under way hold the rest. It is given back with the intent, by whoever closes the call.';
+GRANT EXECUTE ON FUNCTION reserve_budget(uuid, numeric, boolean) TO bailiwick_app;
+ALTER FUNCTION reserve_budget(uuid, numeric, boolean) OWNER TO bailiwick_definer;
 
 CREATE FUNCTION complete_call(
     p_call_id uuid, p_started_at timestamptz, p_has_intent boolean, p_action text, p_resource text, p_resource_id uuid,

@@ -1,9 +1,9 @@
 use std::time::{Duration, Instant};
 
 use super::record::Record;
-use super::work::refused;
-use super::{Calls, Failure, Progress};
-use crate::costs::{Budget, BudgetStatus};
+use super::work::{MOST_TRIES, refused};
+use super::{Calls, Failure, Progress, metering};
+use crate::costs::{self, Estimate, Reservation};
 use crate::db::{DbError, TenantStatus, TenantTransaction};
 use crate::identity::Caller;
 
@@ -11,17 +11,9 @@ use crate::identity::Caller;
 pub struct Ahead<'a> {
     pub(super) calls: &'a Calls,
     pub(super) record: &'a Record,
-    pub(super) has_intent: bool,
     pub(super) deadline: Instant,
-}
-
-/// Whether money may be spent for a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spending {
-    /// It may.
-    Allowed,
-    /// The month's budget is spent.
-    BudgetSpent,
+    /// Whether the user's own limits bind it: not where the server works by itself.
+    pub(super) binds_user: bool,
 }
 
 impl Ahead<'_> {
@@ -38,46 +30,62 @@ impl Ahead<'_> {
         self.deadline.saturating_duration_since(Instant::now()).saturating_sub(FOR_THE_TRANSACTION)
     }
 
+    /// Calls, for work that goes on should this call end.
+    pub(crate) fn calls(&self) -> &Calls {
+        self.calls
+    }
+
     /// Where the client hears how far it is.
     #[must_use]
     pub fn progress(&self) -> &Progress {
         &self.record.client.progress
     }
 
-    /// Whether money may be spent: asked before it is. The call's intent, if it has one, is kept first, so that what a server
-    /// spends before it dies is known to have been begun.
+    /// Holds what the call is about to spend, before it spends it; whoever closes the call gives back what is held. The call has
+    /// an intent from now on, so that what a server spends before it dies is known to have been begun.
     ///
     /// # Errors
     /// [`Failure::Forbidden`] if the tenant may not call at all, and what keeps the database from answering.
-    pub async fn spending(&self) -> Result<Spending, Failure> {
+    pub async fn reserve(&self, estimate: &Estimate) -> Result<Reservation, Failure> {
+        self.record.needs_intent();
         let transaction = self.look().await?;
-        let budget = Budget::read(&transaction, self.record.caller.tenant_id).await;
-        transaction.abandon().await;
-        Ok(match budget.map_err(|error| self.failed(&error))?.status {
-            BudgetStatus::Exceeded => Spending::BudgetSpent,
-            BudgetStatus::Ok | BudgetStatus::Warning => Spending::Allowed,
-        })
+        let reserved = costs::reserve(transaction, self.record.call_id, estimate, self.binds_user).await;
+        let reserved = reserved.map_err(|error| self.failed(&error))?;
+        if let Reservation::Refused(refusal) = &reserved {
+            metering::budget_refused(refusal);
+        }
+        Ok(reserved)
     }
 
     /// A transaction in the caller's context to read something in before the work begins. Whoever has it abandons it at once.
     ///
     /// # Errors
-    /// As [`spending`](Self::spending).
+    /// As [`reserve`](Self::reserve).
     pub async fn look(&self) -> Result<TenantTransaction, Failure> {
         let failed = |error: DbError| self.failed(&error);
-        let intent = self.calls.intent(self.record, self.has_intent).await.map_err(failed)?;
-        let transaction = self.calls.0.door.open_with(&self.record.caller, intent.as_ref()).await.map_err(failed)?;
-        let refusal = match transaction.tenant().await {
-            Ok(tenant) if tenant.status == TenantStatus::Active => return Ok(transaction),
-            Ok(tenant) => refused(tenant.status),
-            Err(error) => self.failed(&error),
-        };
-        transaction.abandon().await;
-        Err(refusal)
+        let mut tries = 1;
+        loop {
+            let intent = self.calls.intent(self.record).await.map_err(failed)?;
+            let transaction =
+                self.calls.0.door.open_with(&self.record.caller, intent.as_ref()).await.map_err(failed)?;
+            let refusal = match transaction.tenant().await {
+                Ok(tenant) if tenant.status == TenantStatus::Active => return Ok(transaction),
+                Ok(tenant) => Some(refused(tenant.status)),
+                // A connection that was idle may turn out dead; nothing has begun on it.
+                Err(DbError::Unavailable(_)) if tries < MOST_TRIES => None,
+                Err(error) => Some(self.failed(&error)),
+            };
+            transaction.abandon().await;
+            if let Some(refusal) = refusal {
+                return Err(refusal);
+            }
+            tries += 1;
+        }
     }
 
     /// Turns a database error into what the caller may know.
-    fn failed(&self, error: &DbError) -> Failure {
+    #[must_use]
+    pub fn failed(&self, error: &DbError) -> Failure {
         Failure::from_db(error, self.record.call_id)
     }
 }

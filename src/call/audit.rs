@@ -10,7 +10,6 @@ const COMPLETE: &str = include_str!("../../sql/queries/call/complete.sql");
 pub(super) async fn complete(
     transaction: TenantTransaction,
     record: &Record,
-    has_intent: bool,
     resource_id: Option<Uuid>,
     details: Map<String, Value>,
 ) -> Result<(), DbError> {
@@ -21,7 +20,7 @@ pub(super) async fn complete(
             &[
                 &record.call_id,
                 &record.started_at,
-                &has_intent,
+                &record.has_intent(),
                 &record.action.name(),
                 &record.resource,
                 &resource_id,

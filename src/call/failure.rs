@@ -23,9 +23,14 @@ pub enum Failure {
     /// The tenant's document or storage quota is reached.
     #[error("quota_exceeded: {0} Nothing was stored.")]
     QuotaExceeded(String),
-    /// The tenant's budget is spent.
-    #[error("budget_exceeded: {0}")]
-    BudgetExceeded(String),
+    /// A budget does not allow it.
+    #[error("budget_exceeded: {told}")]
+    BudgetExceeded {
+        /// Which, and when it may.
+        told: String,
+        /// Whether it is only held by calls under way.
+        is_held: bool,
+    },
     /// The tenant calls more often than its operator allows.
     #[error(
         "rate_limited: your organisation makes more calls than it may. Nothing was done: try again in {retry_after_s} s."
@@ -131,7 +136,7 @@ impl Failure {
             Self::Conflict(_) => FailureCode::Conflict,
             Self::Forbidden(_) => FailureCode::Forbidden,
             Self::QuotaExceeded(_) => FailureCode::QuotaExceeded,
-            Self::BudgetExceeded(_) => FailureCode::BudgetExceeded,
+            Self::BudgetExceeded { .. } => FailureCode::BudgetExceeded,
             Self::RateLimited { .. } => FailureCode::RateLimited,
             Self::Overloaded { .. } => FailureCode::Overloaded,
             Self::Unavailable { .. } => FailureCode::Unavailable,

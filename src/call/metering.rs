@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::record::Record;
 use super::{FailureCode, Outcome};
+use crate::costs::Refusal;
 use crate::db::PoolStatus;
 
 /// Whether calls are counted by tenant, too.
@@ -48,9 +49,20 @@ pub fn describe() {
         "1 if audit rows can be kept; 0 while no call is let in because they cannot."
     );
     metrics::describe_counter!(
+        "bailiwick_budget_refusals_total",
+        "Paid work that a budget did not allow, by period and reason: exhausted, or held by calls under way."
+    );
+    metrics::describe_counter!(
         "bailiwick_calls_reaped_total",
         "Calls of dead servers that this one closed as interrupted."
     );
+}
+
+/// A budget did not allow something.
+pub(super) fn budget_refused(refusal: &Refusal) {
+    let reason = if refusal.is_exhausted { "exhausted" } else { "held" };
+    metrics::counter!("bailiwick_budget_refusals_total", "period" => refusal.period.clone(), "reason" => reason)
+        .increment(1);
 }
 
 /// A call ended.

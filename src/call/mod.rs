@@ -29,7 +29,7 @@ mod work;
 
 pub use admission::{AdmissionOptions, TenantLimits};
 pub use after::After;
-pub use ahead::{Ahead, Spending};
+pub use ahead::Ahead;
 pub use failure::{Failure, FailureCode};
 pub use kind::Kind;
 pub use options::{CallOptions, Readiness};

@@ -41,6 +41,8 @@ names!(
         Record = "record",
         /// Embedded passages: the server's own work.
         Embed = "embed",
+        /// Told of a budget: the server's own work.
+        Alert = "alert",
         /// Named no tool that there is.
         Unknown = "unknown",
     }

@@ -1,4 +1,6 @@
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -31,6 +33,7 @@ pub(super) struct Record {
     pub client: Client,
     pub started: Instant,
     pub started_at: Timestamp,
+    has_intent: Arc<AtomicBool>,
 }
 
 /// The row of a call that did not succeed: what `close_calls()` reads, and what is spooled while it cannot be called.
@@ -54,7 +57,25 @@ impl Record {
     pub(super) fn new(action: Action, resource: String, caller: Caller, client: Client) -> Self {
         // To the microsecond, which is what PostgreSQL keeps: with the call's id it is the row's key.
         let started_at = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap_or_default();
-        Self { call_id: Uuid::now_v7(), caller, action, resource, client, started: Instant::now(), started_at }
+        Self {
+            call_id: Uuid::now_v7(),
+            caller,
+            action,
+            resource,
+            client,
+            started: Instant::now(),
+            started_at,
+            has_intent: Arc::default(),
+        }
+    }
+
+    /// The call changes something or spends money: its transactions begin with its intent, and its end takes that away.
+    pub(super) fn needs_intent(&self) {
+        self.has_intent.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_intent(&self) -> bool {
+        self.has_intent.load(Ordering::Relaxed)
     }
 
     pub(super) fn duration_ms(&self) -> i32 {

@@ -216,7 +216,7 @@ impl Calls {
         let Done { transaction, answer: Answer { output, resource_id, details: found } } = done;
         let described = details.clone();
         details.extend(found);
-        let completed = audit::complete(transaction, record, !T::HINTS.read_only, resource_id, details);
+        let completed = audit::complete(transaction, record, resource_id, details);
         let completed = completed.instrument(debug_span!("commit"));
         let error = match tokio::time::timeout(COMMIT_LIMIT, completed).await {
             Ok(Ok(())) => {

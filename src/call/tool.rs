@@ -43,6 +43,8 @@ pub trait Tool: Send + Sync + 'static {
     const SCOPE: Scope;
     /// What it is in the audit trail.
     const ACTION: Action;
+    /// Whether the caller's own spending limits bind what it spends: not what the server spends by itself.
+    const BINDS_USER: bool = true;
     /// What clients may assume.
     const HINTS: Hints;
 
@@ -65,7 +67,7 @@ pub trait Tool: Send + Sync + 'static {
     }
 
     /// What is slow and needs no transaction (a model is asked), before there is one; what comes of it goes into the request.
-    /// The call's deadline and cancellation hold here, too. Whoever spends money asks [`Ahead::spending`] first.
+    /// The call's deadline and cancellation hold here, too. Whoever spends money has it held by [`Ahead::reserve`] first.
     ///
     /// # Errors
     /// A [`Failure`], with which the call ends before it has begun anything.

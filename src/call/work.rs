@@ -13,7 +13,7 @@ use super::{Ahead, Answer, Call, Calls, Failure, Tool, arguments, metering, priv
 use crate::db::{DbError, Intent, TenantStatus, TenantTransaction};
 
 /// A connection that was idle may turn out dead when it is used; so often another is tried.
-const MOST_TRIES: u32 = 3;
+pub(super) const MOST_TRIES: u32 = 3;
 
 /// What a call is asked for, and by whom.
 pub(super) enum Order<T: Tool> {
@@ -69,7 +69,10 @@ impl Calls {
                 Order::Own { request, .. } => request,
             };
             *details = tool.describe(&request);
-            let ahead = Ahead { calls: self, record, has_intent: !T::HINTS.read_only, deadline };
+            if !T::HINTS.read_only {
+                record.needs_intent();
+            }
+            let ahead = Ahead { calls: self, record, deadline, binds_user: T::BINDS_USER };
             tool.prepare(&ahead, &mut request).instrument(debug_span!("prepare")).await?;
             let mut tries = 1;
             loop {
@@ -110,8 +113,8 @@ impl Calls {
     }
 
     /// The call's intent, if it needs one.
-    pub(super) async fn intent(&self, record: &Record, is_needed: bool) -> Result<Option<Intent>, DbError> {
-        match is_needed {
+    pub(super) async fn intent(&self, record: &Record) -> Result<Option<Intent>, DbError> {
+        match record.has_intent() {
             true => Ok(Some(record.intent(self.0.lease.key().await?))),
             false => Ok(None),
         }
@@ -126,7 +129,7 @@ impl Calls {
         details: &mut Map<String, Value>,
     ) -> Result<Done<T::Output>, Attempt> {
         let failed = |error| Failure::from_db(&error, record.call_id);
-        let intent = self.intent(record, !T::HINTS.read_only).await.map_err(failed).map_err(Attempt::Failed)?;
+        let intent = self.intent(record).await.map_err(failed).map_err(Attempt::Failed)?;
         let opened = self.0.door.open_with(&record.caller, intent.as_ref()).await;
         let transaction = opened.map_err(|error| Attempt::not_begun(error, record))?;
         let call =

@@ -10,8 +10,10 @@ use super::CommandError;
 use super::signals::Signals;
 use crate::audit::Keeping;
 use crate::configuration::{
-    AuditArguments, DatabaseArguments, DatabaseSettings, HttpArguments, HttpSettings, IdentityArguments,
+    AuditArguments, BudgetArguments, DatabaseArguments, DatabaseSettings, HttpArguments, HttpSettings,
+    IdentityArguments,
 };
+use crate::costs::alerts::Alerts;
 use crate::startup::{Deployment, Service};
 
 /// Whom to serve, and how.
@@ -21,6 +23,8 @@ pub(super) struct ServeArguments {
     identity: IdentityArguments,
     #[command(flatten)]
     http: HttpArguments,
+    #[command(flatten)]
+    budget: BudgetArguments,
 }
 
 /// The background's work on indexes and seals, which ends with the server.
@@ -28,6 +32,8 @@ pub(super) struct Maintenance {
     upkeep: Option<tokio::task::JoinHandle<()>>,
     /// Brings our own PostgreSQL back.
     watch: Option<tokio::task::JoinHandle<()>>,
+    /// Tells of budgets.
+    alerts: Option<Alerts>,
 }
 
 impl Maintenance {
@@ -36,11 +42,11 @@ impl Maintenance {
             tracing::warn!(
                 "no administrator's connection (BAILIWICK_ADMIN_DATABASE_URL): run `bailiwick maintain` now and then, or searches slow down as documents come and the audit trail is not sealed"
             );
-            return Ok(Self { upkeep: None, watch: deployment.watch() });
+            return Ok(Self { upkeep: None, watch: deployment.watch(), alerts: None });
         };
         let keeping = Keeping::open(audit, deployment.data_dir())?;
         let upkeep = Some(crate::maintenance::spawn(config.clone(), keeping));
-        Ok(Self { upkeep, watch: deployment.watch() })
+        Ok(Self { upkeep, watch: deployment.watch(), alerts: None })
     }
 }
 
@@ -65,7 +71,7 @@ pub(super) async fn run(
     let http = HttpSettings::resolve(&arguments.http)?;
     let mut signals = Signals::listen()?;
     let started = tokio::select! {
-        started = start(database, audit) => started?,
+        started = start(database, audit, &arguments.budget) => started?,
         signal = signals.next() => return Ok(signal.exit_code()),
     };
     match http {
@@ -81,11 +87,17 @@ struct Running {
     maintenance: Maintenance,
 }
 
-async fn start(database: &DatabaseArguments, audit: &AuditArguments) -> Result<Running, CommandError> {
+async fn start(
+    database: &DatabaseArguments,
+    audit: &AuditArguments,
+    budget: &BudgetArguments,
+) -> Result<Running, CommandError> {
+    let webhook = budget.webhook()?;
     let settings = DatabaseSettings::resolve(database)?;
     let deployment = Deployment::open(&settings).await?;
     let service = Service::start(&deployment, &settings).await?;
-    let maintenance = Maintenance::of(&deployment, audit)?;
+    let mut maintenance = Maintenance::of(&deployment, audit)?;
+    maintenance.alerts = Some(Alerts::start(service.calls(), webhook));
     Ok(Running { deployment, service, maintenance })
 }
 

@@ -1,8 +1,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use secrecy::SecretString;
 
-use super::IssuerArguments;
+use super::{ConfigurationError, IssuerArguments};
+use crate::costs::alerts::Webhook;
 use crate::http::ForwardedHeader;
 
 /// Which database to use. Without a URL the program runs its own PostgreSQL in the data folder.
@@ -107,6 +109,37 @@ pub struct AuditArguments {
     /// File to append each new seal's head to, outside of the database; in the data folder on the program's own PostgreSQL
     #[arg(long, env = "BAILIWICK_AUDIT_HEADS", global = true, value_name = "FILE")]
     pub audit_heads: Option<PathBuf>,
+}
+
+/// Whom to tell that a budget is nearly or wholly spent, beside the trail and the log.
+#[derive(Debug, Clone, Args, Default)]
+#[command(next_help_heading = "Budgets")]
+pub struct BudgetArguments {
+    /// URL to post budget alerts to, signed as Standard Webhooks has it
+    #[arg(
+        long,
+        env = "BAILIWICK_BUDGET_WEBHOOK_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        requires = "budget_webhook_secret"
+    )]
+    pub budget_webhook_url: Option<String>,
+    /// Secret that signs them: at least 24 random bytes in base64, with or without whsec_ before them
+    #[arg(long, env = "BAILIWICK_BUDGET_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRET")]
+    pub budget_webhook_secret: Option<SecretString>,
+}
+
+impl BudgetArguments {
+    /// The webhook, if there is one.
+    ///
+    /// # Errors
+    /// [`ConfigurationError`] if its address or secret is none.
+    pub fn webhook(&self) -> Result<Option<Webhook>, ConfigurationError> {
+        let (Some(url), Some(secret)) = (&self.budget_webhook_url, &self.budget_webhook_secret) else {
+            return Ok(None);
+        };
+        Webhook::new(url, secret).map(Some).map_err(|error| ConfigurationError(vec![error.to_string()]))
+    }
 }
 
 /// Where and for whom to serve over HTTP.

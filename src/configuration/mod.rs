@@ -11,8 +11,8 @@ mod identity;
 mod issuer;
 
 pub use arguments::{
-    AuditArguments, DatabaseArguments, EmbeddingArguments, HttpArguments, IdentityArguments, LogFormat,
-    TelemetryArguments,
+    AuditArguments, BudgetArguments, DatabaseArguments, EmbeddingArguments, HttpArguments, IdentityArguments,
+    LogFormat, TelemetryArguments,
 };
 pub use database::{Database, DatabaseSettings, ExternalDatabase};
 pub use embedding::{EmbedderChoice, EmbeddingSettings, HttpEmbedder};

@@ -1,14 +1,12 @@
 use rust_decimal::Decimal;
+use uuid::Uuid;
 
 use crate::db::{DbError, TenantTransaction};
-use crate::identity::TenantId;
+use crate::identity::Caller;
 
 const BUDGET: &str = include_str!("../../sql/queries/costs/budget.sql");
 
-/// Percentage of the limit from which a budget warns, unless the tenant's settings say otherwise.
-const WARNING_PERCENT: i64 = 90;
-
-/// How a tenant stands in the current UTC month.
+/// How a tenant stands in the current UTC month, and where its limits stand that bind one of its users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
     /// The month's limit; `None` is unlimited.
@@ -19,16 +17,35 @@ pub struct Budget {
     pub reserved_usd: Decimal,
     /// Spending at the month's end if it goes on at the same rate.
     pub forecast_month_end_usd: Decimal,
-    /// Where that stands against the limit.
-    pub status: BudgetStatus,
+    /// Every limit that binds, the month's among them; the tenant's before the user's own.
+    pub limits: Vec<Limit>,
+}
+
+/// A spending limit and what counts against it in the current UTC day or month.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// `day` or `month`.
+    pub period: String,
+    /// Whether it is of the one user.
+    pub is_of_user: bool,
+    /// Whether what does not fit is refused; otherwise it is only told of.
+    pub is_hard: bool,
+    /// The limit.
+    pub limit_usd: Decimal,
+    /// From here on it warns.
+    pub warning_usd: Decimal,
+    /// Spent in the period.
+    pub spent_usd: Decimal,
+    /// Held for calls under way.
+    pub reserved_usd: Decimal,
 }
 
 /// Where spending stands against its limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BudgetStatus {
     /// Below the warning threshold, or unlimited.
     Ok,
-    /// At or above the warning threshold (90 % unless `budget_warning_percent` is set).
+    /// At or above the warning threshold (90 % unless the tenant's setting `budget.warning_percent` says otherwise).
     Warning,
     /// At or above the limit.
     Exceeded,
@@ -44,37 +61,56 @@ impl BudgetStatus {
             Self::Exceeded => "EXCEEDED",
         }
     }
+}
 
-    /// Judges spending plus reservations against a limit.
+impl Limit {
+    /// Where spending plus reservations stand.
     #[must_use]
-    pub fn of(committed: Decimal, limit: Option<Decimal>, warning_percent: i64) -> Self {
-        match limit {
-            Some(limit) if committed >= limit => Self::Exceeded,
-            Some(limit) if committed * Decimal::from(100) >= limit * Decimal::from(warning_percent) => Self::Warning,
-            _ => Self::Ok,
+    pub fn status(&self) -> BudgetStatus {
+        match self.spent_usd + self.reserved_usd {
+            committed if committed >= self.limit_usd => BudgetStatus::Exceeded,
+            committed if committed >= self.warning_usd => BudgetStatus::Warning,
+            _ => BudgetStatus::Ok,
         }
     }
 }
 
 impl Budget {
-    /// Reads the tenant's budget.
+    /// Reads the budget of a call's tenant, without what the call itself holds.
     ///
     /// # Errors
     /// Any [`DbError`].
-    pub async fn read(transaction: &TenantTransaction, tenant_id: TenantId) -> Result<Self, DbError> {
-        let row = transaction.query_one(BUDGET, &[&tenant_id]).await?;
-        let settings = &transaction.tenant().await?.settings;
-        let warning_percent =
-            settings.get("budget_warning_percent").and_then(serde_json::Value::as_i64).unwrap_or(WARNING_PERCENT);
-        let (limit_usd, spent_usd, reserved_usd) =
-            (row.try_get("limit_usd")?, row.try_get("spent_usd")?, row.try_get("reserved_usd")?);
+    pub async fn read(transaction: &TenantTransaction, caller: &Caller, call_id: Uuid) -> Result<Self, DbError> {
+        let user_id = caller.user_id.as_str();
+        let rows = transaction.query(BUDGET, &[&caller.tenant_id, &user_id, &call_id]).await?;
+        let first = rows.first().ok_or_else(|| DbError::Other("a tenant without a row".to_owned()))?;
+        let limits = rows.iter().filter_map(|row| match row.try_get::<_, Option<String>>("period") {
+            Ok(period) => period.map(|period| {
+                Ok(Limit {
+                    period,
+                    is_of_user: row.try_get("is_user")?,
+                    is_hard: row.try_get("is_hard")?,
+                    limit_usd: row.try_get("limit_usd")?,
+                    warning_usd: row.try_get("warning_usd")?,
+                    spent_usd: row.try_get("spent_usd")?,
+                    reserved_usd: row.try_get("reserved_usd")?,
+                })
+            }),
+            Err(error) => Some(Err(error.into())),
+        });
         Ok(Self {
-            limit_usd,
-            spent_usd,
-            reserved_usd,
-            forecast_month_end_usd: row.try_get("forecast_usd")?,
-            status: BudgetStatus::of(spent_usd + reserved_usd, limit_usd, warning_percent),
+            limit_usd: first.try_get("month_limit_usd")?,
+            spent_usd: first.try_get("month_spent_usd")?,
+            reserved_usd: first.try_get("month_reserved_usd")?,
+            forecast_month_end_usd: first.try_get("forecast_usd")?,
+            limits: limits.collect::<Result<_, DbError>>()?,
         })
+    }
+
+    /// Where the limit stands that is nearest to being reached.
+    #[must_use]
+    pub fn status(&self) -> BudgetStatus {
+        self.limits.iter().map(Limit::status).max().unwrap_or(BudgetStatus::Ok)
     }
 }
 
@@ -83,13 +119,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn status_turns_at_ninety_and_at_a_hundred_percent() {
-        let status = |spent: &str| BudgetStatus::of(spent.parse().unwrap(), Some(Decimal::from(50)), WARNING_PERCENT);
-        assert_eq!(status("0"), BudgetStatus::Ok);
-        assert_eq!(status("44.999999999999"), BudgetStatus::Ok);
-        assert_eq!(status("45"), BudgetStatus::Warning);
-        assert_eq!(status("49.999999999999"), BudgetStatus::Warning);
-        assert_eq!(status("50"), BudgetStatus::Exceeded);
-        assert_eq!(BudgetStatus::of(Decimal::MAX, None, WARNING_PERCENT), BudgetStatus::Ok);
+    fn status_turns_at_the_warning_and_at_the_limit() {
+        let status = |spent: &str, reserved: &str| {
+            let limit = Limit {
+                period: "month".to_owned(),
+                is_of_user: false,
+                is_hard: true,
+                limit_usd: Decimal::from(50),
+                warning_usd: Decimal::from(45),
+                spent_usd: spent.parse().unwrap(),
+                reserved_usd: reserved.parse().unwrap(),
+            };
+            limit.status()
+        };
+        assert_eq!(status("0", "0"), BudgetStatus::Ok);
+        assert_eq!(status("44", "0.999999999999"), BudgetStatus::Ok);
+        assert_eq!(status("44", "1"), BudgetStatus::Warning);
+        assert_eq!(status("49.999999999999", "0"), BudgetStatus::Warning);
+        assert_eq!(status("50", "0"), BudgetStatus::Exceeded);
     }
 }

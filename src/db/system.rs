@@ -1,3 +1,4 @@
+mod alerts;
 mod embedding;
 mod keys;
 

@@ -11,13 +11,13 @@ const RECALL: &str = include_str!("../../sql/queries/documents/recall_idempotenc
 const ANSWER: &str = include_str!("../../sql/queries/documents/answer_idempotency_key.sql");
 
 /// A caller's name for a request, and what the request was.
-pub(super) struct Key<'a> {
+pub(crate) struct Key<'a> {
     pub name: &'a str,
     pub fingerprint: Vec<u8>,
 }
 
 /// What an idempotency key says of a request.
-pub(super) enum Claim<T> {
+pub(crate) enum Claim<T> {
     /// The key is new: do the work, then [`answer`].
     New,
     /// The same request was carried out before, with this answer.
@@ -27,7 +27,7 @@ pub(super) enum Claim<T> {
 }
 
 /// Takes the key for a request, waiting for a concurrent call that holds it.
-pub(super) async fn claim<T: DeserializeOwned>(
+pub(crate) async fn claim<T: DeserializeOwned>(
     transaction: &TenantTransaction,
     tenant_id: TenantId,
     Key { name, fingerprint }: &Key<'_>,
@@ -44,8 +44,18 @@ pub(super) async fn claim<T: DeserializeOwned>(
     Ok(Claim::Repeated(answer))
 }
 
+/// Whether a call with the key has been carried out.
+pub(crate) async fn is_known(
+    transaction: &TenantTransaction,
+    tenant_id: TenantId,
+    name: &str,
+) -> Result<bool, DbError> {
+    let nothing: &[u8] = &[];
+    Ok(!transaction.query(RECALL, &[&tenant_id, &name, &nothing]).await?.is_empty())
+}
+
 /// Keeps the answer for the key's next caller.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     transaction: &TenantTransaction,
     tenant_id: TenantId,
     key: &Key<'_>,
@@ -57,34 +67,34 @@ pub(super) async fn answer(
 }
 
 /// SHA-256 over the fields of a request, each preceded by its length so that no two requests run together.
-pub(super) struct Fingerprint(Sha256);
+pub(crate) struct Fingerprint(Sha256);
 
 impl Fingerprint {
     /// For requests of that kind.
-    pub(super) fn of(kind: &str) -> Self {
+    pub(crate) fn of(kind: &str) -> Self {
         let mut fingerprint = Self(Sha256::new());
         fingerprint.feed(kind.as_bytes());
         fingerprint
     }
 
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.0.update(bytes.len().to_le_bytes());
         self.0.update(bytes);
     }
 
     /// A field that may be absent, which is another thing than empty.
-    pub(super) fn feed_optional(&mut self, bytes: Option<&[u8]>) {
+    pub(crate) fn feed_optional(&mut self, bytes: Option<&[u8]>) {
         self.feed(&[u8::from(bytes.is_some())]);
         self.feed(bytes.unwrap_or_default());
     }
 
-    pub(super) fn feed_vector(&mut self, vector: Option<&[f32]>) {
+    pub(crate) fn feed_vector(&mut self, vector: Option<&[f32]>) {
         let bytes: Option<Vec<u8>> =
             vector.map(|vector| vector.iter().flat_map(|component| component.to_le_bytes()).collect());
         self.feed_optional(bytes.as_deref());
     }
 
-    pub(super) fn end(self) -> Vec<u8> {
+    pub(crate) fn end(self) -> Vec<u8> {
         self.0.finalize().to_vec()
     }
 }

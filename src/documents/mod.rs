@@ -4,7 +4,7 @@ pub mod chunking;
 mod cursor;
 mod cutting;
 mod delete;
-mod idempotency;
+pub(crate) mod idempotency;
 mod insert;
 pub mod language;
 mod list;

@@ -4,6 +4,7 @@
 //! absence of an [`Embedder`]: searches then run by words and say so.
 
 pub mod backlog;
+mod bought;
 mod coverage;
 mod embedder;
 mod error;

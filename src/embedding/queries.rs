@@ -7,6 +7,7 @@ use std::time::Duration;
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
 
+use super::bought::{Buyer, NoVector};
 use super::{Embedder, EmbeddingError, Purpose, metering};
 use crate::identity::TenantId;
 
@@ -29,7 +30,7 @@ pub struct QueryVector {
 }
 
 impl QueryVector {
-    /// Tokens that nobody has been charged for: the first call that asks has the row to write.
+    /// Tokens that cost nothing and stand in no row yet: the first call that asks has it to write.
     #[must_use]
     pub fn take_tokens(&self) -> i32 {
         self.uncharged.swap(0, Ordering::AcqRel)
@@ -65,33 +66,38 @@ impl Queries {
     }
 
     /// The vector, waiting so long at most. Equal queries of a tenant that come meanwhile wait for the same; it is kept even if
-    /// nobody waits any more.
+    /// nobody waits any more. What costs money is bought by a call of its own.
     pub async fn embed(
         &self,
         tenant_id: TenantId,
         text: &str,
         patience: Duration,
-    ) -> Result<Arc<QueryVector>, EmbeddingError> {
+        buyer: Option<Buyer>,
+    ) -> Result<Arc<QueryVector>, NoVector> {
         let Ok(place) = Arc::clone(&self.flights).try_acquire_owned() else {
             metering::query("none");
-            return Err(EmbeddingError::Busy { retry_after: None });
+            return Err(EmbeddingError::Busy { retry_after: None }.into());
         };
         let (cache, embedder, text) = (self.cache.clone(), self.embedder.clone(), text.to_owned());
         let flight = tokio::spawn(async move {
             let _place = place;
             let key = key(tenant_id, &text);
             let embed = async {
+                if let Some(buyer) = buyer {
+                    let vector = buyer.buy(text).await?;
+                    return Ok(Arc::new(QueryVector { vector, uncharged: AtomicI32::new(0) }));
+                }
                 let embedded = embedder.embed(Purpose::Query, &[text]).await?;
                 metering::tokens(Purpose::Query, embedded.tokens);
                 let vector = embedded.vectors.into_iter().next().ok_or(EmbeddingError::Internal)?;
                 Ok(Arc::new(QueryVector { vector, uncharged: AtomicI32::new(embedded.tokens) }))
             };
-            cache.try_get_with(key, embed).await.map_err(|error: Arc<EmbeddingError>| (*error).clone())
+            cache.try_get_with(key, embed).await.map_err(|error: Arc<NoVector>| (*error).clone())
         });
         let found = match tokio::time::timeout(patience, flight).await {
             Ok(Ok(found)) => found,
-            Ok(Err(_panic)) => Err(EmbeddingError::Internal),
-            Err(_elapsed) => Err(EmbeddingError::TimedOut),
+            Ok(Err(_panic)) => Err(EmbeddingError::Internal.into()),
+            Err(_elapsed) => Err(EmbeddingError::TimedOut.into()),
         };
         metering::query(if found.is_ok() { "model" } else { "none" });
         found

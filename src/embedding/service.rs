@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::bought::Buyer;
 use super::queries::{Queries, QueryVector};
 use super::{Embedded, Embedder, EmbeddingError, Purpose, metering};
-use crate::call::{Ahead, Failure, Spending};
-use crate::costs;
+use crate::call::{Ahead, Failure};
+use crate::costs::{self, Estimate, Reservation};
 use crate::db::{DbError, TenantTransaction};
 use crate::documents::Cutting;
 use crate::identity::Caller;
@@ -18,6 +19,9 @@ use uuid::Uuid;
 const QUERY_DEADLINE: Duration = Duration::from_secs(2);
 
 const FOREIGN: &str = "the documents are embedded with another model than this server's";
+
+/// Tokens that models put around a text, at the most; prompts in front of it included.
+const TOKENS_AROUND: usize = 64;
 
 /// What this server can embed with, and what it costs; or why it cannot.
 #[derive(Clone)]
@@ -156,36 +160,30 @@ impl Embeddings {
         if let Some(vector) = on.queries.cached(tenant_id, text).await {
             return Ok(ForQuery::Vector(vector, on.model_id));
         }
-        if !on.embedder.is_free() && ahead.spending().await? == Spending::BudgetSpent {
-            return Ok(ForQuery::Absent("your organisation's budget for this month is spent".to_owned()));
-        }
         let patience = on.patience.min(ahead.time_left());
-        Ok(match on.queries.embed(tenant_id, text, patience).await {
+        let buyer = (!on.embedder.is_free()).then(|| Buyer::new(self, ahead));
+        Ok(match on.queries.embed(tenant_id, text, patience, buyer).await {
             Ok(vector) => ForQuery::Vector(vector, on.model_id),
             Err(error) => ForQuery::Absent(error.to_string()),
         })
     }
 
-    /// Embeds passages for a call of the server's own, if its tenant may spend what they cost and while the call has time. Why the
-    /// embedder failed goes into `told`: the failure that the trail keeps has only its code.
+    /// Embeds texts for a call, if its tenant may spend what they cost and while the call has time. Why the embedder failed goes
+    /// into `told`: the failure that the trail keeps has only its code.
     ///
     /// # Errors
     /// [`Failure::BudgetExceeded`] before anything is sent, or [`Failure::Unavailable`].
-    pub(super) async fn passages_for(
+    pub(super) async fn embed_for(
         &self,
         ahead: &Ahead<'_>,
+        purpose: Purpose,
         texts: &[String],
         told: &OnceLock<EmbeddingError>,
     ) -> Result<Embedded, Failure> {
         let embedded = match &*self.0 {
             Kind::On(on) => {
-                if !on.embedder.is_free() && ahead.spending().await? == Spending::BudgetSpent {
-                    return Err(Failure::BudgetExceeded(
-                        "the organisation's budget for this month is spent, so its documents wait to be embedded."
-                            .to_owned(),
-                    ));
-                }
-                let embedding = on.embedder.embed(Purpose::Passage, texts);
+                on.afford(ahead, texts).await?;
+                let embedding = on.embedder.embed(purpose, texts);
                 tokio::time::timeout(ahead.time_left(), embedding).await.unwrap_or(Err(EmbeddingError::TimedOut))
             }
             Kind::Off(_) => Err(EmbeddingError::NotLoaded),
@@ -221,6 +219,33 @@ impl Embeddings {
         let cost =
             costs::record_embedding(transaction, caller, call_id, &usage, on.embedder.is_free(), on.allows_unpriced);
         cost.await?.ok_or_else(|| DbError::Other("the embedding model has no price any more".to_owned()))
+    }
+}
+
+impl On {
+    /// Has held what it costs to embed these texts.
+    async fn afford(&self, ahead: &Ahead<'_>, texts: &[String]) -> Result<(), Failure> {
+        if self.embedder.is_free() {
+            return Ok(());
+        }
+        let model = self.embedder.model();
+        // A token is a byte at least; those around each text are counted apart.
+        let input_tokens = texts.iter().map(|text| text.len() + TOKENS_AROUND).sum::<usize>();
+        let estimate = Estimate {
+            provider: model.provider.clone(),
+            model_name: model.name.clone(),
+            input_tokens: i64::try_from(input_tokens).unwrap_or(i64::MAX),
+            output_tokens: 0,
+        };
+        match ahead.reserve(&estimate).await? {
+            Reservation::Held => Ok(()),
+            Reservation::Unpriced if self.allows_unpriced => Ok(()),
+            Reservation::Unpriced => Err(Failure::BudgetExceeded {
+                told: "the embedding model has no price any more.".to_owned(),
+                is_held: false,
+            }),
+            Reservation::Refused(refusal) => Err(refusal.into()),
+        }
     }
 }
 

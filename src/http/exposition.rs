@@ -28,6 +28,7 @@ impl Exposition {
         metering::describe();
         crate::maintenance::metering::describe();
         crate::embedding::metering::describe();
+        crate::costs::alerts::describe();
         let process = metrics_process::Collector::default();
         process.describe();
         metrics::describe_counter!(

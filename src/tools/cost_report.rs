@@ -3,6 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::budget::BudgetOutput;
 use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::costs::{self, Budget, GroupKey, ReportRow, Sums, usd};
 use crate::identity::Scope;
@@ -106,22 +107,6 @@ pub struct SumsOutput {
     total_cost_usd: String,
 }
 
-/// The month's budget, in USD as decimal numbers in text.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct BudgetOutput {
-    /// The month's limit; absent if unlimited.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit_usd: Option<String>,
-    /// Spent so far this month.
-    spent_usd: String,
-    /// Held for calls under way.
-    reserved_usd: String,
-    /// OK, WARNING (from 90 % of the limit) or EXCEEDED (from 100 %).
-    status: String,
-    /// Spending at the month's end if it goes on at this month's rate.
-    forecast_month_end_usd: String,
-}
-
 /// A checked period and grouping.
 pub struct Request {
     from: Option<Timestamp>,
@@ -185,13 +170,13 @@ For a trend group by day; to find what is expensive group by model, then by oper
         let (transaction, tenant_id) = (call.transaction, call.caller.tenant_id);
         let (report, budget) = tokio::try_join!(
             costs::report(transaction, tenant_id, (request.from, request.to), request.keys, MOST_ROWS),
-            Budget::read(transaction, tenant_id),
+            Budget::read(transaction, call.caller, call.id),
         )
         .map_err(|error| call.failed(&error))?;
         let names = [Some(request.keys.0), request.keys.1];
         let details = Map::from_iter([
             ("rows".to_owned(), report.rows.len().into()),
-            ("budget_status".to_owned(), budget.status.name().into()),
+            ("budget_status".to_owned(), budget.status().name().into()),
         ]);
         let output = Output {
             from: report.from.to_string(),
@@ -199,13 +184,7 @@ For a trend group by day; to find what is expensive group by model, then by oper
             rows: report.rows.into_iter().map(|row| self::row(row, &names)).collect(),
             truncated: report.truncated,
             totals: report.totals.into(),
-            budget: BudgetOutput {
-                limit_usd: budget.limit_usd.map(usd),
-                spent_usd: usd(budget.spent_usd),
-                reserved_usd: usd(budget.reserved_usd),
-                status: budget.status.name().to_owned(),
-                forecast_month_end_usd: usd(budget.forecast_month_end_usd),
-            },
+            budget: (&budget).into(),
             duration_ms: call.elapsed_ms(),
         };
         Ok(Answer { output, resource_id: None, details })

@@ -2,6 +2,7 @@
 
 use crate::embedding::Embeddings;
 
+mod budget;
 mod cost_report;
 mod delete_document;
 pub(crate) mod fields;

@@ -2,8 +2,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
-use crate::costs::{self, Budget, Usage, usd};
+use super::fields;
+use crate::call::{Action, Ahead, Answer, Call, Failure, Hints, Problems, Tool};
+use crate::costs::{self, Budget, Estimate, Priced, Refusal, Reservation, Usage, usd};
+use crate::db::DbError;
+use crate::documents::idempotency::{self, Claim, Fingerprint, Key};
 use crate::identity::Scope;
 
 /// Most tokens of one call, so that a slip of the keyboard cannot fill the ledger.
@@ -31,6 +34,16 @@ pub struct Input {
     operation: Option<String>,
     /// A JSON object to keep with the row.
     metadata: Option<Map<String, Value>>,
+    /// Your own name for this very usage, at most 200 characters: a repeated call with it records nothing and gets the first answer.
+    idempotency_key: Option<String>,
+}
+
+/// A checked usage.
+pub struct Request {
+    usage: Usage,
+    idempotency_key: Option<String>,
+    /// Why its money is not held.
+    refusal: Option<Refusal>,
 }
 
 /// The priced row.
@@ -44,24 +57,27 @@ pub struct Output {
     output_cost_usd: String,
     /// USD for both.
     total_cost_usd: String,
-    /// Where the month's budget stands now: OK, WARNING or EXCEEDED.
+    /// Where the budget stands now: OK, WARNING or EXCEEDED.
     budget_status: String,
+    /// True if this is the first answer to the same idempotency_key: nothing was recorded now.
+    repeated: bool,
 }
 
 impl Tool for RecordUsage {
     type Input = Input;
-    type Request = Usage;
+    type Request = Request;
     type Output = Output;
 
     const NAME: &'static str = "record_usage";
     const TITLE: &'static str = "Record model usage";
     const DESCRIPTION: &'static str = "Report tokens that you spent on a model, so that they are priced and counted against your organisation's budget. \
-Call it once for each model call: calling it again records the usage again. A model without a list price is refused.";
+Call it once for each model call: calling it again records the usage again, unless it carries the same idempotency_key. A model without a list price is refused, \
+and so is what does not fit into a budget that your operator made hard: nothing is recorded then.";
     const SCOPE: Scope = Scope::CostsWrite;
     const ACTION: Action = Action::Record;
     const HINTS: Hints = Hints { read_only: false, idempotent: false, destructive: false };
 
-    fn check(&self, input: Input) -> Result<Usage, Problems> {
+    fn check(&self, input: Input) -> Result<Request, Problems> {
         let mut problems = Problems::default();
         problems.text("model_name", &input.model_name, 200);
         problems.text("provider", &input.provider, 100);
@@ -76,45 +92,110 @@ Call it once for each model call: calling it again records the usage again. A mo
         }
         let metadata = input.metadata.unwrap_or_default();
         problems.metadata("metadata", &metadata, LARGEST_METADATA_BYTES);
-        problems.or(Usage {
+        fields::idempotency_key(input.idempotency_key.as_deref(), &mut problems);
+        let usage = Usage {
             model_name: input.model_name,
             provider: input.provider,
             input_tokens,
             output_tokens,
             operation: input.operation,
             metadata: Value::Object(metadata),
-        })
+        };
+        problems.or(Request { usage, idempotency_key: input.idempotency_key, refusal: None })
     }
 
-    fn describe(&self, usage: &Usage) -> Map<String, Value> {
+    fn describe(&self, request: &Request) -> Map<String, Value> {
         Map::from_iter([
-            ("input_tokens".to_owned(), usage.input_tokens.into()),
-            ("output_tokens".to_owned(), usage.output_tokens.into()),
+            ("input_tokens".to_owned(), request.usage.input_tokens.into()),
+            ("output_tokens".to_owned(), request.usage.output_tokens.into()),
+            ("has_idempotency_key".to_owned(), request.idempotency_key.is_some().into()),
         ])
     }
 
-    async fn run(&self, call: &Call<'_>, usage: &Usage) -> Result<Answer<Output>, Failure> {
-        let (transaction, caller) = (call.transaction, call.caller);
-        let failed = |error| call.failed(&error);
-        let Some(priced) = costs::record(transaction, caller, call.id, usage).await.map_err(failed)? else {
-            let known = costs::known_models(transaction).await.map_err(failed)?.join(", ");
-            return Err(Failure::InvalidInput(Problems::one(
-                "model_name",
-                format_args!("has no price with this provider; priced are {known}. The operator can add prices"),
-            )));
+    async fn prepare(&self, ahead: &Ahead<'_>, request: &mut Request) -> Result<(), Failure> {
+        if let Some(name) = &request.idempotency_key {
+            let transaction = ahead.look().await?;
+            let known = idempotency::is_known(&transaction, ahead.caller().tenant_id, name).await;
+            transaction.abandon().await;
+            // A repeated call spends nothing.
+            if known.map_err(|error| ahead.failed(&error))? {
+                return Ok(());
+            }
+        }
+        let Usage { provider, model_name, input_tokens, output_tokens, .. } = &request.usage;
+        let estimate = Estimate {
+            provider: provider.clone(),
+            model_name: model_name.clone(),
+            input_tokens: i64::from(*input_tokens),
+            output_tokens: i64::from(*output_tokens),
         };
-        let budget = Budget::read(transaction, caller.tenant_id).await.map_err(failed)?;
+        if let Reservation::Refused(refusal) = ahead.reserve(&estimate).await? {
+            request.refusal = Some(refusal);
+        }
+        Ok(())
+    }
+
+    async fn run(&self, call: &Call<'_>, request: &Request) -> Result<Answer<Output>, Failure> {
+        let (transaction, caller) = (call.transaction, call.caller);
+        let failed = |error: DbError| call.failed(&error);
+        let key = request.idempotency_key.as_deref().map(|name| Key { name, fingerprint: fingerprint(&request.usage) });
+        let mut known = None;
+        if let Some(key) = &key {
+            match idempotency::claim::<Priced>(transaction, caller.tenant_id, key).await.map_err(failed)? {
+                Claim::New => {}
+                Claim::Repeated(priced) => known = Some(priced),
+                Claim::Conflict => return Err(fields::key_was_used()),
+            }
+        }
+        let repeated = known.is_some();
+        let priced = match known {
+            Some(priced) => priced,
+            None => {
+                if let Some(refusal) = &request.refusal {
+                    let told = format!("{refusal} Nothing was recorded.");
+                    return Err(Failure::BudgetExceeded { told, is_held: !refusal.is_exhausted });
+                }
+                let recorded = costs::record(transaction, caller, call.id, &request.usage).await.map_err(failed)?;
+                let Some(priced) = recorded else {
+                    let known = costs::known_models(transaction).await.map_err(failed)?.join(", ");
+                    return Err(Failure::InvalidInput(Problems::one(
+                        "model_name",
+                        format_args!(
+                            "has no price with this provider; priced are {known}. The operator can add prices"
+                        ),
+                    )));
+                };
+                if let Some(key) = &key {
+                    idempotency::answer(transaction, caller.tenant_id, key, &priced).await.map_err(failed)?;
+                }
+                priced
+            }
+        };
+        let budget = Budget::read(transaction, caller, call.id).await.map_err(failed)?;
         let details = Map::from_iter([
             ("cost_usd".to_owned(), usd(priced.total_cost_usd).into()),
-            ("budget_status".to_owned(), budget.status.name().into()),
+            ("budget_status".to_owned(), budget.status().name().into()),
+            ("repeated".to_owned(), repeated.into()),
         ]);
         let output = Output {
             id: priced.id,
             input_cost_usd: usd(priced.input_cost_usd),
             output_cost_usd: usd(priced.output_cost_usd),
             total_cost_usd: usd(priced.total_cost_usd),
-            budget_status: budget.status.name().to_owned(),
+            budget_status: budget.status().name().to_owned(),
+            repeated,
         };
         Ok(Answer { output, resource_id: None, details })
     }
+}
+
+fn fingerprint(usage: &Usage) -> Vec<u8> {
+    let mut fingerprint = Fingerprint::of("usage");
+    fingerprint.feed(usage.provider.as_bytes());
+    fingerprint.feed(usage.model_name.as_bytes());
+    fingerprint.feed(&usage.input_tokens.to_le_bytes());
+    fingerprint.feed(&usage.output_tokens.to_le_bytes());
+    fingerprint.feed_optional(usage.operation.as_deref().map(str::as_bytes));
+    fingerprint.feed(usage.metadata.to_string().as_bytes());
+    fingerprint.end()
 }

@@ -3,7 +3,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
+use super::budget::BudgetOutput;
 use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
+use crate::costs::Budget;
 use crate::db::DbError;
 use crate::documents::Quota;
 use crate::identity::Scope;
@@ -27,6 +29,8 @@ pub struct Output {
     name: String,
     /// What it stores and may store.
     quota: Quota,
+    /// What it spent on models and may spend.
+    budget: BudgetOutput,
     /// Passages that its documents are cut into.
     chunks: i64,
     /// Documents that wait for their embedding: found by words, not yet by meaning.
@@ -61,7 +65,7 @@ impl Tool for TenantStatus {
 
     const NAME: &'static str = "tenant_status";
     const TITLE: &'static str = "Status of your organisation";
-    const DESCRIPTION: &'static str = "What your organisation stores, how much of its quota that is, and how far its search index has come. \
+    const DESCRIPTION: &'static str = "What your organisation stores, how much of its quota that is, what it may spend, and how far its search index has come. \
 Use it to see whether there is anything to search, or why a search is slow.";
     const SCOPE: Scope = Scope::DocumentsRead;
     const ACTION: Action = Action::Read;
@@ -82,12 +86,16 @@ Use it to see whether there is anything to search, or why a search is slow.";
 pub(crate) async fn read(call: &Call<'_>) -> Result<Output, DbError> {
     let tenant_id = call.caller.tenant_id;
     let status: [crate::db::Parameter<'_>; 1] = [&tenant_id];
-    let (quota, row) =
-        tokio::try_join!(Quota::read(call.transaction, tenant_id), call.transaction.query_one(STATUS, &status))?;
+    let (quota, budget, row) = tokio::try_join!(
+        Quota::read(call.transaction, tenant_id),
+        Budget::read(call.transaction, call.caller, call.id),
+        call.transaction.query_one(STATUS, &status),
+    )?;
     Ok(Output {
         tenant: row.try_get("slug")?,
         name: row.try_get("name")?,
         quota,
+        budget: (&budget).into(),
         chunks: row.try_get("chunk_count")?,
         documents_without_embedding: row.try_get("pending_documents")?,
         documents_not_embedded: row.try_get("failed_documents")?,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::call::{Action, Ahead, Answer, Call, Calls, Failure, Hints, Problems, Tool};
 use crate::costs::usd;
 use crate::db::DbError;
-use crate::embedding::{Embedded, Embedder, EmbeddingError, Embeddings};
+use crate::embedding::{Embedded, Embedder, EmbeddingError, Embeddings, Purpose};
 use crate::identity::{Caller, Scope};
 
 const NEXT_PASSAGES: &str = include_str!("../../../sql/queries/embedding/next_passages.sql");
@@ -63,6 +63,7 @@ impl Tool for EmbedNext {
     const DESCRIPTION: &'static str = "Embeds passages anew while the database moves to another model.";
     const SCOPE: Scope = Scope::DocumentsWrite;
     const ACTION: Action = Action::Embed;
+    const BINDS_USER: bool = false;
     const HINTS: Hints = Hints { read_only: false, idempotent: true, destructive: false };
 
     fn check(&self, (): ()) -> Result<Request, Problems> {
@@ -76,7 +77,7 @@ impl Tool for EmbedNext {
 
     async fn prepare(&self, ahead: &Ahead<'_>, request: &mut Request) -> Result<(), Failure> {
         let texts: Vec<String> = request.passages.iter().map(|(_, _, text)| text.clone()).collect();
-        request.embedded = Some(self.embeddings.passages_for(ahead, &texts, &request.error).await?);
+        request.embedded = Some(self.embeddings.embed_for(ahead, Purpose::Passage, &texts, &request.error).await?);
         Ok(())
     }
 

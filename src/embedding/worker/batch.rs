@@ -10,7 +10,7 @@ use super::claims::{LEASE, Passage};
 use crate::call::{Action, Ahead, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::costs::usd;
 use crate::db::DbError;
-use crate::embedding::{Embedded, EmbeddingError, Embeddings};
+use crate::embedding::{Embedded, EmbeddingError, Embeddings, Purpose};
 use crate::identity::Scope;
 
 const STORE: &str = include_str!("../../../sql/queries/embedding/store.sql");
@@ -51,6 +51,7 @@ impl Tool for EmbedPassages {
     const DESCRIPTION: &'static str = "Embeds passages in the background.";
     const SCOPE: Scope = Scope::DocumentsWrite;
     const ACTION: Action = Action::Embed;
+    const BINDS_USER: bool = false;
     const HINTS: Hints = Hints { read_only: false, idempotent: true, destructive: false };
 
     fn check(&self, (): ()) -> Result<Request, Problems> {
@@ -71,7 +72,7 @@ impl Tool for EmbedPassages {
             return Ok(());
         }
         let texts: Vec<String> = request.passages.iter().map(|passage| passage.text.clone()).collect();
-        request.embedded = Some(self.embeddings.passages_for(ahead, &texts, &request.error).await?);
+        request.embedded = Some(self.embeddings.embed_for(ahead, Purpose::Passage, &texts, &request.error).await?);
         Ok(())
     }
 

@@ -207,7 +207,9 @@ impl Work {
                 (*retry_after, After::Nothing(Stopped::Failed(told.clone())))
             }
             // Another tenant's budget may not be spent.
-            (Failure::BudgetExceeded(_) | Failure::Forbidden(_), None) => (BUDGET, After::Others),
+            // What calls under way hold may come back soon.
+            (Failure::BudgetExceeded { is_held: true, .. }, None) => (LATER, After::Others),
+            (Failure::BudgetExceeded { .. } | Failure::Forbidden(_), None) => (BUDGET, After::Others),
             _ => (LATER, After::Nothing(Stopped::Failed(told.clone()))),
         };
         claims::release(&self.calls, caller, documents, Fault::Passing(pause), &told).await?;

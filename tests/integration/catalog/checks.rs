@@ -53,6 +53,7 @@ pub const CHECKS: &[(&str, &str)] = &[
                ('tenants', 'tenants_identity_lookup', 'SELECT'), ('api_keys', 'api_keys_identity_lookup', 'SELECT'), ('api_keys', 'api_keys_identity_use', 'UPDATE'),
                ('tenants', 'tenants_statistics', 'SELECT'), ('documents', 'documents_statistics', 'SELECT'),
                ('cost_tracking', 'cost_tracking_statistics', 'SELECT'), ('embedding_attempts', 'embedding_attempts_statistics', 'SELECT'),
+               ('budget_alerts', 'budget_alerts_statistics', 'SELECT'),
                ('call_intents', 'call_intents_reaper', 'ALL'), ('audit_logs', 'audit_logs_reaper_adds', 'INSERT'), ('audit_logs', 'audit_logs_reaper_reads', 'SELECT'))",
     ),
     (
@@ -139,7 +140,7 @@ pub const CHECKS: &[(&str, &str)] = &[
            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
            AND p.proname NOT IN (
                'current_tenant_id', 'cosine_similarity', 'euclidean_distance', 'resolve_tenant', 'authenticate_api_key', 'note_api_key_use',
-               'register_embedding_model', 'adopt_embedding_model', 'tenants_to_embed', 'text_search_configuration', 'text_terms', 'query_terms', 'document_facets', 'east_asian_runs', 'spaced_words',
+               'register_embedding_model', 'adopt_embedding_model', 'tenants_to_embed', 'budget_accounts', 'budget_limits', 'open_budget_alerts', 'reserve_budget', 'reserved_budget', 'text_search_configuration', 'text_terms', 'query_terms', 'document_facets', 'east_asian_runs', 'spaced_words',
                'allocate_chunk_numbers', 'complete_call', 'close_calls', 'reap_calls', 'audit_sealed_until', 'current_tenant_statistics', 'hybrid_search', 'block_postings')",
     ),
     (

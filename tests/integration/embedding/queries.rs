@@ -69,6 +69,42 @@ async fn a_query_that_cannot_be_embedded_in_time_is_searched_by_words() {
     assert!(session.refused("hybrid_search", vectors_only).await.starts_with("unavailable"));
 }
 
+/// Whoever asked may have gone on by words, or have gone: what the service was paid stands in the ledger, by the server's own call.
+#[tokio::test]
+async fn a_vector_that_is_paid_for_is_charged_whoever_left() {
+    let database = TestDatabase::create().await;
+    let demo = database.tenant("demo").await;
+    database.execute("INSERT INTO model_prices (provider, model_name, effective_from, input_usd_per_million, output_usd_per_million, source) VALUES ('fake', 'fake-model', '2026-01-01', 100, 0, 'test')").await;
+    let service = FakeService::start(Vec::new()).await;
+    let mut options = service.options();
+    options.request_timeout = Duration::from_secs(30);
+    let embedding = Embedding::on(&database, &service.embedder_with(options)).await;
+    let session = embedding.session(&demo).await;
+    service.replies.lock().unwrap().push(Reply::Slow(Duration::from_secs(3)));
+    let answer = session.ok("hybrid_search", json!({ "query": "annual leave" })).await;
+    assert_eq!(answer["mode"], "bm25_only", "{answer}");
+    let held = "SELECT reserved_usd > 0 FROM call_intents WHERE resource = 'worker/embed_query'";
+    assert!(database.value::<bool>(held).await, "its money is held while the service works");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while database.value::<i64>("SELECT count(*) FROM cost_tracking").await == 0 {
+        assert!(Instant::now() < deadline, "it is charged");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let row = "SELECT a.resource || ' ' || a.outcome || ' ' || c.user_id || ' ' || c.total_cost::float8 FROM cost_tracking c JOIN audit_logs a USING (tenant_id, call_id)";
+    assert_eq!(database.value::<String>(row).await, "worker/embed_query ok user@demo.example 0.001");
+    // The next search finds it, and pays nothing.
+    let answer = session.ok("hybrid_search", json!({ "query": "annual leave" })).await;
+    assert!(answer["mode"] != "bm25_only" || answer["results"].as_array().unwrap().is_empty(), "{answer}");
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM cost_tracking").await, 1);
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM call_intents").await, 0);
+    // One that does not fit is not bought: the search goes on by words, and says why.
+    database.execute("UPDATE tenants SET monthly_budget_usd = 0.002 WHERE slug = 'demo'").await;
+    let before = service.requests();
+    let answer = session.ok("hybrid_search", json!({ "query": "another question" })).await;
+    assert!(answer["mode_reason"].as_str().unwrap().contains("budget for this month is 0.002 USD"), "{answer}");
+    assert_eq!(service.requests(), before);
+}
+
 #[tokio::test]
 async fn nothing_is_spent_for_a_tenant_that_may_not_call_or_has_spent_its_budget() {
     let database = TestDatabase::create().await;

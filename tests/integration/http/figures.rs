@@ -28,6 +28,7 @@ const SELDOM: [&str; 18] = [
     "bailiwick_embedding_breaker_open",
     "bailiwick_embedding_duration_seconds",
     "bailiwick_embedding_failures_total",
+    "bailiwick_embedding_model_foreign",
     "bailiwick_embedding_tokens_total",
     "bailiwick_embedding_waiting_tenants",
     "bailiwick_query_embeddings_total",
@@ -56,6 +57,15 @@ async fn every_figure_is_described_and_every_description_has_its_figure() {
         ("insert_document", json!({ "title": "t", "content": "words" })),
         ("hybrid_search", json!({ "query": "words" })),
         ("hybrid_search", json!({ "query": "" })),
+        // The whole budget, and more than that.
+        (
+            "record_usage",
+            json!({ "provider": "openai", "model_name": "gpt-4o", "input_tokens": 0, "output_tokens": 5_000_000 }),
+        ),
+        (
+            "record_usage",
+            json!({ "provider": "openai", "model_name": "gpt-4o", "input_tokens": 0, "output_tokens": 1 }),
+        ),
     ] {
         served.post(&client, &ada).json(&tool_call(1, tool, &arguments)).send().await.unwrap();
     }
@@ -66,6 +76,7 @@ async fn every_figure_is_described_and_every_description_has_its_figure() {
         told = figures(&served, &client).await;
         if value(&told, "bailiwick_audit_sealed_rows_total").is_some()
             && value(&told, "bailiwick_audit_lag_seconds") == Some(0.0)
+            && told.contains("bailiwick_budget_alerts_total{")
         {
             break;
         }

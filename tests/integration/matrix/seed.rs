@@ -30,6 +30,7 @@ pub async fn seed(database: &TestDatabase) -> Tenants {
                  INSERT INTO api_keys (tenant_id, user_id, key_prefix, key_sha256, scopes) VALUES ('{id}', 'seed', 'bw_', sha256('{id}'), '{{}}');
                  INSERT INTO cost_tracking (tenant_id, user_id, model_name, provider, input_tokens, output_tokens, input_cost, output_cost)
                  VALUES ('{id}', 'seed', 'm', 'p', 1, 1, 0.5, 0.5);
+                 INSERT INTO budget_alerts (tenant_id, period, starts, level, limit_usd, spent_usd) VALUES ('{id}', 'month', '2026-01-01', 'WARNING', 50, 45);
                  INSERT INTO posting_blocks VALUES ('{id}', 'secret', 1, 1, 1, '\\x00');
                  INSERT INTO chunk_segments VALUES ('{id}', 0, '{{1}}');
                  INSERT INTO index_state (tenant_id) VALUES ('{id}');

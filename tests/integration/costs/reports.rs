@@ -1,19 +1,9 @@
-//! Prices, reports and budgets.
+//! Prices and reports.
 
 use serde_json::{Value, json};
 
-use crate::harness::{Session, TestDatabase};
-
-async fn session() -> (TestDatabase, Session) {
-    let database = TestDatabase::create().await;
-    let tenant = database.tenant("demo").await;
-    let session = Session::open(&database, &tenant).await;
-    (database, session)
-}
-
-fn usage(provider: &str, model: &str, input: i64, output: i64) -> Value {
-    json!({ "provider": provider, "model_name": model, "input_tokens": input, "output_tokens": output })
-}
+use super::{session, usage};
+use crate::harness::TestDatabase;
 
 /// Random cost rows of both tenants, and of other months.
 async fn stock(database: &TestDatabase) {
@@ -39,6 +29,7 @@ async fn usage_is_priced_to_the_last_decimal() {
     let (database, session) = session().await;
     let priced = session.ok("record_usage", usage("openai", "text-embedding-3-small", 10, 0)).await;
     assert_eq!((&priced["total_cost_usd"], &priced["budget_status"]), (&json!("0.0000002"), &json!("OK")));
+    database.execute("UPDATE tenants SET monthly_budget_usd = NULL").await;
     let priced = session.ok("record_usage", usage("openai", "gpt-4", 1_000_000_000, 1_000_000_000)).await;
     assert_eq!((&priced["input_cost_usd"], &priced["output_cost_usd"]), (&json!("30000"), &json!("60000")));
     for _ in 0..30 {
@@ -151,7 +142,7 @@ async fn the_budget_warns_at_ninety_percent_and_is_exceeded_at_a_hundred() {
     assert_eq!(status().await, ("OK".to_owned(), "44.99997".to_owned()));
     session.ok("record_usage", usage("openai", "gpt-4", 1, 0)).await;
     assert_eq!(status().await, ("WARNING".to_owned(), "45".to_owned()));
-    let last = session.ok("record_usage", usage("openai", "gpt-4", 166_667, 0)).await;
+    let last = session.ok("record_usage", usage("openai", "gpt-4o", 0, 500_000)).await;
     assert_eq!(last["budget_status"], "EXCEEDED");
     database.execute("UPDATE tenants SET monthly_budget_usd = NULL").await;
     let report = session.ok("cost_report", json!({})).await;
@@ -164,11 +155,17 @@ async fn the_ledger_equals_the_sum_of_its_rows_month_by_month() {
     stock(&database).await;
     let calls = (0..20).map(|n| session.ok("record_usage", usage("openai", "gpt-4o-mini", n * 37, n * 11)));
     futures_util::future::join_all(calls).await;
+    // The oracle's own arithmetic of days, months and users, beside the ledger's.
     let differing = "SELECT count(*) FROM budget_ledger l FULL JOIN (
-            SELECT tenant_id, date_trunc('month', timestamp AT TIME ZONE 'UTC')::date AS month, sum(total_cost) AS spent FROM cost_tracking GROUP BY 1, 2
-        ) c USING (tenant_id, month) WHERE l.spent_usd IS DISTINCT FROM c.spent";
+            SELECT tenant_id, period, date_trunc(period, timestamp AT TIME ZONE 'UTC')::date AS starts,
+                   CASE WHEN of_user THEN user_id ELSE '' END AS user_id, sum(total_cost) AS spent
+            FROM cost_tracking, (VALUES ('day'), ('month')) AS p (period), (VALUES (false), (true)) AS u (of_user)
+            GROUP BY 1, 2, 3, 4
+        ) c USING (tenant_id, period, starts, user_id) WHERE l.spent_usd IS DISTINCT FROM c.spent";
     assert_eq!(database.value::<i64>(differing).await, 0);
-    assert!(database.value::<i64>("SELECT count(*) FROM budget_ledger").await >= 5);
+    assert!(
+        database.value::<i64>("SELECT count(*) FROM budget_ledger WHERE period = 'month' AND user_id = ''").await >= 5
+    );
 }
 
 #[tokio::test]
