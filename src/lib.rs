@@ -23,5 +23,6 @@ pub mod resources;
 pub mod search;
 pub mod startup;
 pub mod telemetry;
+pub mod tenants;
 pub mod tools;
 pub mod trail;

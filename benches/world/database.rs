@@ -58,7 +58,7 @@ impl Database {
     /// Makes the database anew.
     pub async fn create(name: &str, dimensions: u16) -> Result<Self> {
         let database = Self::on_server(name).await?;
-        let postgres = admin::connect(&Config::clone(&database.admin).dbname("postgres")).await?;
+        let postgres = admin::connect(Config::clone(&database.admin).dbname("postgres")).await?;
         admin::drop_database(&postgres, name).await?;
         admin::create_database(&postgres, name).await?;
         let mut client = admin::connect(&database.admin).await?;
@@ -70,7 +70,7 @@ impl Database {
     /// The database of an earlier run, if there is one and it was [made ready](Self::is_ready) with the same world.
     pub async fn reuse(name: &str, world: &str) -> Result<Option<Self>> {
         let database = Self::on_server(name).await?;
-        let postgres = admin::connect(&Config::clone(&database.admin).dbname("postgres")).await?;
+        let postgres = admin::connect(Config::clone(&database.admin).dbname("postgres")).await?;
         let sql = "SELECT FROM pg_database WHERE datname = $1 AND shobj_description(oid, 'pg_database') = $2";
         let known = postgres.query_opt(sql, &[&name, &world]).await?;
         Ok(known.map(|_| database))

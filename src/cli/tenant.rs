@@ -1,12 +1,16 @@
+use std::str::FromStr;
+
 use clap::Subcommand;
 use rust_decimal::Decimal;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio_postgres::Client;
 
 use super::{CommandError, Style};
 use crate::configuration::{DatabaseArguments, DatabaseSettings};
 use crate::db::DbError;
-use crate::db::admin::{self, NewTenant};
+use crate::db::admin::{self, NewTenant, TenantChange};
 use crate::startup::Deployment;
+use crate::tenants::SettingsPatch;
 
 /// What to do with tenants.
 #[derive(Debug, Subcommand)]
@@ -37,6 +41,71 @@ pub(super) enum TenantCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Show a tenant: its limits and settings, what it holds and spent
+    Show {
+        /// Its short name
+        slug: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change a tenant's name, limits or settings; what is not given stays
+    Set {
+        /// Its short name
+        slug: String,
+        /// Full name
+        #[arg(long)]
+        name: Option<String>,
+        /// Spending limit of a UTC month in USD, or unlimited
+        #[arg(long, value_name = "USD|unlimited", value_parser = limit::<Decimal>)]
+        monthly_budget_usd: Option<Limit<Decimal>>,
+        /// Document quota, or unlimited
+        #[arg(long, value_name = "N|unlimited", value_parser = limit::<i32>)]
+        max_documents: Option<Limit<i32>>,
+        /// Quota for titles and contents in MiB, or unlimited
+        #[arg(long, value_name = "MIB|unlimited", value_parser = limit::<i32>)]
+        max_storage_mb: Option<Limit<i32>>,
+        /// Settings to change, as JSON; null takes one away: {"budget": {"mode": "soft", "daily_usd": 5}, "limits": {"calls_per_minute": 600}}
+        #[arg(long, value_name = "JSON", value_parser = SettingsPatch::parse)]
+        settings: Option<SettingsPatch>,
+    },
+    /// Refuse a tenant's calls from now on; those under way end
+    Suspend {
+        /// Its short name
+        slug: String,
+    },
+    /// Serve a suspended tenant again
+    Activate {
+        /// Its short name
+        slug: String,
+    },
+}
+
+/// A limit or none, as it is given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit<T>(Option<T>);
+
+fn limit<T: FromStr + PartialOrd + Default>(text: &str) -> Result<Limit<T>, String> {
+    if text == "unlimited" {
+        return Ok(Limit(None));
+    }
+    let parsed = text.parse().ok().filter(|limit: &T| *limit >= T::default());
+    parsed.map(|limit| Limit(Some(limit))).ok_or_else(|| "give a number from 0 on, or unlimited".to_owned())
+}
+
+async fn change(client: &Client, slug: &str, change: TenantChange) -> Result<(), CommandError> {
+    match admin::change_tenant(client, slug, &change).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(unknown(slug)),
+        Err(DbError::RefusedValue(text)) if text.contains("tenants_") => {
+            Err("the tenant was not changed: a name is not blank, and limits are not negative".into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn unknown(slug: &str) -> CommandError {
+    format!("there is no tenant {slug:?}; `bailiwick tenant list` shows those that there are").into()
 }
 
 /// Runs a tenant command as the database's administrator.
@@ -100,6 +169,45 @@ pub(super) async fn run(database: &DatabaseArguments, command: &TenantCommand) -
                 ]);
             }
             println!("{table}");
+        }
+        TenantCommand::Show { slug, json } => {
+            let tenant = admin::show_tenant(&client, slug).await?.ok_or_else(|| unknown(slug))?;
+            if *json {
+                println!("{}", serde_json::to_string_pretty(&json!({ "tenant": tenant }))?);
+                return Ok(());
+            }
+            let mut table = Style::of_stdout().table(&["field", "value"]);
+            for (field, value) in tenant.as_object().into_iter().flatten() {
+                let value = match value {
+                    Value::Null => "unlimited".to_owned(),
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                table.add_row([field, &value]);
+            }
+            println!("{table}");
+        }
+        TenantCommand::Set { slug, name, monthly_budget_usd, max_documents, max_storage_mb, settings } => {
+            let wanted = TenantChange {
+                name: name.clone(),
+                status: None,
+                monthly_budget_usd: monthly_budget_usd.map(|limit| limit.0),
+                max_documents: max_documents.map(|limit| limit.0),
+                max_storage_mb: max_storage_mb.map(|limit| limit.0),
+                settings: settings.clone(),
+            };
+            change(&client, slug, wanted).await?;
+            println!("tenant {slug} changed");
+        }
+        TenantCommand::Suspend { slug } => {
+            let wanted = TenantChange { status: Some("suspended"), ..TenantChange::default() };
+            change(&client, slug, wanted).await?;
+            println!("tenant {slug} suspended: its calls are refused");
+        }
+        TenantCommand::Activate { slug } => {
+            let wanted = TenantChange { status: Some("active"), ..TenantChange::default() };
+            change(&client, slug, wanted).await?;
+            println!("tenant {slug} active: its calls are served");
         }
     }
     Ok(())

@@ -2,11 +2,14 @@
 
 mod embedding;
 pub mod keys;
+mod tenants;
 
 pub use embedding::{
     EmbeddingState, FailedEmbeddings, count_chunks, count_longer, count_next_lacking, embed_again, embedding_state,
     failed_embeddings, prepare_next_embeddings, switch_embedding_model,
 };
+
+pub use tenants::{TenantChange, change_tenant, show_tenant};
 
 use rust_decimal::Decimal;
 use serde::Serialize;

@@ -67,6 +67,52 @@ async fn a_tenant_that_cannot_be_is_refused_with_the_rule() {
 }
 
 #[tokio::test]
+async fn a_tenant_is_changed_shown_suspended_and_activated_with_a_row_for_each() {
+    let database = TestDatabase::create().await;
+    let run = async |arguments: &[&str]| {
+        let output = bailiwick(&database, arguments).await;
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let settings = r#"{"budget": {"mode": "soft", "daily_usd": 5}, "limits": {"calls_per_minute": 60}}"#;
+    let set =
+        ["tenant", "set", "demo", "--monthly-budget-usd", "unlimited", "--max-documents", "7", "--settings", settings];
+    assert_eq!(run(&set).await.0, Some(0));
+    // What is absent stays, what is null goes, and what is given is merged.
+    let more = r#"{"budget": {"mode": null, "user_daily_usd": 1}, "limits": null}"#;
+    assert_eq!(run(&["tenant", "set", "demo", "--name", "Demo Ltd", "--settings", more]).await.0, Some(0));
+    let shown: Value = serde_json::from_str(&run(&["tenant", "show", "demo", "--json"]).await.1).unwrap();
+    let tenant = &shown["tenant"];
+    assert_eq!(
+        (&tenant["name"], &tenant["monthly_budget_usd"], &tenant["max_documents"]),
+        (&"Demo Ltd".into(), &Value::Null, &7.into())
+    );
+    assert_eq!(tenant["settings"]["budget"], serde_json::json!({ "daily_usd": 5, "user_daily_usd": 1 }));
+    assert_eq!((tenant["settings"].get("limits"), &tenant["settings"]["tier"]), (None, &"free".into()));
+    for (arguments, words) in [
+        (&["tenant", "set", "nobody", "--name", "x"][..], "there is no tenant \"nobody\""),
+        (&["tenant", "set", "demo", "--max-documents", "-1"], "unexpected argument"),
+        (&["tenant", "set", "demo", "--max-documents=-1"], "give a number from 0 on, or unlimited"),
+        (&["tenant", "set", "demo", "--settings", r#"{"budget": {"daily": 1}}"#], "unknown field `daily`"),
+        (&["tenant", "set", "demo", "--name", " "], "a name is not blank"),
+        (&["tenant", "suspend", "nobody"], "there is no tenant"),
+        (&["tenant", "show", "nobody"], "there is no tenant"),
+    ] {
+        let (code, _, told) = run(arguments).await;
+        assert!(code != Some(0) && told.contains(words), "{arguments:?}: {told}");
+    }
+    let status = "SELECT status FROM tenants WHERE slug = 'demo'";
+    assert_eq!(run(&["tenant", "suspend", "demo"]).await.0, Some(0));
+    assert_eq!(database.value::<String>(status).await, "suspended");
+    assert_eq!(run(&["tenant", "activate", "demo"]).await.0, Some(0));
+    assert_eq!(database.value::<String>(status).await, "active");
+    let trail = "SELECT string_agg(coalesce(details->>'status', details->>'fields'), '; ' ORDER BY id) FROM audit_logs WHERE user_id = 'administrator'";
+    assert_eq!(
+        database.value::<String>(trail).await,
+        r#"["monthly_budget_usd", "max_documents", "settings"]; ["name", "settings"]; suspended; active"#
+    );
+}
+
+#[tokio::test]
 async fn migrations_go_down_and_up_again_and_say_where_they_stand() {
     let database = TestDatabase::create().await;
     let states = async |database: &TestDatabase| {
@@ -139,7 +185,14 @@ async fn rows_that_came_while_their_month_was_missing_move_into_it() {
         "SELECT (SELECT count(*) FROM audit_logs) + (SELECT count(*) FROM cost_tracking WHERE total_cost = 0.75)";
     assert_eq!(database.value::<i64>(kept).await, 2);
     // Moving is no spending.
-    assert_eq!(database.value::<String>("SELECT sum(spent_usd)::float::text FROM budget_ledger").await, "0.75");
+    assert_eq!(
+        database
+            .value::<String>(
+                "SELECT sum(spent_usd)::float::text FROM budget_ledger WHERE period = 'month' AND user_id = ''"
+            )
+            .await,
+        "0.75"
+    );
     let open = "SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_default' AND relkind = 'r' AND NOT (relrowsecurity AND relforcerowsecurity)";
     assert_eq!(database.value::<i64>(open).await, 0);
 }
