@@ -38,12 +38,20 @@ impl Answers {
 /// A tool with the arguments that it is called with, by turns.
 pub struct Call {
     bodies: Arc<Vec<String>>,
+    /// What stands in each answer.
+    told: &'static str,
 }
 
 impl Call {
     pub fn new(tool: &str, arguments: Vec<Value>) -> Self {
         let message = |arguments| json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": tool, "arguments": arguments } });
-        Self { bodies: Arc::new(arguments.into_iter().map(|arguments| message(arguments).to_string()).collect()) }
+        let bodies = arguments.into_iter().map(|arguments| message(arguments).to_string()).collect();
+        Self { bodies: Arc::new(bodies), told: "" }
+    }
+
+    /// An answer without these words is a failure.
+    pub fn telling(self, told: &'static str) -> Self {
+        Self { told, ..self }
     }
 }
 
@@ -59,8 +67,8 @@ pub async fn run(
     let (begun, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
     let mut tasks = JoinSet::new();
     for _ in 0..clients {
-        let (url, key, bodies, next) =
-            (url.to_owned(), key.map(str::to_owned), Arc::clone(&call.bodies), Arc::clone(&next));
+        let (url, key, bodies, next, told) =
+            (url.to_owned(), key.map(str::to_owned), Arc::clone(&call.bodies), Arc::clone(&next), call.told);
         tasks.spawn(async move {
             let (client, mut times) = (Client::new(), Vec::new());
             while begun.elapsed() < time {
@@ -76,6 +84,7 @@ pub async fn run(
                 times.push(called.elapsed());
                 if !answer.contains("\"isError\":false") && !answer.contains("\"content\"")
                     || answer.contains("\"isError\":true")
+                    || !answer.contains(told)
                 {
                     return Err(answer.into());
                 }

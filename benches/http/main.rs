@@ -27,7 +27,11 @@ use load::{Answers, Call};
 use servers::Server;
 use world::client::MODEL;
 use world::database::{Database, Loaded};
+use world::vectors::Space;
 use world::{Result, debian};
+
+/// Of the vectors.
+const DIMENSIONS: usize = 384;
 
 /// Measures calls over HTTP.
 #[derive(Parser)]
@@ -61,11 +65,15 @@ async fn main() -> Result<()> {
     if arguments.echo {
         return echo::serve().await;
     }
-    let database = Database::create("bench_http", 384).await?;
+    let database = Database::create("bench_http", u16::try_from(DIMENSIONS)?).await?;
     let texts = debian::descriptions(arguments.documents)?;
+    let space = Space::new(DIMENSIONS, 200, 0);
     let tenant = database.tenant("bench").await?;
-    let documents =
-        texts.iter().map(|text| Loaded { title: text.title.clone(), body: text.body.clone(), vector: None });
+    let documents = texts.iter().enumerate().map(|(number, text)| Loaded {
+        title: text.title.clone(),
+        body: text.body.clone(),
+        vector: Some(space.document(0, number)),
+    });
     database.load(tenant, MODEL, documents, 500).await?;
     let client = database.connect().await?;
     maintenance::run(&client, None, Scope::Everything, None).await?;
@@ -82,11 +90,19 @@ async fn main() -> Result<()> {
     // Words of the collection, so that each query finds something.
     let queries: Vec<String> = texts.iter().step_by(texts.len().div_ceil(200)).map(|text| text.title.clone()).collect();
     let status = Call::new("tenant_status", vec![json!({})]);
-    let search = Call::new("hybrid_search", queries.iter().map(|query| json!({ "query": query })).collect());
+    let by_words = Call::new("hybrid_search", queries.iter().map(|query| json!({ "query": query })).collect())
+        .telling("\"mode\":\"bm25_only\"");
+    // The caller's own vectors: what an embedder takes is not of HTTP.
+    let hybrid = queries
+        .iter()
+        .enumerate()
+        .map(|(number, query)| json!({ "query": query, "query_embedding": space.query_like(0, number) }));
+    let hybrid = Call::new("hybrid_search", hybrid.collect()).telling("\"mode\":\"hybrid\"");
     let mut kinds = vec![
         ("echo, rmcp alone", servers::echo().await?, Call::new("echo", vec![json!({ "text": "hello" })]), None),
         ("tenant_status", servers::bailiwick(&database).await?, status, Some(key.expose())),
-        ("hybrid_search", servers::bailiwick(&database).await?, search, Some(key.expose())),
+        ("hybrid_search, words", servers::bailiwick(&database).await?, by_words, Some(key.expose())),
+        ("hybrid_search, both", servers::bailiwick(&database).await?, hybrid, Some(key.expose())),
     ];
     if !arguments.without_python {
         // The whole of `tenant_status` is a transaction with RLS and its audit row; this is its one statement alone.

@@ -7,6 +7,7 @@ use tokio::process::{Child, Command};
 
 use crate::load::Answers;
 use crate::world::Result;
+use crate::world::client::MODEL;
 use crate::world::database::{Database, url};
 
 pub struct Server {
@@ -63,6 +64,8 @@ impl Server {
 pub async fn bailiwick(database: &Database) -> Result<Server> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
     command.args(["serve", "--http", "127.0.0.1:0", "--requests-per-minute", "0", "--log", "error"]);
+    // Vectors are the callers' own, of the documents' model.
+    command.args(["--no-embeddings", "--embeddings-model", MODEL]);
     command.env("BAILIWICK_DATABASE_URL", url(&database.app)?);
     Server::start(command).await
 }

@@ -71,7 +71,7 @@ impl Honest {
 }
 
 /// One call of `tenant_status`.
-async fn status(client: &Client, url: &str, key: &str, id: u64) -> Result<Value> {
+pub async fn status(client: &Client, url: &str, key: &str, id: u64) -> Result<Value> {
     let message = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "tenant_status", "arguments": {} } });
     let post = client.post(url).bearer_auth(key).header("accept", "application/json, text/event-stream").json(&message);
     Ok(post.send().await?.error_for_status()?.json().await?)

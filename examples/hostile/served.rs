@@ -1,5 +1,6 @@
 //! The real server, as a process of its own.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,10 @@ pub struct Served {
     pub address: String,
     /// HOST:PORT of its figures.
     figures: String,
+    /// The honest clients'.
     pub key: String,
+    /// Another tenant's.
+    pub attackers_key: String,
 }
 
 impl Served {
@@ -55,12 +59,9 @@ impl Served {
         let address = addresses.remove(1);
         let figures = addresses.remove(0);
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let mut create = Command::new(&program);
-        create.args(["key", "create", "--tenant", "demo", "--user", "hostile-example", "--json", "--log", "error"]);
-        create.arg("--no-embeddings");
-        let created: Value = serde_json::from_slice(&create.output().await?.stdout)?;
-        let key = created["key"].as_str().ok_or("no key")?.to_owned();
-        Ok(Self { child, address, figures, key })
+        let honest = create_key(&program, "demo", "hostile-example").await?;
+        let attackers_key = create_key(&program, "enterprise", "attacker").await?;
+        Ok(Self { child, address, figures, key: honest, attackers_key })
     }
 
     /// What of its memory is resident.
@@ -80,10 +81,17 @@ impl Served {
         Ok(peak)
     }
 
-    /// Connections beyond its bound, as it counts them.
-    pub async fn refused_connections(&self) -> Result<u64> {
+    /// A figure of its own, 0 where it has not been counted yet.
+    pub async fn figure(&self, name: &str) -> Result<u64> {
         let figures = reqwest::get(format!("http://{}/metrics", self.figures)).await?.text().await?;
-        let line = figures.lines().find_map(|line| line.strip_prefix("bailiwick_http_connections_refused_total "));
+        let line = figures.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(line.map_or(Ok(0), str::parse)?)
     }
+}
+
+async fn create_key(program: &Path, tenant: &str, user: &str) -> Result<String> {
+    let mut create = Command::new(program);
+    create.args(["key", "create", "--tenant", tenant, "--user", user, "--json", "--log", "error", "--no-embeddings"]);
+    let created: Value = serde_json::from_slice(&create.output().await?.stdout)?;
+    Ok(created["key"].as_str().ok_or("no key")?.to_owned())
 }

@@ -184,12 +184,21 @@ pub struct HttpArguments {
     /// Speak A2A 1.0, too: the tools as an agent's skills, at /a2a, with the card at /.well-known/agent-card.json
     #[arg(long, env = "BAILIWICK_A2A", value_parser = clap::builder::BoolishValueParser::new())]
     pub a2a: bool,
-    /// Connections at the same time; one too many is closed unheard. 4096 by default
+    /// Connections at the same time; one too many takes the place of one that asks nothing, or is closed unheard. 4096 by default
     #[arg(long, env = "BAILIWICK_MOST_CONNECTIONS", value_name = "N")]
     pub most_connections: Option<usize>,
     /// Of them, from one address that is no trusted proxy's. 512 by default
     #[arg(long, env = "BAILIWICK_MOST_CONNECTIONS_OF_ADDRESS", value_name = "N")]
     pub most_connections_of_address: Option<usize>,
+    /// MiB that the bodies of requests may hold at the same time; one that finds no room is put off. 96 by default
+    #[arg(long, env = "BAILIWICK_MOST_BODY_MIB", value_name = "N")]
+    pub most_body_mib: Option<usize>,
+    /// Of them, those of one user of a tenant. 24 by default
+    #[arg(long, env = "BAILIWICK_MOST_BODY_MIB_OF_USER", value_name = "N")]
+    pub most_body_mib_of_user: Option<usize>,
+    /// Requests with a bad credential that one address may make in a minute before it is put off; a good one is let in all the same. 0 is no bound, 60 by default
+    #[arg(long, env = "BAILIWICK_BAD_CREDENTIALS_PER_MINUTE", value_name = "N")]
+    pub bad_credentials_per_minute: Option<u32>,
     /// Requests that one user of a tenant may make in a minute; 0 is no bound. 6000 by default
     #[arg(long, env = "BAILIWICK_REQUESTS_PER_MINUTE", value_name = "N")]
     pub requests_per_minute: Option<String>,

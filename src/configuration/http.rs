@@ -102,6 +102,20 @@ impl HttpSettings {
         }
         let issuer = arguments.issuer.resolve(&resources(public_url.as_deref(), arguments), &mut problems);
         let defaults = HttpOptions::default();
+        let mut body_bytes = |name: &str, mib: Option<usize>, default: usize| {
+            let bytes = mib.map_or(default, |mib| mib.saturating_mul(1 << 20));
+            if bytes < defaults.largest_body_bytes {
+                let least = defaults.largest_body_bytes >> 20;
+                problems.push(format!("{name} is {}; expected at least {least}, the largest body's.", bytes >> 20));
+            }
+            bytes
+        };
+        let most_body_bytes = body_bytes("BAILIWICK_MOST_BODY_MIB", arguments.most_body_mib, defaults.most_body_bytes);
+        let most_body_bytes_of_principal = body_bytes(
+            "BAILIWICK_MOST_BODY_MIB_OF_USER",
+            arguments.most_body_mib_of_user,
+            defaults.most_body_bytes_of_principal,
+        );
         match address {
             Ok(address) if problems.is_empty() => Ok(Some(Self {
                 address,
@@ -123,6 +137,11 @@ impl HttpSettings {
                     most_connections_of_address: arguments
                         .most_connections_of_address
                         .unwrap_or(defaults.most_connections_of_address),
+                    most_body_bytes,
+                    most_body_bytes_of_principal,
+                    bad_credentials_per_minute: arguments
+                        .bad_credentials_per_minute
+                        .unwrap_or(defaults.bad_credentials_per_minute),
                     requests_per_minute: requests_per_minute
                         .and_then(|(parsed, _)| parsed.ok())
                         .unwrap_or(defaults.requests_per_minute),
@@ -163,10 +182,11 @@ mod tests {
             allowed_origins: Some("https://app.example.com, app.example.com,https://a.example/path".to_owned()),
             trusted_proxies: Some("10.0.0.1,proxy".to_owned()),
             requests_per_minute: Some("many".to_owned()),
+            most_body_mib: Some(11),
             ..HttpArguments::default()
         };
         let problems = HttpSettings::resolve(&arguments).unwrap_err().0;
-        assert_eq!(problems.len(), 6, "{problems:?}");
+        assert_eq!(problems.len(), 7, "{problems:?}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::HeaderMap;
 
@@ -22,6 +22,14 @@ pub(super) fn client_address(peer: SocketAddr, headers: &HeaderMap, options: &Ht
         }
     }
     nearest
+}
+
+/// What counts as one address: of IPv6 the /64, of which a single machine can have every address.
+pub(super) fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+    }
 }
 
 /// The addresses that the header names, the nearest first; `None` for what is no address.

@@ -1,8 +1,8 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -11,9 +11,11 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 use super::address::client_address;
+use super::limits::later;
 use super::listener::Peer;
 use super::resource::Resource;
 use super::standing::{Refused, Standing};
+use super::strangers::Strangers;
 use super::{Face, resource};
 use crate::mcp::ClientAddress;
 
@@ -21,15 +23,24 @@ use crate::mcp::ClientAddress;
 static SAMPLES: LazyLock<DefaultDirectRateLimiter> =
     LazyLock::new(|| RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(9))));
 
+/// Where requests come in.
+#[derive(Clone)]
+pub(super) struct Entrance {
+    pub face: Arc<Face>,
+    pub strangers: Arc<Strangers>,
+}
+
 /// Lets a request in as whom its own credential says (`Authorization: Bearer`), and as nobody else: neither a session nor
 /// anything in its body has a say (MCP, Authorization, Access Token Usage).
-pub(super) async fn authenticate(State(face): State<Arc<Face>>, mut request: Request, next: Next) -> Response {
-    if let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() {
-        let address = client_address(peer, request.headers(), &face.options);
+pub(super) async fn authenticate(State(entrance): State<Entrance>, mut request: Request, next: Next) -> Response {
+    let face = &entrance.face;
+    let peer = request.extensions().get::<Peer>().copied();
+    let address = peer.map(|Peer(peer)| client_address(peer, request.headers(), &face.options));
+    if let Some(address) = address {
         request.extensions_mut().insert(ClientAddress(address));
     }
     let resource = Resource::at(request.uri().path());
-    match Standing::of(&face, request.headers()).await {
+    match Standing::of(&entrance, address, request.headers()).await {
         Ok(standing) => {
             // What follows needs the caller, not the credential.
             request.headers_mut().remove(AUTHORIZATION);
@@ -40,8 +51,16 @@ pub(super) async fn authenticate(State(face): State<Arc<Face>>, mut request: Req
             response
         }
         Err(refused) => {
-            let address = request.extensions().get::<ClientAddress>().map(|address| address.0);
-            refusal(&face, refused, resource, address)
+            // Whoever shows none wants to know where to get one, and whoever shows an old one to get another.
+            let wait = address.filter(|_| refused == Refused::Invalid);
+            let wait = match wait {
+                Some(address) => entrance.strangers.failed(address).await,
+                None => None,
+            };
+            match wait {
+                Some(wait) => put_off(wait, address),
+                None => refusal(face, refused, resource, address),
+            }
         }
     }
 }
@@ -53,35 +72,39 @@ pub(super) fn refusal(face: &Face, refused: Refused, resource: Resource, address
             ("missing", StatusCode::UNAUTHORIZED, "give an access token or an API key: Authorization: Bearer …")
         }
         Refused::Missing => ("missing", StatusCode::UNAUTHORIZED, "give an API key: Authorization: Bearer bwk_…"),
-        Refused::Invalid => ("invalid", StatusCode::UNAUTHORIZED, "this credential is not valid (any more)"),
+        Refused::Invalid | Refused::Stale => {
+            ("invalid", StatusCode::UNAUTHORIZED, "this credential is not valid (any more)")
+        }
         Refused::Unavailable => {
             ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "the credential cannot be checked now")
         }
     };
-    // Counted, and a sample told: whoever knocks without a key has no tenant whose trail could tell of it, and a flood of rows
-    // or lines would be a weapon.
-    metrics::counter!("bailiwick_http_unauthenticated_total", "reason" => reason).increment(1);
-    if SAMPLES.check().is_ok() {
-        tracing::warn!(reason, ?address, "a request without a good credential (a sample: /metrics counts them all)");
-    }
+    told(reason, address);
     let mut response = (status, text).into_response();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
-    } else if let Some(challenge) = resource::unauthorized(face, resource, refused == Refused::Invalid) {
+    } else if let Some(challenge) = resource::unauthorized(face, resource, refused != Refused::Missing) {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
     response
 }
 
-/// Takes the body whole, within its bounds of size and time, before anything works on it.
-pub(super) async fn whole_body(State(face): State<Arc<Face>>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    let read = axum::body::to_bytes(body, face.options.largest_body_bytes);
-    match tokio::time::timeout(face.options.body_limit, read).await {
-        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
-        Ok(Err(_)) => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or was cut").into_response(),
-        Err(_elapsed) => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time").into_response(),
+/// What whoever showed too many bad credentials is told.
+fn put_off(wait: Duration, address: Option<IpAddr>) -> Response {
+    told("invalid", address);
+    let text = "too many credentials that are not valid came from this address";
+    let mut response = later(StatusCode::TOO_MANY_REQUESTS, "bad_credentials", wait, text);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Counted, and a sample told: whoever knocks without a key has no tenant whose trail could tell of it, and a flood of rows or
+/// lines would be a weapon.
+fn told(reason: &'static str, address: Option<IpAddr>) {
+    metrics::counter!("bailiwick_http_unauthenticated_total", "reason" => reason).increment(1);
+    if SAMPLES.check().is_ok() {
+        tracing::warn!(reason, ?address, "a request without a good credential (a sample: /metrics counts them all)");
     }
 }

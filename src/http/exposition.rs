@@ -40,8 +40,16 @@ impl Exposition {
             "Connections beyond the bounds, closed unheard."
         );
         metrics::describe_counter!(
+            "bailiwick_http_connections_evicted_total",
+            "Connections that asked nothing, closed to make room for new ones."
+        );
+        metrics::describe_gauge!(
+            "bailiwick_http_body_bytes",
+            "What bodies of requests hold, beside the first 16 KiB of each."
+        );
+        metrics::describe_counter!(
             "bailiwick_http_refused_total",
-            "Requests of known callers that were put off (429, 503) or refused for their tenant (403), by reason."
+            "Requests that were put off (429, 503) or refused for their tenant (403), by reason."
         );
         metrics::describe_gauge!("bailiwick_http_streams", "Streams of events that are open.");
         metrics::describe_counter!(

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::HttpOptions;
 use super::standing::Standing;
-use super::streams::{Placed, Streams};
+use super::streams::{self, Streams};
 use crate::identity::Caller;
 
 type Service<S> = StreamableHttpService<S, NeverSessionManager>;
@@ -83,14 +83,14 @@ impl<S: ServerHandler + Clone> Mcp<S> {
         }
         // The place first: a call that has begun is not taken back for want of one.
         match self.streams.place(&caller) {
-            Ok(place) => Placed::response(self.events.handle(request).await.map(Body::new), place),
+            Ok(place) => streams::placed(self.events.handle(request).await.map(Body::new), place),
             Err(refusal) => *refusal,
         }
     }
 
     fn placed(&self, response: Response, caller: &Caller) -> Response {
         match self.streams.place(caller) {
-            Ok(place) => Placed::response(response, place),
+            Ok(place) => streams::placed(response, place),
             Err(refusal) => *refusal,
         }
     }

@@ -40,6 +40,12 @@ pub struct HttpOptions {
     pub keep_alive: Duration,
     /// Largest body, in bytes: a document of a million characters, escaped.
     pub largest_body_bytes: usize,
+    /// What bodies of requests may hold at the same time, in bytes.
+    pub most_body_bytes: usize,
+    /// Of it, those of one user of a tenant.
+    pub most_body_bytes_of_principal: usize,
+    /// Requests with a bad credential that one address (or /64 of IPv6) may make in a minute before it is put off; 0 is no bound.
+    pub bad_credentials_per_minute: u32,
     /// Longest wait for a request's head.
     pub header_limit: Duration,
     /// Longest wait for its body.
@@ -68,6 +74,9 @@ impl Default for HttpOptions {
             most_streams_of_principal: 128,
             keep_alive: Duration::from_secs(15),
             largest_body_bytes: 12 << 20,
+            most_body_bytes: 96 << 20,
+            most_body_bytes_of_principal: 24 << 20,
+            bad_credentials_per_minute: 60,
             header_limit: Duration::from_secs(10),
             body_limit: Duration::from_secs(15),
             write_limit: Duration::from_secs(30),

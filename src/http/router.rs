@@ -12,11 +12,14 @@ use rmcp::ServerHandler;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::authentication::Entrance;
+use super::bodies::{self, Bodies};
 use super::figures::Figures;
 use super::legacy::{self, Legacy};
 use super::limits::{self, Limits};
 use super::mcp::{self, Mcp};
 use super::resource::Resource;
+use super::strangers::Strangers;
 use super::streams::Streams;
 use super::{Exposition, HttpOptions, a2a, authentication, barred, health, request, resource, scope};
 use crate::call::Calls;
@@ -46,7 +49,10 @@ pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
     let mcp = Mcp::new(server.clone(), &face.options, streams.clone());
     let cors = cors(&face.options.allowed_origins);
     let limits = Limits::new(face.calls.clone(), face.options.requests_per_minute);
+    let bodies = Bodies::new(&face.options);
+    let strangers = Strangers::new(face.options.bad_credentials_per_minute);
     let face = Arc::new(face);
+    let entrance = Entrance { face: Arc::clone(&face), strangers };
     let mut guarded = Router::new().route("/mcp", {
         let mcp = mcp.clone();
         any(move |request: Request| mcp.clone().answer(request))
@@ -78,9 +84,9 @@ pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
         // The last one added is asked first.
         .route_layer(middleware::from_fn_with_state(Arc::clone(&face), scope::challenge))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&face), barred::keep_out))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::whole_body))
+        .route_layer(middleware::from_fn_with_state(bodies, bodies::whole_body))
         .route_layer(middleware::from_fn_with_state(limits, limits::let_on))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&face), authentication::authenticate));
+        .route_layer(middleware::from_fn_with_state(entrance, authentication::authenticate));
     Router::new()
         .merge(guarded)
         .merge(card)

@@ -1,9 +1,11 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use super::Face;
+use super::authentication::Entrance;
 use crate::db::TenantStatus;
 use crate::identity::{ApiKey, Caller, Principal, TokenHolder, TokenRefused};
 
@@ -24,13 +26,15 @@ pub(super) enum Refused {
     Missing,
     /// Its credential is none of ours, or not any more. Which of these is not told.
     Invalid,
+    /// The same, but the issuer did sign it once: its holder is no stranger, and shall get a new one.
+    Stale,
     /// Neither the database nor the issuer could be asked.
     Unavailable,
 }
 
 impl Standing {
     /// Whom the request's one credential (`Authorization: Bearer`) stands for.
-    pub(super) async fn of(face: &Face, headers: &HeaderMap) -> Result<Self, Refused> {
+    pub(super) async fn of(entrance: &Entrance, address: Option<IpAddr>, headers: &HeaderMap) -> Result<Self, Refused> {
         let mut given = headers.get_all(AUTHORIZATION).iter();
         let credential = given.next().ok_or(Refused::Missing)?;
         if given.next().is_some() {
@@ -43,22 +47,28 @@ impl Standing {
             return Err(Refused::Invalid);
         }
         let token = token.trim();
-        match (ApiKey::parse(token), &face.issuer) {
-            (Ok(key), _) => Self::of_key(face, key).await,
+        match (ApiKey::parse(token), &entrance.face.issuer) {
+            (Ok(key), _) => Self::of_key(entrance, address, key).await,
             (Err(_), Some(issuer)) => match issuer.holder(token).await {
                 Ok(holder) => Ok(Self(Proof::Token(Box::new(holder)))),
                 Err(TokenRefused::Unavailable) => Err(Refused::Unavailable),
                 Err(reason) => {
                     tracing::debug!(%reason, "a token was refused");
-                    Err(Refused::Invalid)
+                    Err(if reason.was_signed() { Refused::Stale } else { Refused::Invalid })
                 }
             },
             (Err(_), None) => Err(Refused::Invalid),
         }
     }
 
-    async fn of_key(face: &Face, key: ApiKey) -> Result<Self, Refused> {
-        match face.keys.principal(&key).await {
+    async fn of_key(entrance: &Entrance, address: Option<IpAddr>, key: ApiKey) -> Result<Self, Refused> {
+        let keys = &entrance.face.keys;
+        // Whoever was let in before does not wait among those who guess.
+        let _turn = match address {
+            Some(address) if !keys.was_good(&key) => entrance.strangers.turn(address).await,
+            _ => None,
+        };
+        match keys.principal(&key).await {
             Ok(Some(principal)) => Ok(Self(Proof::Key(Box::new(key), principal.caller(), principal.tenant_status))),
             Ok(None) => Err(Refused::Invalid),
             Err(error) => {

@@ -1,15 +1,13 @@
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
-use http_body::{Frame, SizeHint};
 
 use super::HttpOptions;
+use super::guarded::Guarded;
 use super::limits::later;
 use crate::identity::{Caller, TenantId, UserId};
 
@@ -79,32 +77,8 @@ impl Drop for Place {
 }
 
 /// A body that holds a stream's place until it has ended or its reader has gone.
-pub(super) struct Placed {
-    body: Body,
-    _place: Place,
-}
-
-impl Placed {
-    pub(super) fn response(response: Response, place: Place) -> Response {
-        response.map(|body| Body::new(Self { body, _place: place }))
-    }
-}
-
-impl http_body::Body for Placed {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+pub(super) fn placed(response: Response, place: Place) -> Response {
+    response.map(|body| Body::new(Guarded::new(body, place)))
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use crate::db::{DbError, System};
 /// How often a key's use is noted. A second more than the database's minute, so that it does not take it for too early.
 const NOTED_EVERY: Duration = Duration::from_secs(61);
 
+/// For so long a key is remembered as one that was good.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
 /// Keys of late callers, so that not each call asks the database who calls. Cheap to clone.
 #[derive(Clone)]
 pub struct KeyRing {
@@ -19,6 +22,8 @@ pub struct KeyRing {
     /// By the key's SHA-256; `None` for what is no key, or one that has ended.
     known: Cache<[u8; 32], Believed<Option<Arc<Principal>>>>,
     noted: Cache<(TenantId, Uuid), ()>,
+    /// Keys that were good of late.
+    good: Cache<[u8; 32], ()>,
 }
 
 impl KeyRing {
@@ -29,6 +34,7 @@ impl KeyRing {
             system,
             known: Cache::builder().max_capacity(MOST).expire_after(SinceAsked).build(),
             noted: Cache::builder().max_capacity(MOST).time_to_live(NOTED_EVERY).build(),
+            good: Cache::builder().max_capacity(MOST).time_to_live(REMEMBERED).build(),
         }
     }
 
@@ -53,7 +59,16 @@ impl KeyRing {
         let asked = Instant::now();
         let found = tokio::time::timeout(LONGEST_LOOKUP, self.system.authenticate(key)).await;
         let found = found.map_err(|_| DbError::TimedOut("a key was looked up for too long".to_owned()))?;
-        Ok(Believed { asked, answer: found?.map(Arc::new) })
+        let answer = found?.map(Arc::new);
+        if answer.is_some() {
+            self.good.insert(key.sha256(), ()).await;
+        }
+        Ok(Believed { asked, answer })
+    }
+
+    /// Whether the key was good of late. It says nothing of now.
+    pub(crate) fn was_good(&self, key: &ApiKey) -> bool {
+        self.good.contains_key(&key.sha256())
     }
 
     async fn note_use(&self, principal: &Principal) {

@@ -27,7 +27,7 @@ use uuid::Uuid;
 use super::Face;
 use super::limits::later;
 use super::standing::Standing;
-use super::streams::{Placed, Streams};
+use super::streams::{self, Streams};
 use channel::Refused;
 use open::{Open, OpenStreams};
 
@@ -88,7 +88,7 @@ pub(super) async fn listen<S: ServerHandler + Clone>(
     // A proxy that gathers what comes would keep the client waiting.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Placed::response(response, place)
+    streams::placed(response, place)
 }
 
 /// Ends a stream whose credential is not good any more, and, while the server comes to its end, one that owes nothing.

@@ -76,6 +76,14 @@ pub enum TokenRefused {
     Unavailable,
 }
 
+impl TokenRefused {
+    /// Whether the issuer did sign the token: what is wrong with it was looked at after that.
+    #[must_use]
+    pub fn was_signed(self) -> bool {
+        matches!(self, Self::Claims | Self::Subject | Self::Tenant)
+    }
+}
+
 /// Checks tokens of one issuer. Cheap to clone.
 #[derive(Clone)]
 pub struct Issuer(Arc<Shared>);

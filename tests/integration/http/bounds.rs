@@ -80,34 +80,6 @@ async fn bodies_are_bounded_and_strangers_are_refused_before_theirs_is_read() {
 }
 
 #[tokio::test]
-async fn connections_of_one_address_are_bounded_and_given_back() {
-    let database = TestDatabase::create().await;
-    let options = HttpOptions {
-        most_connections_of_address: 5,
-        header_limit: Duration::from_millis(700),
-        ..HttpOptions::default()
-    };
-    let server = HttpServer::start(&database, options).await;
-    let mut held = Vec::new();
-    for _ in 0..5 {
-        held.push(TcpStream::connect(server.address).await.unwrap());
-    }
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let mut sixth = TcpStream::connect(server.address).await.unwrap();
-    let _ = sixth.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    assert!(!rest_or_reset(&mut sixth).await.starts_with("HTTP/1.1 200 "));
-    drop(held);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(Client::new().get(server.url("/healthz")).send().await.unwrap().status(), StatusCode::OK);
-}
-
-async fn rest_or_reset(stream: &mut TcpStream) -> String {
-    let mut text = Vec::new();
-    let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut text)).await.unwrap();
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-#[tokio::test]
 async fn equal_ids_of_many_clients_are_not_mixed_up() {
     let database = TestDatabase::create().await;
     let server = HttpServer::start(&database, HttpOptions::default()).await;

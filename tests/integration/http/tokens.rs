@@ -13,7 +13,12 @@ use super::{ALL_SCOPES, HttpServer, key, model, tool_call};
 use crate::harness::TestDatabase;
 
 fn options() -> HttpOptions {
-    HttpOptions { public_url: Some("https://mcp.example".to_owned()), ..HttpOptions::default() }
+    HttpOptions {
+        public_url: Some("https://mcp.example".to_owned()),
+        // Each variant is to be refused for what it is.
+        bad_credentials_per_minute: 0,
+        ..HttpOptions::default()
+    }
 }
 
 async fn serve(database: &TestDatabase, issuer: &TestIssuer) -> HttpServer {
