@@ -66,7 +66,12 @@ impl EmbeddingError {
     /// Whether it says nothing of the texts: they are to be tried again however often it happens.
     #[must_use]
     pub fn is_of_the_service(&self) -> bool {
-        matches!(self, Self::Loading | Self::NotLoaded | Self::Resting { .. } | Self::Busy { .. } | Self::Unreachable)
+        match self {
+            Self::Loading | Self::NotLoaded | Self::Resting { .. } | Self::Busy { .. } | Self::Unreachable => true,
+            // A wrong key, address or model; a text can only be malformed, too long, or not understood.
+            Self::Refused { status } => !matches!(status, 400 | 413 | 414 | 422),
+            Self::TimedOut | Self::Failed { .. } | Self::Unusable(_) | Self::Internal => false,
+        }
     }
 
     /// Name for figures.

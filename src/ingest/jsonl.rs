@@ -28,6 +28,9 @@ pub(super) enum LineRead {
     Failed(String, String),
 }
 
+/// Of UTF-8, as some programs put it in front.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads a stream line by line, never more than one at a time; `each` gets each line and its bytes, and says whether to go on.
 pub(super) fn lines(
     stream: impl Read,
@@ -40,6 +43,9 @@ pub(super) fn lines(
     for number in 1_u64.. {
         line.clear();
         let bytes = reader.by_ref().take(LONGEST_LINE_BYTES + 1).read_until(b'\n', &mut line)? as u64;
+        if number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+            line.drain(..BYTE_ORDER_MARK.len());
+        }
         if bytes == 0 {
             return Ok(());
         }
@@ -102,7 +108,7 @@ mod tests {
     fn lines_are_documents_and_bad_ones_are_named() {
         let long = format!("{{\"content\":\"{}\"}}\n", "x".repeat(17 << 20));
         let text = format!(
-            "{{\"title\":\"A\",\"content\":\"a\",\"team\":\"hr\"}}\n\nnonsense\n{long}{{\"text\":\"First line\\nmore\",\"url\":\"u\"}}"
+            "\u{feff}{{\"title\":\"A\",\"content\":\"a\",\"team\":\"hr\"}}\n\nnonsense\n{long}{{\"text\":\"First line\\nmore\",\"url\":\"u\"}}"
         );
         let (mut found, mut bytes) = (Vec::new(), 0);
         let each = |read: Option<LineRead>, size: u64| {

@@ -19,7 +19,7 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub entries: Vec<Entry>,
-    /// Files of folders that are of no format that is read.
+    /// Files of folders that are of no format that is read, and links.
     pub passed_over: u64,
     /// What could not be looked at, and why.
     pub failures: Vec<(String, String)>,
@@ -69,7 +69,8 @@ fn folder(root: &Path, format: Option<Format>, respects_ignores: bool, found: &m
                 Some(known) => add(entry.path(), format.unwrap_or(known), found),
                 None => found.passed_over += 1,
             },
-            // Folders, and links: they lead where they lead, and may lead in rings.
+            // They lead where they lead, and may lead in rings.
+            Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_symlink()) => found.passed_over += 1,
             Ok(_) => {}
             Err(error) => found.failures.push((origin(root), error.to_string())),
         }

@@ -29,7 +29,7 @@ pub struct HttpOptions {
     pub asks_for_dimensions: bool,
     /// Texts in one request, at most.
     pub batch_size: usize,
-    /// Requests under way at once.
+    /// Requests under way at once, for passages; and as many for queries.
     pub concurrency: usize,
     /// How long a connection may take.
     pub connect_timeout: Duration,
@@ -66,6 +66,8 @@ pub struct Http {
     options: HttpOptions,
     client: reqwest::Client,
     places: Semaphore,
+    /// Of queries, which somebody waits for: a backlog must not stand before them.
+    query_places: Semaphore,
     breaker: Breaker,
 }
 
@@ -95,8 +97,9 @@ impl Http {
             .user_agent(concat!("bailiwick/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| SetupError(error.to_string()))?;
-        let places = Semaphore::new(options.concurrency.max(1));
-        Ok(Self { model, options, client, places, breaker: Breaker::default() })
+        let places = || Semaphore::new(options.concurrency.max(1));
+        let (places, query_places) = (places(), places());
+        Ok(Self { model, options, client, places, query_places, breaker: Breaker::default() })
     }
 
     pub(super) fn model(&self) -> &Model {
@@ -127,7 +130,11 @@ impl Http {
         loop {
             self.breaker.check()?;
             let asked = {
-                let _place = self.places.acquire().await.map_err(|_| EmbeddingError::Internal)?;
+                let places = match purpose {
+                    Purpose::Query => &self.query_places,
+                    Purpose::Passage => &self.places,
+                };
+                let _place = places.acquire().await.map_err(|_| EmbeddingError::Internal)?;
                 tokio::time::timeout(self.options.request_timeout, self.ask(purpose, texts)).await
             };
             let error = match asked.unwrap_or(Err(EmbeddingError::TimedOut)) {

@@ -36,12 +36,17 @@ pub(super) struct Output {
 }
 
 impl Request {
-    /// The next passages of a tenant, so many at most.
-    pub async fn of(calls: &Calls, caller: &Caller, embedder: &Embedder) -> Result<Self, DbError> {
+    /// The next passages of a tenant, so many at most and without those that are left out.
+    pub async fn of(
+        calls: &Calls,
+        caller: &Caller,
+        embedder: &Embedder,
+        most: usize,
+        left_out: &[i32],
+    ) -> Result<Self, DbError> {
         let transaction = calls.door().open(caller).await?;
-        let (most, cutting) = (i64::try_from(embedder.batch_size()), embedder.cutting());
-        let most = most.unwrap_or(i64::MAX);
-        let rows = transaction.query(NEXT_PASSAGES, &[&caller.tenant_id, &most]).await;
+        let (most, cutting) = (i64::try_from(most).unwrap_or(i64::MAX), embedder.cutting());
+        let rows = transaction.query(NEXT_PASSAGES, &[&caller.tenant_id, &most, &left_out]).await;
         transaction.abandon().await;
         let rows = rows?;
         let passages = rows.iter().map(|row| {

@@ -23,6 +23,8 @@ const SETTLE_STATUS: &str = include_str!("../../../sql/queries/embedding/settle_
 
 /// How long one batch may take, retries included.
 const DEADLINE: Duration = Duration::from_secs(150);
+/// Passages of a tenant that a model may refuse before the fault is taken for its own.
+const MOST_LEFT_OUT: usize = 100;
 /// The switch waits for the statements under way, and those that come wait for it: it gives up soon and tries again.
 const SWITCH_TRIES: u32 = 300;
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
@@ -107,17 +109,33 @@ pub async fn run(
     let mut moved = Moved::default();
     for tenant in admin::list_tenants(client).await?.into_iter().filter(|tenant| tenant.status == "active") {
         let caller = worker::caller(tenant.id).map_err(|error| DbError::Other(error.to_string()))?;
+        // After a refusal passages go one by one, and those that are refused alone are left to the worker.
+        let (mut most, mut left_out, mut alone) = (embedder.batch_size(), Vec::new(), 0);
         loop {
-            let request = Request::of(calls, &caller, embedder).await?;
-            if request.passages.is_empty() {
-                break;
+            let request = Request::of(calls, &caller, embedder, most, &left_out).await?;
+            let Some((first, ..)) = request.passages.first() else { break };
+            let (first, is_one, error) = (*first, request.passages.len() == 1, Arc::clone(&request.error));
+            let output = match (calls.run_own(&tool, &caller, request, DEADLINE).await, error.get()) {
+                (Ok(output), _) => output,
+                (Err(_), Some(error)) if !error.is_of_the_service() && !is_one => {
+                    (most, alone) = (1, embedder.batch_size());
+                    continue;
+                }
+                (Err(_), Some(error)) if !error.is_of_the_service() && left_out.len() < MOST_LEFT_OUT => {
+                    tracing::warn!(tenant = %tenant.slug, %error, "a passage is not embedded with the next model and left to the worker");
+                    left_out.push(first);
+                    alone = alone.saturating_sub(1).max(1);
+                    continue;
+                }
+                (Err(failure), error) => {
+                    let reason = error.map_or_else(|| failure.to_string(), ToString::to_string);
+                    return Err(MoveError::Embedder { tenant: tenant.slug.clone(), reason });
+                }
+            };
+            alone = alone.saturating_sub(1);
+            if alone == 0 {
+                most = embedder.batch_size();
             }
-            let error = Arc::clone(&request.error);
-            let output = calls.run_own(&tool, &caller, request, DEADLINE).await;
-            let output = output.map_err(|failure| {
-                let reason = error.get().map_or_else(|| failure.to_string(), ToString::to_string);
-                MoveError::Embedder { tenant: tenant.slug.clone(), reason }
-            })?;
             moved.passages += output.passages;
             moved.tokens += output.tokens;
             tell(Step::Embedded { passages: output.passages, tokens: output.tokens });

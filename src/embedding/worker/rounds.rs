@@ -1,7 +1,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use uuid::Uuid;
 
 use super::batch::{EmbedPassages, Request};
@@ -51,10 +51,16 @@ pub enum Stopped {
     Failed(String),
 }
 
+/// Documents of a batch that failed, it seems for their texts.
+struct Left {
+    documents: Vec<Uuid>,
+    error: EmbeddingError,
+}
+
 /// What to do after a batch that failed.
 enum After {
     /// Try its documents one by one.
-    OneByOne,
+    OneByOne(EmbeddingError),
     /// Go on with other tenants.
     Others,
     /// Nothing, for a while.
@@ -92,8 +98,9 @@ impl Work {
         }
         embedder.ready().await.map_err(|error| Stopped::Failed(error.to_string()))?;
         let lanes = if embedder.is_free() { 1 } else { LANES };
-        let lanes = try_join_all((0..lanes).map(|_| self.lane(&tell))).await?;
-        Ok(lanes.into_iter().fold(Done::default(), Done::and))
+        // Each to its end: one that is dropped would keep what it had claimed.
+        let lanes = join_all((0..lanes).map(|_| self.lane(&tell))).await;
+        lanes.into_iter().try_fold(Done::default(), |done, lane| Ok(done.and(lane?)))
     }
 
     /// Tells searches whether this server's model is still that of the documents.
@@ -133,21 +140,38 @@ impl Work {
             done.failed += self.give_up(&caller, &exhausted, "the server ended each time it was embedded").await?;
         }
         // Together first; should that fail, one by one, so that nobody suffers for another's text.
-        let was_one = documents.len() == 1;
+        let count = documents.len();
         let (of_all, left) = self.documents(&caller, documents, tell).await?;
         done = done.and(of_all);
-        for document in left {
-            let failed = match was_one {
-                true => vec![document],
-                false => {
-                    let (of_one, failed) = self.documents(&caller, vec![document], tell).await?;
-                    done = done.and(of_one);
-                    failed
+        let Some(Left { documents, error }) = left else { return Ok((done, claimed)) };
+        let mut failed = Vec::new();
+        if count == 1 {
+            failed.extend(documents.iter().map(|document| (*document, error.clone())));
+        } else {
+            for (at, document) in documents.iter().enumerate() {
+                match self.documents(&caller, vec![*document], tell).await {
+                    Ok((of_one, left)) => {
+                        done = done.and(of_one);
+                        failed.extend(left.map(|left| (*document, left.error)));
+                    }
+                    Err(stopped) => {
+                        // Whoever had no turn, or an unhappy one, is tried again and loses nothing by it.
+                        let rest: Vec<Uuid> =
+                            failed.iter().map(|(id, _)| *id).chain(documents[at..].iter().copied()).collect();
+                        self.let_go(&caller, &rest, LATER, &stopped.to_string()).await?;
+                        return Err(stopped);
+                    }
                 }
-            };
-            if !failed.is_empty() {
-                done.failed += self.give_up(&caller, &failed, "the embedder fails on its text").await?;
             }
+            // What fails with every text is not the texts'.
+            if failed.len() == count {
+                let all: Vec<Uuid> = failed.iter().map(|(id, _)| *id).collect();
+                self.let_go(&caller, &all, LATER, &error.to_string()).await?;
+                return Err(Stopped::Failed(error.to_string()));
+            }
+        }
+        for (document, error) in failed {
+            done.failed += self.give_up(&caller, &[document], &error.to_string()).await?;
         }
         Ok((done, claimed))
     }
@@ -158,8 +182,8 @@ impl Work {
         caller: &Caller,
         mut documents: Vec<Uuid>,
         tell: &impl Fn(Done),
-    ) -> Result<(Done, Vec<Uuid>), Stopped> {
-        let Some((embedder, model_id)) = self.embeddings.embedder() else { return Ok((Done::default(), documents)) };
+    ) -> Result<(Done, Option<Left>), Stopped> {
+        let Some((embedder, model_id)) = self.embeddings.embedder() else { return Ok((Done::default(), None)) };
         let mut done = Done::default();
         while !documents.is_empty() {
             let of_model = (model_id, &embedder.cutting());
@@ -182,14 +206,14 @@ impl Work {
                 }
                 Err(failure) => {
                     return match self.failed(caller, &documents, &failure, error.get()).await? {
-                        After::OneByOne => Ok((done, documents)),
-                        After::Others => Ok((done, Vec::new())),
+                        After::OneByOne(error) => Ok((done, Some(Left { documents, error }))),
+                        After::Others => Ok((done, None)),
                         After::Nothing(stopped) => Err(stopped),
                     };
                 }
             }
         }
-        Ok((done, Vec::new()))
+        Ok((done, None))
     }
 
     /// Lets go of the documents, unless their texts are to blame.
@@ -202,18 +226,23 @@ impl Work {
     ) -> Result<After, Stopped> {
         let told = error.map_or_else(|| failure.code().name().to_owned(), ToString::to_string);
         let (pause, after) = match (failure, error) {
-            (_, Some(error)) if !error.is_of_the_service() => return Ok(After::OneByOne),
+            (_, Some(error)) if !error.is_of_the_service() => return Ok(After::OneByOne(error.clone())),
             (_, Some(EmbeddingError::Resting { retry_after })) => {
                 (*retry_after, After::Nothing(Stopped::Failed(told.clone())))
             }
-            // Another tenant's budget may not be spent.
-            // What calls under way hold may come back soon.
+            // Another tenant's budget may not be spent; and what calls under way hold may come back soon.
             (Failure::BudgetExceeded { is_held: true, .. }, None) => (LATER, After::Others),
             (Failure::BudgetExceeded { .. } | Failure::Forbidden(_), None) => (BUDGET, After::Others),
             _ => (LATER, After::Nothing(Stopped::Failed(told.clone()))),
         };
-        claims::release(&self.calls, caller, documents, Fault::Passing(pause), &told).await?;
+        self.let_go(caller, documents, pause, &told).await?;
         Ok(after)
+    }
+
+    /// Documents that are to be tried again, however often.
+    async fn let_go(&self, caller: &Caller, documents: &[Uuid], pause: Duration, told: &str) -> Result<(), Stopped> {
+        claims::release(&self.calls, caller, documents, Fault::Passing(pause), told).await?;
+        Ok(())
     }
 
     async fn give_up(&self, caller: &Caller, documents: &[Uuid], why: &str) -> Result<u64, Stopped> {

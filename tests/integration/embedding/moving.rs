@@ -137,7 +137,7 @@ async fn searches_are_right_at_every_moment_of_a_move() {
         ),
         (
             "each batch has its row",
-            "SELECT count(*) = (SELECT count(*) FROM cost_tracking WHERE operation = 'embed') FROM audit_logs WHERE action = 'embed' AND outcome = 'ok'",
+            "SELECT count(*) = (SELECT count(*) FROM cost_tracking) FROM audit_logs a JOIN cost_tracking c USING (tenant_id, call_id) WHERE a.action = 'embed' AND a.outcome = 'ok'",
         ),
     ];
     for (what, sql) in facts {

@@ -62,8 +62,8 @@ pub struct FakeService {
     pub texts: Arc<Mutex<Vec<String>>>,
     pub requests: Arc<AtomicUsize>,
     pub authorizations: Arc<Mutex<Vec<String>>>,
-    /// Refuses each request that has a text with this in it.
-    pub refused: Arc<Mutex<Option<&'static str>>>,
+    /// Answers each request that has a text with this in it with that status.
+    pub refused: Arc<Mutex<Option<(&'static str, u16)>>>,
     pub dimensions: usize,
     pub address: std::net::SocketAddr,
 }
@@ -162,8 +162,9 @@ async fn answer(State(service): State<FakeService>, headers: axum::http::HeaderM
     let request: Value = serde_json::from_str(&body).unwrap();
     let texts: Vec<String> = serde_json::from_value(request["input"].clone()).unwrap();
     let refused = *service.refused.lock().unwrap();
-    let reply = if refused.is_some_and(|refused| texts.iter().any(|text| text.contains(refused))) {
-        Reply::Status(400, &[])
+    let refused = refused.filter(|(words, _)| texts.iter().any(|text| text.contains(words)));
+    let reply = if let Some((_, status)) = refused {
+        Reply::Status(status, &[])
     } else {
         let mut replies = service.replies.lock().unwrap();
         if replies.is_empty() { Reply::Good } else { replies.remove(0) }

@@ -94,7 +94,7 @@ async fn a_text_that_the_service_refuses_is_given_up_and_holds_no_other_up() {
     for n in 0..3 {
         plant(&database, &demo, &format!("Document {n}"), "Something about leave.").await;
     }
-    *service.refused.lock().unwrap() = Some("Document 0");
+    *service.refused.lock().unwrap() = Some(("Document 0", 400));
     for round in 1..=6 {
         // Whatever it came with is refused with it, and then taken alone.
         let done = embedding.work().await.unwrap();
@@ -103,7 +103,7 @@ async fn a_text_that_the_service_refuses_is_given_up_and_holds_no_other_up() {
         database.execute("UPDATE embedding_attempts SET due_at = now()").await;
     }
     assert_eq!(count(&database, "documents WHERE embedding_status = 'failed'").await, 1);
-    assert_eq!(count(&database, "embedding_attempts WHERE error LIKE '%fails on its text%'").await, 1);
+    assert_eq!(count(&database, "embedding_attempts WHERE error LIKE '%refuses the request (HTTP 400)%'").await, 1);
     let before = service.requests();
     embedding.work().await.unwrap();
     assert_eq!(service.requests(), before, "it is not tried any more");
@@ -111,6 +111,33 @@ async fn a_text_that_the_service_refuses_is_given_up_and_holds_no_other_up() {
     assert_eq!(status["documents_not_embedded"], 1, "{status}");
     let failed = bailiwick::db::admin::failed_embeddings(&database.connect_admin().await).await.unwrap();
     assert_eq!((failed[0].tenant.as_str(), failed[0].documents), ("demo", 1), "doctor tells it");
+}
+
+/// However long a service is away, or set up wrongly, its fault is no document's.
+#[tokio::test]
+async fn what_fails_with_every_text_counts_for_none() {
+    let database = TestDatabase::create().await;
+    let demo = database.tenant("demo").await;
+    let service = FakeService::start(Vec::new()).await;
+    let mut options = service.options();
+    options.tries = 1;
+    for n in 0..7 {
+        plant(&database, &demo, &format!("Document {n}"), "Something about leave.").await;
+    }
+    for (status, words) in [(500, "HTTP 500"), (404, "HTTP 404"), (401, "HTTP 401"), (400, "HTTP 400")] {
+        *service.refused.lock().unwrap() = Some(("Document", status));
+        let embedding = Embedding::on(&database, &service.embedder_with(options.clone())).await;
+        for round in 0..3 {
+            let stopped = embedding.work().await.unwrap_err().to_string();
+            assert!(stopped.contains(words) || stopped.contains("left alone"), "{status}, {round}: {stopped}");
+            assert_eq!(count(&database, "embedding_attempts WHERE attempts > 0").await, 0, "{status}, {round}");
+            assert_eq!(count(&database, "documents WHERE embedding_status <> 'pending'").await, 0);
+            database.execute("UPDATE embedding_attempts SET due_at = now()").await;
+        }
+    }
+    *service.refused.lock().unwrap() = None;
+    let embedding = Embedding::on(&database, &service.embedder()).await;
+    assert_eq!(embedding.work().await.unwrap().documents, 7, "the service is back");
 }
 
 #[tokio::test]
