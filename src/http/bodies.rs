@@ -211,10 +211,10 @@ mod tests {
         assert_eq!((bytes.len(), bodies.taken().all), (60_000, 60_000 - FREE_BYTES));
         assert_eq!(bodies.read(chunks(&[50_000]), &ada).await.err(), Some(Unread::FullOfPrincipal));
         assert!(bodies.read(chunks(&[FREE_BYTES]), &ada).await.is_ok(), "an ordinary call comes in");
-        assert_eq!(bodies.read(chunks(&[60_000, 20_000]), &bob).await.err(), Some(Unread::Full));
+        assert_eq!(bodies.read(chunks(&[60_000, 16_000]), &bob).await.err(), Some(Unread::Full));
         assert!(bodies.read(chunks(&[60_000]), &bob).await.is_ok());
         assert_eq!(bodies.taken().all, 60_000 - FREE_BYTES, "whoever was refused or has gone holds nothing");
-        assert_eq!(bodies.read(chunks(&[60_000, 40_001]), &caller("eve")).await.err(), Some(Unread::Full));
+        assert_eq!(bodies.read(chunks(&[60_000, 16_001]), &caller("eve")).await.err(), Some(Unread::Full));
         drop(first);
         assert!(bodies.taken().all == 0 && bodies.taken().by_principal.is_empty());
     }
@@ -237,6 +237,6 @@ mod tests {
         reading.abort();
         assert!(reading.await.is_err());
         assert_eq!(bodies.taken().all, 0, "its connection has gone");
-        assert_eq!(bodies.read(chunks(&[50_000, 50_001]), &ada).await.err(), Some(Unread::FullOfPrincipal));
+        assert_eq!(bodies.read(chunks(&[50_000, 40_000]), &ada).await.err(), Some(Unread::FullOfPrincipal));
     }
 }

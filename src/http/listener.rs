@@ -101,6 +101,7 @@ pub async fn serve(listener: Listener, router: Router, options: &HttpOptions, st
             http: Arc::clone(if is_crowded { &crowded } else { &calm }),
             peer,
             place,
+            write_limit: options.write_limit,
             _permit: permit,
         };
         let (watcher, tls, stop) = (graceful.watcher(), listener.tls.clone(), stop.clone());
@@ -152,6 +153,7 @@ struct Connection {
     http: Arc<Builder>,
     peer: SocketAddr,
     place: Arc<Place>,
+    write_limit: Duration,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -175,9 +177,9 @@ impl Connection {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { router, http, peer, place, _permit } = self;
+        let Self { router, http, peer, place, write_limit, _permit } = self;
         let (evicted, flow) = (place.evicted(), Flow::default());
-        let stream = TokioIo::new(Flowing::new(stream, flow.clone()));
+        let stream = TokioIo::new(Flowing::new(stream, flow.clone(), write_limit));
         let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(Peer(peer));
             let (router, place, flow) = (router.clone(), Arc::clone(&place), flow.clone());

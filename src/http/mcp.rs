@@ -73,6 +73,11 @@ impl<S: ServerHandler + Clone> Mcp<S> {
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
             return batch();
         }
+        if parts.method == Method::POST
+            && let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&body)
+        {
+            return refused(ErrorCode::PARSE_ERROR, &format!("the body is not JSON: {error}"));
+        }
         let mut request = Request::from_parts(parts, Body::from(body));
         request.headers_mut().insert(ACCEPT, BOTH);
         if form == Form::Json {
@@ -135,9 +140,12 @@ fn ambiguous() -> Response {
 /// Of all revisions 2025-03-26 alone knows batches, and no client in use sends them: that they are not taken is said in a way that any
 /// client understands.
 fn batch() -> Response {
-    let text = "a batch is not taken: send each message as a request of its own";
-    let error =
-        json!({ "jsonrpc": "2.0", "id": null, "error": { "code": ErrorCode::INVALID_REQUEST.0, "message": text } });
+    refused(ErrorCode::INVALID_REQUEST, "a batch is not taken: send each message as a request of its own")
+}
+
+/// An error of JSON-RPC about what has no id that could be told.
+fn refused(code: ErrorCode, text: &str) -> Response {
+    let error = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code.0, "message": text } });
     (StatusCode::BAD_REQUEST, axum::Json(error)).into_response()
 }
 

@@ -4,12 +4,13 @@ use std::sync::{Arc, OnceLock};
 use rmcp::ErrorData;
 use rmcp::ServerHandler;
 use rmcp::model::{
-    ArgumentInfo, CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
-    CompleteRequestParams, CompleteResult, ConstString, GetPromptRequestMethod, GetPromptRequestParams,
-    GetPromptResponse, Implementation, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
-    ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ReadResourceRequestMethod,
-    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig,
+    ArgumentInfo, CacheScope, CallToolRequestMethod, CallToolRequestParams, CallToolResponse, CallToolResult,
+    CompleteRequestMethod, CompleteRequestParams, CompleteResult, ConstString, CustomRequest, CustomResult, ErrorCode,
+    GetPromptRequestMethod, GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsRequestMethod,
+    ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod,
+    ListResourcesResult, ListToolsRequestMethod, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam,
+    ProtocolVersion, ReadResourceRequestMethod, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
+    ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{RequestContext, RoleServer};
 
@@ -238,7 +239,41 @@ impl ServerHandler for Server {
             }
         }
     }
+
+    /// What fits no request of MCP: a method that there is none of, or one whose params are not as they should be, which would
+    /// otherwise be told that there is no such method.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let CustomRequest { method, params, .. } = request;
+        if method == CallToolRequestMethod::VALUE {
+            let name = params.as_ref().and_then(|params| params.get("name")?.as_str()).unwrap_or_default();
+            self.calls.refuse_unknown(name, &self.caller(&context)?, client_of(&context)).await;
+            return Err(ErrorData::invalid_params(
+                "the params of tools/call are a name, and arguments as a JSON object (not as text)",
+                None,
+            ));
+        }
+        if KNOWN_METHODS.contains(&method.as_str()) {
+            return Err(ErrorData::invalid_params(format!("the params of {method} are not as MCP has them"), None));
+        }
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None))
+    }
 }
+
+/// Methods with params that a client may get wrong.
+const KNOWN_METHODS: [&str; 8] = [
+    "initialize",
+    ListToolsRequestMethod::VALUE,
+    ListResourcesRequestMethod::VALUE,
+    ListResourceTemplatesRequestMethod::VALUE,
+    ReadResourceRequestMethod::VALUE,
+    ListPromptsRequestMethod::VALUE,
+    GetPromptRequestMethod::VALUE,
+    CompleteRequestMethod::VALUE,
+];
 
 /// How long a list that only a new program changes may be kept.
 const SETTLED_MS: u64 = 3_600_000;

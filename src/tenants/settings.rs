@@ -89,6 +89,10 @@ struct Bm25 {
     b: Field<f64>,
 }
 
+fn is_of_objects(value: &Value) -> bool {
+    value.as_object().is_some_and(|fields| fields.values().all(|field| !field.is_array()))
+}
+
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Field<T>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
@@ -99,6 +103,13 @@ impl SettingsPatch {
     /// # Errors
     /// [`InvalidSettings`], with every bound that is passed.
     pub fn parse(json: &str) -> Result<Self, InvalidSettings> {
+        let value: Value = serde_json::from_str(json).map_err(|error| InvalidSettings(error.to_string()))?;
+        // Read as a struct a list would pass for its fields in their order.
+        if !is_of_objects(&value) {
+            return Err(InvalidSettings(
+                "give an object, as {\"budget\": {\"daily_usd\": 5}}; there are no lists among them".to_owned(),
+            ));
+        }
         let settings: Settings = serde_json::from_str(json).map_err(|error| InvalidSettings(error.to_string()))?;
         let mut problems = Vec::new();
         let mut bound = |name: &str, value: Option<f64>, least: f64, most: f64| {
@@ -127,7 +138,7 @@ impl SettingsPatch {
             problems.push(format!("default_language {unknown}"));
         }
         match problems.is_empty() {
-            true => serde_json::from_str(json).map(Self).map_err(|error| InvalidSettings(error.to_string())),
+            true => Ok(Self(value)),
             false => Err(InvalidSettings(problems.join("; "))),
         }
     }
@@ -154,7 +165,9 @@ mod tests {
             SettingsPatch::parse(good).unwrap();
         }
         for (bad, words) in [
-            ("[]", "settings cannot be used"),
+            ("[]", "give an object"),
+            (r#"{"budget": ["soft"]}"#, "no lists among them"),
+            ("{", "EOF"),
             (r#"{"budgets": {}}"#, "unknown field `budgets`"),
             (r#"{"budget": {"dayly_usd": 1}}"#, "unknown field `dayly_usd`"),
             (r#"{"budget": {"mode": "harsh"}}"#, "expected `hard` or `soft`"),

@@ -1,5 +1,7 @@
 //! Who is let in, and as whom.
 
+use std::collections::BTreeSet;
+
 use bailiwick::http::{HttpOptions, TrustedProxies};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
@@ -149,6 +151,65 @@ async fn tools_beyond_the_scopes_are_neither_listed_nor_callable() {
         assert!(text.as_str().unwrap().starts_with("forbidden: "), "{text}");
     }
     assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs WHERE outcome = 'denied'").await, 4);
+}
+
+/// With every scope but one each tool of that one is refused: together these are all tools.
+#[tokio::test]
+async fn each_tool_needs_its_scope() {
+    let database = TestDatabase::create().await;
+    let server = HttpServer::start(&database, HttpOptions::default()).await;
+    let client = Client::new();
+    let tools = async |key: &str| -> BTreeSet<String> {
+        let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+        let list = reply(server.post(&client, key).json(&list).send().await.unwrap()).await;
+        let tools = list["result"]["tools"].as_array().unwrap();
+        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = tools(&key(&database, "demo", "all", ALL_SCOPES).await).await;
+    assert_eq!(all.len(), 10);
+    let mut refused = BTreeSet::new();
+    for (number, scope) in ALL_SCOPES.split(' ').enumerate() {
+        let others: Vec<&str> = ALL_SCOPES.split(' ').filter(|other| *other != scope).collect();
+        let key = key(&database, "demo", &format!("user-{number}"), &others.join(" ")).await;
+        let listed = tools(&key).await;
+        assert!(listed.len() < all.len(), "{scope} opens a tool");
+        for tool in all.difference(&listed) {
+            let text = server.call(&client, &key, tool, json!({})).await["content"][0]["text"].take();
+            let text = text.as_str().unwrap();
+            assert!(text.starts_with("forbidden: ") && text.contains(scope), "{tool} without {scope}: {text}");
+            refused.insert(tool.clone());
+        }
+    }
+    assert_eq!(refused, all);
+}
+
+/// What is no call in MCP's own words is told what is wrong, and leaves its row.
+#[tokio::test]
+async fn a_call_that_is_malformed_is_told_so_and_leaves_a_row() {
+    let database = TestDatabase::create().await;
+    let server = HttpServer::start(&database, HttpOptions::default()).await;
+    let (ada, client) = (key(&database, "demo", "ada", ALL_SCOPES).await, Client::new());
+    let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "hybrid_search", "arguments": "x" } });
+    let answer = reply(server.post(&client, &ada).json(&call).send().await.unwrap()).await;
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("arguments as a JSON object"), "{answer}");
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs WHERE outcome = 'denied'").await, 1);
+    let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "prompts/get", "params": { "name": 5 } });
+    let answer = reply(server.post(&client, &ada).json(&list).send().await.unwrap()).await;
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    let none = json!({ "jsonrpc": "2.0", "id": 1, "method": "documents/burn" });
+    let answer = reply(server.post(&client, &ada).json(&none).send().await.unwrap()).await;
+    assert_eq!(answer["error"]["code"], -32601, "{answer}");
+    let broken = server
+        .post(&client, &ada)
+        .header("content-type", "application/json")
+        .body("{\"jsonrpc\":")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(broken.status(), StatusCode::BAD_REQUEST);
+    let answer: serde_json::Value = broken.json().await.unwrap();
+    assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(-32700), &serde_json::Value::Null), "{answer}");
 }
 
 #[tokio::test]
