@@ -913,8 +913,9 @@ AS $$
         FROM (
             SELECT d.id, d.language, d.embedding, d.embedding_model, d.created_at, length(d.content) AS length,
                    -- What the model reads behind a title, estimated low; in languages that it does not know words count alone.
-                   coalesce(least(2000, greatest(100, (m.longest_tokens - m.longest_tokens / 8 - 4)
-                                                      * CASE WHEN d.language IN ('ko', 'ja', 'zh') THEN 1 ELSE 3 END)), 2000) AS chars
+                   CASE WHEN m.longest_tokens IS NULL THEN 2000
+                        ELSE least(2000, greatest(100, (m.longest_tokens - m.longest_tokens / 8 - 4)
+                                                       * CASE WHEN d.language IN ('ko', 'ja', 'zh') THEN 1 ELSE 3 END)) END AS chars
             FROM documents d
             LEFT JOIN embedding_state s ON true
             LEFT JOIN embedding_models m ON m.id = s.current_model_id AND (m.languages IS NULL OR d.language = ANY (m.languages))
@@ -2150,7 +2151,7 @@ INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', '5ed68edb7abc9f170069dd132a51183e9ba43ab12e89e2433aa3170a38327c22'),
     (2, 'tenants', '56634f3d01b2d4147e00605268b984c093de5694934e7d16aacb928199c2d372'),
     (3, 'documents', '42f05c8010be239a38e4ad62feb28c227affcfe60cff70ebefaca7e73a1b5dd8'),
-    (4, 'search', '634fc0b602396a1492db9c2a287ed0a7cf5c55fce0b777d5d6aca3523af35b85'),
+    (4, 'search', 'e7e602da19ee83a419d73e1506bb7cc6991b9fd52bf5b9102d5d653430554310'),
     (5, 'audit', 'f533fc9cedde08933707dc136576f4ae3dd26eb8902093d88317e26e47944306'),
     (6, 'costs', 'dc7bf590c4ed07a7de10d63eeb10f141f571613db6637dade27cee6b74619feb'),
     (7, 'statistics', 'd72de553261746a5811be3e6bf825997b40c47a866c53f9e56000080e20e5099'),

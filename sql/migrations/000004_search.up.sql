@@ -196,8 +196,9 @@ AS $$
         FROM (
             SELECT d.id, d.language, d.embedding, d.embedding_model, d.created_at, length(d.content) AS length,
                    -- What the model reads behind a title, estimated low; in languages that it does not know words count alone.
-                   coalesce(least(2000, greatest(100, (m.longest_tokens - m.longest_tokens / 8 - 4)
-                                                      * CASE WHEN d.language IN ('ko', 'ja', 'zh') THEN 1 ELSE 3 END)), 2000) AS chars
+                   CASE WHEN m.longest_tokens IS NULL THEN 2000
+                        ELSE least(2000, greatest(100, (m.longest_tokens - m.longest_tokens / 8 - 4)
+                                                       * CASE WHEN d.language IN ('ko', 'ja', 'zh') THEN 1 ELSE 3 END)) END AS chars
             FROM documents d
             LEFT JOIN embedding_state s ON true
             LEFT JOIN embedding_models m ON m.id = s.current_model_id AND (m.languages IS NULL OR d.language = ANY (m.languages))
