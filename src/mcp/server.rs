@@ -263,9 +263,8 @@ impl ServerHandler for Server {
     }
 }
 
-/// Methods with params that a client may get wrong.
-const KNOWN_METHODS: [&str; 8] = [
-    "initialize",
+/// Methods with params that a client may get wrong. Not `initialize`, which is none in 2026-07-28.
+const KNOWN_METHODS: [&str; 7] = [
     ListToolsRequestMethod::VALUE,
     ListResourcesRequestMethod::VALUE,
     ListResourceTemplatesRequestMethod::VALUE,
