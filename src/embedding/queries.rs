@@ -1,7 +1,6 @@
 //! Vectors of queries, kept for a while: agents ask the same again, and several at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use moka::future::Cache;
@@ -21,26 +20,8 @@ const MOST_FLIGHTS: usize = 256;
 /// Whose query, by the SHA-256 of its text: the text itself is not kept.
 type Key = (TenantId, [u8; 32]);
 
-/// A query's vector, with what its tokens are still to be charged for.
-#[derive(Debug)]
-pub struct QueryVector {
-    /// Unit length.
-    pub vector: Vec<f32>,
-    uncharged: AtomicI32,
-}
-
-impl QueryVector {
-    /// Tokens that cost nothing and stand in no row yet: the first call that asks has it to write.
-    #[must_use]
-    pub fn take_tokens(&self) -> i32 {
-        self.uncharged.swap(0, Ordering::AcqRel)
-    }
-
-    /// The row could not be written: the next call shall.
-    pub fn give_back(&self, tokens: i32) {
-        self.uncharged.fetch_add(tokens, Ordering::AcqRel);
-    }
-}
+/// A query's vector, of unit length.
+pub type QueryVector = Vec<f32>;
 
 /// Embeds queries, each once.
 pub(super) struct Queries {
@@ -85,12 +66,12 @@ impl Queries {
             let embed = async {
                 if let Some(buyer) = buyer {
                     let vector = buyer.buy(text).await?;
-                    return Ok(Arc::new(QueryVector { vector, uncharged: AtomicI32::new(0) }));
+                    return Ok(Arc::new(vector));
                 }
                 let embedded = embedder.embed(Purpose::Query, &[text]).await?;
                 metering::tokens(Purpose::Query, embedded.tokens);
                 let vector = embedded.vectors.into_iter().next().ok_or(EmbeddingError::Internal)?;
-                Ok(Arc::new(QueryVector { vector, uncharged: AtomicI32::new(embedded.tokens) }))
+                Ok(Arc::new(vector))
             };
             cache.try_get_with(key, embed).await.map_err(|error: Arc<NoVector>| (*error).clone())
         });

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -7,8 +5,7 @@ use serde_json::{Map, Value, json};
 use super::EmbeddingSpace;
 use super::filter::{FilterInput, checked};
 use crate::call::{Action, Ahead, Answer, Call, Failure, Hints, Problems, Tool};
-use crate::db::DbError;
-use crate::embedding::{ForQuery, QueryVector};
+use crate::embedding::ForQuery;
 use crate::identity::Scope;
 use crate::search::fusion::{RANK_CONSTANT, Weights};
 use crate::search::{self, Found, Query, QueryEmbedding, Search};
@@ -139,8 +136,6 @@ pub struct MatchedTerm {
 /// A checked search.
 pub struct Request {
     search: Search,
-    /// A vector of our own making, with its tokens to be charged.
-    embedded: Option<Arc<QueryVector>>,
     /// The query as it was given.
     text: String,
 }
@@ -180,7 +175,6 @@ The field mode says which sides took part. Only your own organisation's document
             input.query_embedding.map(|vector| QueryEmbedding { vector: unit(&vector), model_id: self.space.model_id });
         problems.or(Request {
             text: input.query.clone(),
-            embedded: None,
             search: Search {
                 no_embedding: None,
                 query: Query::parse(&input.query),
@@ -217,8 +211,7 @@ The field mode says which sides took part. Only your own organisation's document
         }
         match self.space.embeddings.query(ahead, &search.query.words).await? {
             ForQuery::Vector(vector, model_id) => {
-                search.embedding = Some(QueryEmbedding { vector: vector.vector.clone(), model_id });
-                request.embedded = Some(vector);
+                search.embedding = Some(QueryEmbedding { vector: vector.to_vec(), model_id });
             }
             // Without words there is nothing to fall back on.
             ForQuery::Absent(_) if search.weights.bm25 == 0.0 => {
@@ -236,9 +229,6 @@ The field mode says which sides took part. Only your own organisation's document
         let outcome = search::run(call.transaction, call.caller.tenant_id, &request.search)
             .await
             .map_err(|error| call.failed(&error))?;
-        if let Some(vector) = &request.embedded {
-            self.charge(call, vector).await.map_err(|error| call.failed(&error))?;
-        }
         let passage_chars = PASSAGES_CHARS / outcome.found.len().max(1);
         let weights = request.search.explain.then_some(request.search.weights);
         let details = Map::from_iter([
@@ -261,22 +251,6 @@ The field mode says which sides took part. Only your own organisation's document
             duration_ms: call.elapsed_ms(),
         };
         Ok(Answer { output, resource_id: None, details })
-    }
-}
-
-impl HybridSearch {
-    /// Charges the tokens of the query's vector, unless another call has: who comes first pays for those that find it kept.
-    async fn charge(&self, call: &Call<'_>, vector: &QueryVector) -> Result<(), DbError> {
-        // A row for each search that costs nothing would only slow them down.
-        if self.space.embeddings.embedder().is_none_or(|(embedder, _)| embedder.is_free()) {
-            return Ok(());
-        }
-        let tokens = vector.take_tokens();
-        if tokens == 0 {
-            return Ok(());
-        }
-        let recorded = self.space.embeddings.record(call.transaction, call.caller, call.id, tokens, "search").await;
-        recorded.map(drop).inspect_err(|_| vector.give_back(tokens))
     }
 }
 

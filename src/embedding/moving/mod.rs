@@ -110,21 +110,21 @@ pub async fn run(
     for tenant in admin::list_tenants(client).await?.into_iter().filter(|tenant| tenant.status == "active") {
         let caller = worker::caller(tenant.id).map_err(|error| DbError::Other(error.to_string()))?;
         // After a refusal passages go one by one, and those that are refused alone are left to the worker.
-        let (mut most, mut left_out, mut alone) = (embedder.batch_size(), Vec::new(), 0);
+        let (mut left_out, mut alone) = (Vec::new(), 0);
         loop {
+            let most = if alone > 0 { 1 } else { embedder.batch_size() };
             let request = Request::of(calls, &caller, embedder, most, &left_out).await?;
             let Some((first, ..)) = request.passages.first() else { break };
             let (first, is_one, error) = (*first, request.passages.len() == 1, Arc::clone(&request.error));
             let output = match (calls.run_own(&tool, &caller, request, DEADLINE).await, error.get()) {
                 (Ok(output), _) => output,
                 (Err(_), Some(error)) if !error.is_of_the_service() && !is_one => {
-                    (most, alone) = (1, embedder.batch_size());
+                    alone = embedder.batch_size();
                     continue;
                 }
                 (Err(_), Some(error)) if !error.is_of_the_service() && left_out.len() < MOST_LEFT_OUT => {
                     tracing::warn!(tenant = %tenant.slug, %error, "a passage is not embedded with the next model and left to the worker");
                     left_out.push(first);
-                    alone = alone.saturating_sub(1).max(1);
                     continue;
                 }
                 (Err(failure), error) => {
@@ -133,9 +133,6 @@ pub async fn run(
                 }
             };
             alone = alone.saturating_sub(1);
-            if alone == 0 {
-                most = embedder.batch_size();
-            }
             moved.passages += output.passages;
             moved.tokens += output.tokens;
             tell(Step::Embedded { passages: output.passages, tokens: output.tokens });
