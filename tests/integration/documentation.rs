@@ -45,10 +45,10 @@ fn environment() -> String {
     file
 }
 
-/// The README with what lies between the marks replaced.
-fn generated(readme: &str, name: &str, table: &str) -> String {
+/// A document with what lies between the marks replaced.
+fn generated(document: &str, name: &str, table: &str) -> String {
     let (start, end) = (format!("<!-- generated: {name} -->\n"), "<!-- /generated -->");
-    let (before, rest) = readme.split_once(&start).expect("the mark is there");
+    let (before, rest) = document.split_once(&start).expect("the mark is there");
     let (_, after) = rest.split_once(end).expect("the closing mark is there");
     format!("{before}{start}{table}{end}{after}")
 }
@@ -73,7 +73,8 @@ fn the_example_environment_names_every_variable() {
 
 #[test]
 fn the_tables_of_the_documentation_are_those_of_the_program() {
-    let (found, wanted) =
-        blessed("README.md", |readme| generated(&generated(readme, "tools", &tools()), "variables", &variables()));
-    assert!(found == wanted, "README.md is out of date: run `BAILIWICK_BLESS=1 cargo test documentation`");
+    for (file, name, table) in [("README.md", "tools", tools()), ("docs/configuration.md", "variables", variables())] {
+        let (found, wanted) = blessed(file, |text| generated(text, name, &table));
+        assert!(found == wanted, "{file} is out of date: run `BAILIWICK_BLESS=1 cargo test documentation`");
+    }
 }
