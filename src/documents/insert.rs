@@ -131,11 +131,8 @@ async fn store(
             held.insert(document_id, current);
         }
     }
-    let mut room = Room::unlimited();
-    if plans.iter().any(Plan::needs_room) {
-        transaction.query_one(LOCK_USAGE, &[&tenant_id]).await?;
-        room = Room::of(&Quota::read(transaction, tenant_id).await?);
-    }
+    let room = room(transaction, tenant_id, documents, &plans).await?;
+    let mut room = room.unwrap_or_else(Room::unlimited);
     let mut items = Vec::with_capacity(documents.len());
     let mut new = Vec::new();
     for (document, plan) in documents.iter().zip(plans) {
@@ -164,6 +161,24 @@ async fn store(
     }
     store_many(transaction, tenant_id, &new).await?;
     Ok(items)
+}
+
+/// What is left of the quota, under its lock, if these documents may come near its edge.
+async fn room(
+    transaction: &TenantTransaction,
+    tenant_id: TenantId,
+    documents: &[NewDocument],
+    plans: &[Plan],
+) -> Result<Option<Room>, DbError> {
+    let wanted = || documents.iter().zip(plans).filter(|(_, plan)| plan.needs_room());
+    let (count, bytes) = (wanted().count(), wanted().map(|(document, _)| document.storage_bytes()).sum());
+    if count == 0
+        || Quota::read(transaction, tenant_id).await?.is_ample(i64::try_from(count).unwrap_or(i64::MAX), bytes)
+    {
+        return Ok(None);
+    }
+    transaction.query_one(LOCK_USAGE, &[&tenant_id]).await?;
+    Ok(Some(Room::of(&Quota::read(transaction, tenant_id).await?)))
 }
 
 /// The same document again in one call.
@@ -271,7 +286,9 @@ async fn store_many(
     let model = new.iter().find_map(|(_, document, _)| Some(&document.embedding.as_ref()?.model));
     let (model_id, model) = (model.map(|model| model.0), model.map(|model| model.1.as_str()));
     let (mut places, mut ordinals, mut starts, mut ends, mut tokens) = (vec![], vec![], vec![], vec![], vec![]);
+    let mut passages = Vec::new();
     for ((_, document, _), place) in new.iter().zip(1_i32..) {
+        passages.extend(document.passages());
         for (chunk, ordinal) in document.analysis.chunks.iter().zip(0_i32..) {
             places.push(place);
             ordinals.push(ordinal);
@@ -280,9 +297,9 @@ async fn store_many(
             tokens.push(chunk.token_count);
         }
     }
-    let parameters: [crate::db::Parameter<'_>; 15] = [
+    let parameters: [crate::db::Parameter<'_>; 16] = [
         &tenant_id, &ids, &titles, &contents, &sources, &metadata, &languages, &vectors, &places, &ordinals, &starts,
-        &ends, &tokens, &model_id, &model,
+        &ends, &tokens, &model_id, &model, &passages,
     ];
     transaction.query_one(INSERT_MANY, &parameters).await?;
     Ok(())

@@ -5,6 +5,7 @@ use super::chunking::Chunk;
 use super::cutting::Cutting;
 use super::idempotency::Fingerprint;
 use super::language::Language;
+use super::update::stretches;
 
 /// A checked document to store.
 #[derive(Debug, Clone)]
@@ -36,6 +37,12 @@ impl NewDocument {
         into.feed_optional(self.language.map(|language| language.code().as_bytes()));
         into.feed_vector(self.embedding.as_ref().map(|embedding| embedding.vector.as_slice()));
         into.feed(&[u8::from(self.replace)]);
+    }
+
+    /// The texts of its passages.
+    pub(super) fn passages(&self) -> Vec<&str> {
+        let spans: Vec<_> = self.analysis.chunks.iter().map(|chunk| (chunk.char_start, chunk.char_end)).collect();
+        stretches(&self.content, &spans)
     }
 
     /// What it takes of the tenant's storage quota.

@@ -7,6 +7,9 @@ use crate::identity::TenantId;
 
 const QUOTA: &str = include_str!("../../sql/queries/documents/quota.sql");
 
+/// So many as may be stored for a tenant at once, and some more.
+const BATCHES_AT_ONCE: i64 = 64;
+
 /// What the tenant stores and may store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Quota {
@@ -35,6 +38,18 @@ impl Quota {
             storage_used_bytes: row.try_get("storage_bytes")?,
             storage_limit_bytes: row.try_get::<_, Option<i32>>("max_storage_mb")?.map(|mb| i64::from(mb) * 1_048_576),
         })
+    }
+}
+
+impl Quota {
+    /// Whether so much more is so far from every limit that nobody needs to be kept from it meanwhile. Should it not fit in the end
+    /// after all, the trigger `count_new_documents()` refuses it.
+    pub(super) fn is_ample(&self, documents: i64, bytes: i64) -> bool {
+        let fits = |used: i64, more: i64, limit: Option<i64>| {
+            limit.is_none_or(|limit| used.saturating_add(more.saturating_mul(BATCHES_AT_ONCE)) <= limit)
+        };
+        fits(self.documents_used, documents, self.documents_limit)
+            && fits(self.storage_used_bytes, bytes, self.storage_limit_bytes)
     }
 }
 

@@ -16,7 +16,7 @@ const LOCK: &str = include_str!("../../sql/queries/documents/lock.sql");
 const CHUNKS: &str = include_str!("../../sql/queries/documents/chunks.sql");
 const CHANGE: &str = include_str!("../../sql/queries/documents/change.sql");
 const PLACE_EMBEDDING: &str = include_str!("../../sql/queries/documents/place_embedding.sql");
-const REWRITE: &str = include_str!("../../sql/queries/documents/rewrite.sql");
+pub(super) const REWRITE: &str = include_str!("../../sql/queries/documents/rewrite.sql");
 
 /// What a document is to become; what is absent stays.
 #[derive(Debug, Clone, Default)]
@@ -120,14 +120,14 @@ pub async fn update(transaction: &TenantTransaction, tenant_id: TenantId, update
 
 /// A document as it is, held until the transaction ends.
 pub(super) struct Current {
-    title: String,
-    source: Option<String>,
-    metadata: Value,
-    language: String,
+    pub title: String,
+    pub source: Option<String>,
+    pub metadata: Value,
+    pub language: String,
     updated_at: Timestamp,
     embedding_status: String,
     content_sha256: Vec<u8>,
-    content: Option<String>,
+    pub content: Option<String>,
     /// What it takes of the tenant's storage quota.
     pub storage_bytes: i64,
 }
@@ -248,7 +248,7 @@ pub(super) async fn apply(
 }
 
 /// For each new chunk the number of the old one that had the same text.
-async fn kept(
+pub(super) async fn kept(
     transaction: &TenantTransaction,
     tenant_id: TenantId,
     document_id: DocumentId,
@@ -278,7 +278,7 @@ async fn kept(
 }
 
 /// The texts between pairs of characters, whose starts do not decrease, in one pass.
-fn stretches<'a>(text: &'a str, spans: &[(i32, i32)]) -> Vec<&'a str> {
+pub(super) fn stretches<'a>(text: &'a str, spans: &[(i32, i32)]) -> Vec<&'a str> {
     let (mut at_char, mut at_byte) = (0_usize, 0_usize);
     let to_byte = |from: usize, chars: usize| {
         text[from..].char_indices().nth(chars).map_or(text.len(), |(offset, _)| from + offset)

@@ -182,3 +182,65 @@ async fn what_is_counted_equals_a_recount_after_any_changes() {
     assert_eq!(miscounts(&database).await, "");
     assert!(database.value::<i64>("SELECT count(*) FROM documents").await > 10);
 }
+
+/// A batch makes its terms before it takes the tenant's lock: they are what the trigger makes of single documents.
+#[tokio::test]
+async fn a_batch_is_indexed_as_its_documents_one_by_one() {
+    let (database, session) = session().await;
+    let long: String =
+        (0..900).map(|n| format!("Sentence {n} of a text that is long, größer als ein Block. ")).collect();
+    let mut documents = Vec::new();
+    for (title, content) in [
+        ("Leave", "Annual leave is thirty days; it's \\ 'quoted'."),
+        ("휴가 규정", "연차 휴가는 15일입니다. API v2 문서를 참고하십시오. 가"),
+        ("Überstunden", "Überstunden größere Flüsse, ﬁne ① 🎉 café."),
+        ("Long", long.as_str()),
+    ] {
+        let metadata = json!({ "kind": title, "nested": { "list": [1, 2.50, "x"] } });
+        documents.push(json!({ "title": title, "content": content, "source": title, "metadata": metadata }));
+    }
+    let mut batch = documents.remove(0);
+    batch["more_documents"] = json!(documents);
+    session.ok("insert_document", batch).await;
+    let passages: i64 = database.value("SELECT count(*) FROM fresh_postings").await;
+    assert!(passages > 50, "{passages}");
+    let others = "SELECT count(*) FROM document_chunks c JOIN documents d ON d.id = c.document_id
+        LEFT JOIN fresh_postings f ON f.tenant_id = c.tenant_id AND f.chunk_no = c.chunk_no
+        CROSS JOIN LATERAL chunk_entry(d.language, d.title, substr(d.content, c.char_start + 1, c.char_end - c.char_start),
+                                       document_facets(d.source, d.language, d.metadata)) AS e
+        WHERE (f.ordinal, f.length, f.terms) IS DISTINCT FROM (c.ordinal, e.length, e.terms)";
+    assert_eq!(database.value::<i64>(others).await, 0);
+    assert_eq!(miscounts(&database).await, "");
+}
+
+/// Batches take no lock to see whether they fit where the quota is far; at its edge it is exact all the same.
+#[tokio::test]
+async fn a_document_quota_is_exact_for_batches_too() {
+    let (database, session) = session().await;
+    database.execute("UPDATE tenants SET max_documents = 700 WHERE slug = 'demo'").await;
+    let insert = |number: usize| {
+        let more: Vec<_> = (1..10).map(|at| json!({ "title": format!("t{number}-{at}"), "content": "c" })).collect();
+        session
+            .call("insert_document", json!({ "title": format!("t{number}"), "content": "c", "more_documents": more }))
+    };
+    for round in 0..5 {
+        join_all((0..20).map(|number| insert(round * 20 + number))).await;
+    }
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, 700);
+    assert_eq!(miscounts(&database).await, "");
+}
+
+/// Called for each passage, the functions took longer than what they compute: the planner puts their bodies in their place.
+#[tokio::test]
+async fn the_terms_of_passages_are_made_without_calls() {
+    let database = TestDatabase::create().await;
+    let client = database.connect_admin().await;
+    let explain =
+        "EXPLAIN SELECT e.* FROM documents d CROSS JOIN LATERAL chunk_entry(d.language, d.title, d.content, '{}') AS e";
+    let rows = client.query(explain, &[]).await.unwrap();
+    let plan: String = rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
+    assert!(plan.contains("Function Scan on unnest word"), "{plan}");
+    for function in ["chunk_entry", "chunk_terms", "text_terms", "east_asian_pairs"] {
+        assert!(!plan.contains(&format!("on {function}")), "{function}: {plan}");
+    }
+}
