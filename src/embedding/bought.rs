@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Embedded, EmbeddingError, Embeddings, Purpose, metering};
+use super::{EmbeddingError, Embeddings, Purpose, Read, metering};
 use crate::call::{Action, Ahead, Answer, Call, Calls, Failure, Hints, Problems, Tool};
 use crate::costs::usd;
 use crate::identity::{Caller, Scope};
@@ -44,8 +44,10 @@ impl Buyer {
     /// The vector of a text.
     pub async fn buy(&self, text: String) -> Result<Vec<f32>, NoVector> {
         let error = Arc::new(OnceLock::new());
-        let request = Request { text, embedded: None, error: Arc::clone(&error) };
+        let request = Request { text, read: None, error: Arc::clone(&error) };
         match self.calls.run_own(&self.tool, &self.caller, request, DEADLINE).await {
+            // Paid for, and of no use.
+            Ok(_) if error.get().is_some() => Err(error.get().cloned().unwrap_or(EmbeddingError::Internal).into()),
             Ok(output) => Ok(output.vector),
             Err(failure) => Err(match (error.get(), failure) {
                 (Some(error), _) => NoVector::Embedder(error.clone()),
@@ -63,14 +65,14 @@ struct EmbedQuery {
 
 struct Request {
     text: String,
-    embedded: Option<Embedded>,
+    read: Option<Read>,
     /// Why it could not be embedded; the trail has only its code.
     error: Arc<OnceLock<EmbeddingError>>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct Output {
-    /// Unit length.
+    /// Unit length; empty where the answer could not be used.
     vector: Vec<f32>,
 }
 
@@ -101,18 +103,22 @@ impl Tool for EmbedQuery {
 
     async fn prepare(&self, ahead: &Ahead<'_>, request: &mut Request) -> Result<(), Failure> {
         let texts = std::slice::from_ref(&request.text);
-        request.embedded = Some(self.embeddings.embed_for(ahead, Purpose::Query, texts, &request.error).await?);
+        request.read = Some(self.embeddings.embed_for(ahead, Purpose::Query, texts, &request.error).await?);
         Ok(())
     }
 
     async fn run(&self, call: &Call<'_>, request: &Request) -> Result<Answer<Output>, Failure> {
-        let Some(embedded) = &request.embedded else { return Err(Failure::Internal { call_id: call.id }) };
-        let vector = embedded.vectors.first().cloned().ok_or(Failure::Internal { call_id: call.id })?;
-        let tokens = embedded.tokens;
+        let Some(read) = &request.read else { return Err(Failure::Internal { call_id: call.id }) };
+        let vector = read.embedded().and_then(|embedded| embedded.vectors.first()).cloned().unwrap_or_default();
+        let tokens = read.tokens();
         let cost = self.embeddings.record(call.transaction, call.caller, call.id, tokens, "search").await;
         let cost = cost.map_err(|error| call.failed(&error))?;
         metering::tokens(Purpose::Query, tokens);
-        let details = Map::from_iter([("tokens".to_owned(), tokens.into()), ("cost_usd".to_owned(), usd(cost).into())]);
+        let details = Map::from_iter([
+            ("tokens".to_owned(), tokens.into()),
+            ("cost_usd".to_owned(), usd(cost).into()),
+            ("unusable".to_owned(), read.unusable().into()),
+        ]);
         Ok(Answer { output: Output { vector }, resource_id: None, details })
     }
 }

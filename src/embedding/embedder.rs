@@ -61,6 +61,15 @@ impl Embedder {
         }
     }
 
+    /// Batches that are worth having under way at once: this machine embeds one after the other, each with all it has.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        match &*self.0 {
+            Kind::Local(_) => 1,
+            Kind::Http(http) => http.concurrency(),
+        }
+    }
+
     /// Counts a text's tokens as the model does, once the model is there; `None` where only its server can.
     #[must_use]
     pub fn count_tokens(&self, text: &str) -> Option<usize> {

@@ -33,9 +33,16 @@ pub enum EmbeddingError {
         /// Its status.
         status: u16,
     },
-    /// The answer is not what was asked for.
-    #[error("the embedding service gave an unusable answer: {0}")]
-    Unusable(&'static str),
+    /// The answer is not what was asked for, though it may have to be paid.
+    #[error("the embedding service gave an unusable answer: {why}")]
+    Unusable {
+        /// What is wrong with it.
+        why: &'static str,
+        /// Whether another text may fare better: a vector of this one is no vector. Else no answer of the service will do.
+        is_of_text: bool,
+        /// Tokens that the service says it has read.
+        tokens: i32,
+    },
     /// It failed so often that it is left alone for a while.
     #[error("the embedding service failed repeatedly and is left alone for {} s", retry_after.as_secs().max(1))]
     Resting {
@@ -57,7 +64,7 @@ impl EmbeddingError {
             Self::Loading
             | Self::NotLoaded
             | Self::Refused { .. }
-            | Self::Unusable(_)
+            | Self::Unusable { .. }
             | Self::Resting { .. }
             | Self::Internal => false,
         }
@@ -70,7 +77,23 @@ impl EmbeddingError {
             Self::Loading | Self::NotLoaded | Self::Resting { .. } | Self::Busy { .. } | Self::Unreachable => true,
             // A wrong key, address or model; a text can only be malformed, too long, or not understood.
             Self::Refused { status } => !matches!(status, 400 | 413 | 414 | 422),
-            Self::TimedOut | Self::Failed { .. } | Self::Unusable(_) | Self::Internal => false,
+            Self::Unusable { is_of_text, .. } => !is_of_text,
+            Self::TimedOut | Self::Failed { .. } | Self::Internal => false,
+        }
+    }
+
+    /// Whether asking again with the same text is likely to end the same way, at the same price.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Unusable { .. })
+    }
+
+    /// Tokens that have to be paid though nothing came of them.
+    #[must_use]
+    pub fn wasted_tokens(&self) -> i32 {
+        match self {
+            Self::Unusable { tokens, .. } => *tokens,
+            _ => 0,
         }
     }
 
@@ -85,7 +108,7 @@ impl EmbeddingError {
             Self::Failed { .. } => "failed",
             Self::Busy { .. } => "busy",
             Self::Refused { .. } => "refused",
-            Self::Unusable(_) => "unusable",
+            Self::Unusable { .. } => "unusable",
             Self::Resting { .. } => "resting",
             Self::Internal => "internal",
         }

@@ -22,4 +22,5 @@ pub use embedder::{Embedded, Embedder};
 pub use error::EmbeddingError;
 pub use model::{Languages, Model, Prompts, Purpose};
 pub use queries::QueryVector;
+use service::Read;
 pub use service::{Embeddings, ForQuery};

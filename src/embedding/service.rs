@@ -43,6 +43,40 @@ struct On {
     is_foreign: AtomicBool,
 }
 
+/// What an embedder made of a call's texts.
+pub(super) enum Read {
+    /// Their vectors.
+    Embedded(Embedded),
+    /// Nothing that can be used, of tokens that have to be paid: the call ends well, so that they stand in the ledger.
+    Wasted(EmbeddingError),
+}
+
+impl Read {
+    /// Tokens that were read.
+    pub fn tokens(&self) -> i32 {
+        match self {
+            Self::Embedded(embedded) => embedded.tokens,
+            Self::Wasted(error) => error.wasted_tokens(),
+        }
+    }
+
+    /// The vectors, if they can be used.
+    pub fn embedded(&self) -> Option<&Embedded> {
+        match self {
+            Self::Embedded(embedded) => Some(embedded),
+            Self::Wasted(_) => None,
+        }
+    }
+
+    /// What is wrong with it: for the trail.
+    pub fn unusable(&self) -> Option<String> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Wasted(error) => Some(error.to_string()),
+        }
+    }
+}
+
 /// What a search has for its vectors' side.
 #[derive(Debug, Clone)]
 pub enum ForQuery {
@@ -132,6 +166,12 @@ impl Embeddings {
         }
     }
 
+    /// Whether documents are embedded with another model than this one.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        matches!(&*self.0, Kind::On(on) if on.is_foreign.load(Ordering::Relaxed))
+    }
+
     /// Why there is none.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
@@ -179,7 +219,7 @@ impl Embeddings {
         purpose: Purpose,
         texts: &[String],
         told: &OnceLock<EmbeddingError>,
-    ) -> Result<Embedded, Failure> {
+    ) -> Result<Read, Failure> {
         let embedded = match &*self.0 {
             Kind::On(on) => {
                 on.afford(ahead, texts).await?;
@@ -188,10 +228,15 @@ impl Embeddings {
             }
             Kind::Off(_) => Err(EmbeddingError::NotLoaded),
         };
-        embedded.map_err(|error| {
-            let _ = told.set(error);
-            Failure::Unavailable { reason: "the embedder failed.", retry_after_s: 30 }
-        })
+        let error = match embedded {
+            Ok(embedded) => return Ok(Read::Embedded(embedded)),
+            Err(error) => error,
+        };
+        let _ = told.set(error.clone());
+        match error.wasted_tokens() {
+            0 => Err(Failure::Unavailable { reason: "the embedder failed.", retry_after_s: 30 }),
+            _ => Ok(Read::Wasted(error)),
+        }
     }
 
     /// Writes the cost row of tokens that were read for a call, and says what they cost in USD.

@@ -4,7 +4,10 @@ use serde::Deserialize;
 use text_splitter::ChunkSizer;
 
 use crate::documents::chunking::EstimatedTokens;
-use crate::embedding::Embedded;
+use crate::embedding::{Embedded, EmbeddingError};
+
+/// Where an answer says what was read.
+const USAGE: &[u8] = b"\"usage\"";
 
 /// What an answer must hold.
 pub(super) struct Expected<'a> {
@@ -13,6 +16,11 @@ pub(super) struct Expected<'a> {
 }
 
 impl Expected<'_> {
+    /// What is usual for the texts.
+    fn estimated_tokens(&self) -> i32 {
+        i32::try_from(self.texts.iter().map(|text| EstimatedTokens.size(text)).sum::<usize>()).unwrap_or(i32::MAX)
+    }
+
     /// No answer needs more bytes: 32 for each component, and room for the rest.
     pub fn longest_bytes(&self) -> usize {
         (self.texts.len() * self.dimensions).saturating_mul(32).saturating_add(1 << 20)
@@ -48,27 +56,52 @@ struct Usage {
 }
 
 /// Reads an answer; each text's vector at its place, of length one.
-pub(super) fn read(bytes: &[u8], expected: &Expected<'_>) -> Result<Embedded, &'static str> {
-    let answer: Answer = serde_json::from_slice(bytes).map_err(|_| "it is not of the shape of an embeddings answer")?;
-    if answer.data.len() != expected.texts.len() {
-        return Err("it holds another number of vectors than texts were sent");
+///
+/// # Errors
+/// [`EmbeddingError::Unusable`], with what has to be paid for it.
+pub(super) fn read(bytes: &[u8], expected: &Expected<'_>) -> Result<Embedded, EmbeddingError> {
+    let Ok(answer) = serde_json::from_slice::<Answer>(bytes) else {
+        // Some services write NaN, which is no JSON, and say below what they have read.
+        let is_billed = bytes.windows(USAGE.len()).any(|window| window == USAGE);
+        let tokens = if is_billed { expected.estimated_tokens() } else { 0 };
+        let why = "it is not of the shape of an embeddings answer";
+        return Err(EmbeddingError::Unusable { why, is_of_text: is_billed, tokens });
+    };
+    let said = answer.usage.and_then(|usage| usage.prompt_tokens.or(usage.total_tokens)).filter(|tokens| *tokens >= 0);
+    match vectors(answer.data, expected) {
+        // Tokens are billed; a service that says nothing is taken to have read what is usual.
+        Ok(vectors) => Ok(Embedded { vectors, tokens: said.unwrap_or_else(|| expected.estimated_tokens()) }),
+        Err(Wrong { why, is_of_text }) => {
+            Err(EmbeddingError::Unusable { why, is_of_text, tokens: said.unwrap_or_default() })
+        }
+    }
+}
+
+/// What is wrong with an answer.
+struct Wrong {
+    why: &'static str,
+    is_of_text: bool,
+}
+
+fn vectors(rows: Vec<Row>, expected: &Expected<'_>) -> Result<Vec<Vec<f32>>, Wrong> {
+    let of_service = |why| Wrong { why, is_of_text: false };
+    if rows.len() != expected.texts.len() {
+        return Err(of_service("it holds another number of vectors than texts were sent"));
     }
     let mut vectors = vec![Vec::new(); expected.texts.len()];
-    for (place, row) in answer.data.into_iter().enumerate() {
-        let place = vectors.get_mut(row.index.unwrap_or(place)).ok_or("a vector is of a text that was not sent")?;
+    for (place, row) in rows.into_iter().enumerate() {
+        let place = vectors.get_mut(row.index.unwrap_or(place));
+        let place = place.ok_or_else(|| of_service("a vector is of a text that was not sent"))?;
         if !place.is_empty() {
-            return Err("two vectors are of the same text");
+            return Err(of_service("two vectors are of the same text"));
         }
-        *place = unit(row.embedding.components()?, expected.dimensions)?;
+        let components = row.embedding.components().map_err(of_service)?;
+        if components.len() != expected.dimensions {
+            return Err(of_service("a vector has other dimensions than the model is said to have"));
+        }
+        *place = unit(components).map_err(|why| Wrong { why, is_of_text: true })?;
     }
-    let said = answer.usage.and_then(|usage| usage.prompt_tokens.or(usage.total_tokens));
-    let estimated = || expected.texts.iter().map(|text| EstimatedTokens.size(text)).sum::<usize>();
-    let tokens = match said {
-        Some(tokens) if tokens >= 0 => tokens,
-        // Tokens are billed; a service that says nothing is taken to have read what is usual.
-        _ => i32::try_from(estimated()).unwrap_or(i32::MAX),
-    };
-    Ok(Embedded { vectors, tokens })
+    Ok(vectors)
 }
 
 impl Vector {
@@ -86,10 +119,7 @@ impl Vector {
     }
 }
 
-fn unit(vector: Vec<f32>, dimensions: usize) -> Result<Vec<f32>, &'static str> {
-    if vector.len() != dimensions {
-        return Err("a vector has other dimensions than the model is said to have");
-    }
+fn unit(vector: Vec<f32>) -> Result<Vec<f32>, &'static str> {
     let norm = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
     if !norm.is_finite() {
         return Err("a vector has a component that is no number");
@@ -105,7 +135,7 @@ fn unit(vector: Vec<f32>, dimensions: usize) -> Result<Vec<f32>, &'static str> {
 mod tests {
     use super::*;
 
-    fn read_for(texts: usize, json: &str) -> Result<Embedded, &'static str> {
+    fn read_for(texts: usize, json: &str) -> Result<Embedded, EmbeddingError> {
         let texts: Vec<String> = (0..texts).map(|n| format!("text number {n}")).collect();
         read(json.as_bytes(), &Expected { texts: &texts, dimensions: 2 })
     }
@@ -149,5 +179,27 @@ mod tests {
         ] {
             assert!(read_for(2, json).is_err(), "{json}");
         }
+    }
+
+    #[test]
+    fn what_is_unusable_says_what_it_costs_and_whose_fault_it_is() {
+        let usage = r#""usage":{"prompt_tokens":7}"#;
+        for (data, is_of_text) in [
+            (r#"[{"embedding":[1,0]}]"#, false),
+            (r#"[{"embedding":[1,0]},{"embedding":[1]}]"#, false),
+            (r#"[{"embedding":[1,0]},{"embedding":[0,0]}]"#, true),
+            (r#"[{"embedding":[1,0]},{"embedding":"AADAfwAAAAA="}]"#, true),
+        ] {
+            let error = read_for(2, &format!(r#"{{"data":{data},{usage}}}"#)).unwrap_err();
+            assert!(
+                matches!(error, EmbeddingError::Unusable { is_of_text: found, tokens: 7, .. } if found == is_of_text),
+                "{error:?}"
+            );
+        }
+        // As Python writes it.
+        let error = read_for(2, &format!(r#"{{"data":[{{"embedding":[NaN,0]}},{{"embedding":[1,0]}}],{usage}}}"#));
+        assert!(error.as_ref().unwrap_err().wasted_tokens() > 0, "{error:?}");
+        assert_eq!(read_for(2, "<html>").unwrap_err().wasted_tokens(), 0, "a page of a proxy is no bill");
+        assert_eq!(read_for(2, r#"{"data":[]}"#).unwrap_err().wasted_tokens(), 0);
     }
 }

@@ -11,6 +11,9 @@ const FAILURES: u32 = 5;
 /// How long it stays open at first, and at most; doubled each time that a trial fails.
 const REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_secs(300);
+/// The same where its answers are of no use, of whatever text: they may have to be paid all the same.
+const USELESS_REST: Duration = Duration::from_secs(60);
+const LONGEST_USELESS_REST: Duration = Duration::from_secs(3_600);
 
 #[derive(Default)]
 pub(super) struct Breaker(Mutex<State>);
@@ -49,11 +52,13 @@ impl Breaker {
 
     pub fn failed(&self, error: &EmbeddingError) {
         // A refusal says that the service is there; it is the request that is wrong. But for its key, every request is.
-        if matches!(error, EmbeddingError::Unusable(_))
+        if matches!(error, EmbeddingError::Unusable { is_of_text: true, .. })
             || matches!(error, EmbeddingError::Refused { status } if ![401, 403].contains(status))
         {
             return;
         }
+        // Another answer would be as useless, and may have to be paid.
+        let is_useless = matches!(error, EmbeddingError::Unusable { .. });
         let mut state = self.state();
         state.failures = state.failures.saturating_add(1);
         let asked = match error {
@@ -62,11 +67,13 @@ impl Breaker {
         };
         let rest = match state.open {
             Some(_) if !state.is_tried => return,
+            Some((_, rest)) if is_useless => (rest * 2).clamp(USELESS_REST, LONGEST_USELESS_REST),
             Some((_, rest)) => (rest * 2).min(LONGEST_REST),
+            None if is_useless => USELESS_REST,
             None if state.failures >= FAILURES => REST,
             None => return,
         };
-        let rest = asked.map_or(rest, |asked| asked.clamp(rest, LONGEST_REST));
+        let rest = asked.map_or(rest, |asked| asked.clamp(rest, LONGEST_REST.max(rest)));
         if state.open.is_none() {
             tracing::warn!(%error, rest_s = rest.as_secs(), "the embedding service fails again and again and is left alone for a while");
             metering::breaker(true);
@@ -107,11 +114,24 @@ mod tests {
     }
 
     #[test]
+    fn a_service_whose_answers_are_useless_is_asked_once_and_then_ever_more_seldom() {
+        let breaker = Breaker::default();
+        let useless = EmbeddingError::Unusable { why: "x", is_of_text: false, tokens: 9 };
+        for rest in [60, 120, 240, 480, 960, 1_920, 3_600, 3_600] {
+            assert!(breaker.check().is_ok(), "{rest}");
+            breaker.failed(&useless);
+            assert!(breaker.check().is_err(), "{rest}");
+            assert_eq!(breaker.state().open.unwrap().1, Duration::from_secs(rest));
+            breaker.state().open = Some((Instant::now(), Duration::from_secs(rest)));
+        }
+    }
+
+    #[test]
     fn what_the_request_is_to_blame_for_does_not_open_it() {
         let breaker = Breaker::default();
         for _ in 0..3 * FAILURES {
             breaker.failed(&EmbeddingError::Refused { status: 400 });
-            breaker.failed(&EmbeddingError::Unusable("x"));
+            breaker.failed(&EmbeddingError::Unusable { why: "x", is_of_text: true, tokens: 0 });
         }
         assert!(breaker.check().is_ok());
         for _ in 0..FAILURES {

@@ -110,6 +110,10 @@ impl Http {
         self.options.batch_size.max(1)
     }
 
+    pub(super) fn concurrency(&self) -> usize {
+        self.options.concurrency.max(1)
+    }
+
     /// Embeds texts, a batch after the other.
     pub(super) async fn embed(&self, purpose: Purpose, texts: Vec<String>) -> Result<Embedded, EmbeddingError> {
         let mut all = Embedded { vectors: Vec::with_capacity(texts.len()), tokens: 0 };
@@ -193,11 +197,11 @@ impl Http {
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if bytes.len() + chunk.len() > longest {
-                return Err(EmbeddingError::Unusable("it is far too long"));
+                return Err(EmbeddingError::Unusable { why: "it is far too long", is_of_text: false, tokens: 0 });
             }
             bytes.extend_from_slice(&chunk);
         }
-        answer::read(&bytes, &expected).map_err(EmbeddingError::Unusable)
+        answer::read(&bytes, &expected)
     }
 }
 

@@ -63,7 +63,9 @@ mod tests {
         let busy = |seconds| EmbeddingError::Busy { retry_after: Some(Duration::from_secs(seconds)) };
         assert_eq!(pause(&busy(3), 1, longest), Some(Duration::from_secs(3)));
         assert_eq!(pause(&busy(600), 1, longest), None, "nobody waits so long");
-        for lasting in [EmbeddingError::Refused { status: 401 }, EmbeddingError::Unusable("")] {
+        for lasting in
+            [EmbeddingError::Refused { status: 401 }, EmbeddingError::Unusable { why: "", is_of_text: true, tokens: 0 }]
+        {
             assert_eq!(pause(&lasting, 1, longest), None);
         }
     }

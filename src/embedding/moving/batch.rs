@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::call::{Action, Ahead, Answer, Call, Calls, Failure, Hints, Problems, Tool};
 use crate::costs::usd;
 use crate::db::DbError;
-use crate::embedding::{Embedded, Embedder, EmbeddingError, Embeddings, Purpose};
+use crate::embedding::{Embedder, EmbeddingError, Embeddings, Purpose, Read};
 use crate::identity::{Caller, Scope};
 
 const NEXT_PASSAGES: &str = include_str!("../../../sql/queries/embedding/next_passages.sql");
@@ -23,7 +23,7 @@ pub(super) struct EmbedNext {
 /// Passages without a vector of the next model.
 pub(super) struct Request {
     pub passages: Vec<(i32, Uuid, String)>,
-    embedded: Option<Embedded>,
+    read: Option<Read>,
     /// Why they could not be embedded, for the command; the trail has only its code.
     pub error: Arc<OnceLock<EmbeddingError>>,
 }
@@ -53,7 +53,7 @@ impl Request {
             let text = cutting.passage_text(row.try_get("title")?, row.try_get("passage")?);
             Ok((row.try_get("chunk_no")?, row.try_get("document_id")?, text))
         });
-        Ok(Self { passages: passages.collect::<Result<_, DbError>>()?, embedded: None, error: Arc::default() })
+        Ok(Self { passages: passages.collect::<Result<_, DbError>>()?, read: None, error: Arc::default() })
     }
 }
 
@@ -82,7 +82,7 @@ impl Tool for EmbedNext {
 
     async fn prepare(&self, ahead: &Ahead<'_>, request: &mut Request) -> Result<(), Failure> {
         let texts: Vec<String> = request.passages.iter().map(|(_, _, text)| text.clone()).collect();
-        request.embedded = Some(self.embeddings.embed_for(ahead, Purpose::Passage, &texts, &request.error).await?);
+        request.read = Some(self.embeddings.embed_for(ahead, Purpose::Passage, &texts, &request.error).await?);
         Ok(())
     }
 
@@ -93,28 +93,40 @@ impl Tool for EmbedNext {
 
 impl EmbedNext {
     async fn store(&self, call: &Call<'_>, request: &Request) -> Result<Answer<Output>, DbError> {
-        let (Some((embedder, model_id)), Some(embedded)) = (self.embeddings.embedder(), &request.embedded) else {
+        let (Some((embedder, model_id)), Some(read)) = (self.embeddings.embedder(), &request.read) else {
             return Err(DbError::Other("a batch that was not embedded".to_owned()));
         };
-        let (tenant_id, model) = (call.caller.tenant_id, &embedder.model().name);
+        let tokens = read.tokens();
+        let mut stored = 0;
+        if let Some(embedded) = read.embedded() {
+            stored = Self::keep(call, request, (&embedder.model().name, model_id), &embedded.vectors).await?;
+        }
+        let cost = self.embeddings.record(call.transaction, call.caller, call.id, tokens, "embed").await?;
+        let details = Map::from_iter([
+            ("stored".to_owned(), stored.into()),
+            ("tokens".to_owned(), tokens.into()),
+            ("cost_usd".to_owned(), usd(cost).into()),
+            ("unusable".to_owned(), read.unusable().into()),
+        ]);
+        let output =
+            Output { passages: request.passages.len() as u64, tokens: u64::try_from(tokens).unwrap_or_default() };
+        Ok(Answer { output, resource_id: None, details })
+    }
+
+    /// Writes the vectors beside those that are searched; how many.
+    async fn keep(
+        call: &Call<'_>,
+        request: &Request,
+        (model, model_id): (&String, i16),
+        vectors: &[Vec<f32>],
+    ) -> Result<i64, DbError> {
+        let tenant_id = call.caller.tenant_id;
         let chunk_nos: Vec<i32> = request.passages.iter().map(|(chunk_no, ..)| *chunk_no).collect();
         let mut documents: Vec<Uuid> = request.passages.iter().map(|(_, document, _)| *document).collect();
         documents.dedup();
-        let vectors: Vec<HalfVector> =
-            embedded.vectors.iter().map(|vector| HalfVector::from_f32_slice(vector)).collect();
+        let vectors: Vec<HalfVector> = vectors.iter().map(|vector| HalfVector::from_f32_slice(vector)).collect();
         let parameters: [crate::db::Parameter<'_>; 6] =
             [&tenant_id, &chunk_nos, &vectors, &model_id, &documents, &model];
-        let stored: i64 = call.transaction.query_one(STORE_NEXT, &parameters).await?.try_get("stored")?;
-        let cost = self.embeddings.record(call.transaction, call.caller, call.id, embedded.tokens, "embed").await?;
-        let details = Map::from_iter([
-            ("stored".to_owned(), stored.into()),
-            ("tokens".to_owned(), embedded.tokens.into()),
-            ("cost_usd".to_owned(), usd(cost).into()),
-        ]);
-        let output = Output {
-            passages: request.passages.len() as u64,
-            tokens: u64::try_from(embedded.tokens).unwrap_or_default(),
-        };
-        Ok(Answer { output, resource_id: None, details })
+        Ok(call.transaction.query_one(STORE_NEXT, &parameters).await?.try_get("stored")?)
     }
 }

@@ -10,7 +10,7 @@ use super::claims::{LEASE, Passage};
 use crate::call::{Action, Ahead, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::costs::usd;
 use crate::db::DbError;
-use crate::embedding::{Embedded, EmbeddingError, Embeddings, Purpose};
+use crate::embedding::{EmbeddingError, Embeddings, Purpose, Read};
 use crate::identity::Scope;
 
 const STORE: &str = include_str!("../../../sql/queries/embedding/store.sql");
@@ -26,15 +26,27 @@ pub(super) struct Request {
     /// All documents of the claim: those without a passage left are embedded.
     pub documents: Vec<Uuid>,
     pub passages: Vec<Passage>,
-    pub embedded: Option<Embedded>,
+    pub read: Option<Read>,
     /// Why they could not be embedded, for the worker; the trail has only its code.
     pub error: Arc<OnceLock<EmbeddingError>>,
+}
+
+impl Request {
+    /// To embed these passages.
+    pub fn of(documents: Vec<Uuid>, passages: Vec<Passage>) -> Self {
+        Self { documents, passages, read: None, error: Arc::default() }
+    }
+
+    /// To see whether the embedder embeds a text that nobody could refuse. It is of no document, and is stored nowhere.
+    pub fn trial() -> Self {
+        Self::of(Vec::new(), vec![Passage { chunk_no: -1, text: "Is this text embedded?".to_owned() }])
+    }
 }
 
 /// What came of a batch.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Output {
-    /// Documents whose every passage has its vector now.
+    /// Documents whose every passage has its vector now. None where the embedder's answer could not be used.
     pub embedded: Vec<Uuid>,
     /// Tokens that were read.
     pub tokens: i32,
@@ -72,7 +84,7 @@ impl Tool for EmbedPassages {
             return Ok(());
         }
         let texts: Vec<String> = request.passages.iter().map(|passage| passage.text.clone()).collect();
-        request.embedded = Some(self.embeddings.embed_for(ahead, Purpose::Passage, &texts, &request.error).await?);
+        request.read = Some(self.embeddings.embed_for(ahead, Purpose::Passage, &texts, &request.error).await?);
         Ok(())
     }
 
@@ -88,13 +100,15 @@ impl EmbedPassages {
             return Err(DbError::Other("a batch without an embedder".to_owned()));
         };
         let (mut stored, mut tokens, mut cost) = (0, 0, None);
-        if let Some(embedded) = &request.embedded {
+        if let Some(embedded) = request.read.as_ref().and_then(Read::embedded) {
             let chunk_nos: Vec<i32> = request.passages.iter().map(|passage| passage.chunk_no).collect();
             let vectors: Vec<HalfVector> =
                 embedded.vectors.iter().map(|vector| HalfVector::from_f32_slice(vector)).collect();
             let row = call.transaction.query_one(STORE, &[&tenant_id, &chunk_nos, &vectors, &model_id]).await?;
             stored = row.try_get::<_, i64>("stored")?;
-            tokens = embedded.tokens;
+        }
+        if let Some(read) = &request.read {
+            tokens = read.tokens();
             // They were read and paid for, whatever became of the passages meanwhile.
             cost = Some(self.embeddings.record(call.transaction, call.caller, call.id, tokens, "embed").await?);
         }
@@ -107,6 +121,7 @@ impl EmbedPassages {
             ("embedded_documents".to_owned(), embedded.len().into()),
             ("tokens".to_owned(), tokens.into()),
             ("cost_usd".to_owned(), cost.map(usd).into()),
+            ("unusable".to_owned(), request.read.as_ref().and_then(Read::unusable).into()),
         ]);
         Ok(Answer { output: Output { embedded, tokens }, resource_id: None, details })
     }

@@ -75,6 +75,8 @@ pub(super) async fn passages(
 pub(super) enum Fault {
     /// The documents': counted.
     OfTheTexts,
+    /// Theirs, and so that another try would cost as much and come to nothing: counted so that there is one more.
+    Lasting,
     /// The service's, or the tenant's budget: they are tried again in so long, however often.
     Passing(Duration),
 }
@@ -90,6 +92,7 @@ pub(super) async fn release(
     let transaction = calls.door().open(caller).await?;
     let (uncounted, pause_s) = match fault {
         Fault::OfTheTexts => (0_i32, PAUSE.as_secs_f64()),
+        Fault::Lasting => (1 - MOST_ATTEMPTS / 2, PAUSE.as_secs_f64()),
         Fault::Passing(pause) => (1, pause.as_secs_f64()),
     };
     let parameters: [crate::db::Parameter<'_>; 6] =

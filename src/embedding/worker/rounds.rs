@@ -1,4 +1,4 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -13,8 +13,6 @@ use crate::identity::{Caller, Scopes, TenantId, UserId};
 
 /// How long one batch may take, retries included.
 const DEADLINE: Duration = Duration::from_secs(150);
-/// Rounds under way at once where a service embeds; this machine embeds one after the other, each with all it has.
-const LANES: usize = 4;
 /// Until documents are tried again for which nothing could be done.
 const LATER: Duration = Duration::from_secs(30);
 const BUDGET: Duration = Duration::from_secs(600);
@@ -97,9 +95,8 @@ impl Work {
             return Ok(Done::default());
         }
         embedder.ready().await.map_err(|error| Stopped::Failed(error.to_string()))?;
-        let lanes = if embedder.is_free() { 1 } else { LANES };
         // Each to its end: one that is dropped would keep what it had claimed.
-        let lanes = join_all((0..lanes).map(|_| self.lane(&tell))).await;
+        let lanes = join_all((0..embedder.lanes()).map(|_| self.lane(&tell))).await;
         lanes.into_iter().try_fold(Done::default(), |done, lane| Ok(done.and(lane?)))
     }
 
@@ -137,7 +134,8 @@ impl Work {
         let claimed = documents.len() + exhausted.len();
         let mut done = Done::default();
         if !exhausted.is_empty() {
-            done.failed += self.give_up(&caller, &exhausted, "the server ended each time it was embedded").await?;
+            let why = "the server ended each time it was embedded";
+            done.failed += self.count(&caller, &exhausted, Fault::OfTheTexts, why).await?;
         }
         // Together first; should that fail, one by one, so that nobody suffers for another's text.
         let count = documents.len();
@@ -163,17 +161,24 @@ impl Work {
                     }
                 }
             }
-            // What fails with every text is not the texts'.
-            if failed.len() == count {
-                let all: Vec<Uuid> = failed.iter().map(|(id, _)| *id).collect();
-                self.let_go(&caller, &all, LATER, &error.to_string()).await?;
-                return Err(Stopped::Failed(error.to_string()));
-            }
+        }
+        // What fails with every text may be the service's own fault: one that nobody could refuse tells.
+        if failed.len() == count && !self.embeds_anything(&caller).await {
+            let all: Vec<Uuid> = failed.iter().map(|(id, _)| *id).collect();
+            self.let_go(&caller, &all, LATER, &error.to_string()).await?;
+            return Err(Stopped::Failed(error.to_string()));
         }
         for (document, error) in failed {
-            done.failed += self.give_up(&caller, &[document], &error.to_string()).await?;
+            done.failed += self.blame(&caller, &[document], &error).await?;
         }
         Ok((done, claimed))
+    }
+
+    /// Whether the embedder embeds a text that is beyond suspicion: a call like those of documents, for it may cost as they do.
+    async fn embeds_anything(&self, caller: &Caller) -> bool {
+        let trial = Request::trial();
+        let error = Arc::clone(&trial.error);
+        self.calls.run_own(&self.tool, caller, trial, DEADLINE).await.is_ok() && error.get().is_none()
     }
 
     /// Embeds documents batch by batch; those that are left when a batch fails for its texts.
@@ -189,10 +194,10 @@ impl Work {
             let of_model = (model_id, &embedder.cutting());
             let passages = claims::passages(&self.calls, caller, &documents, of_model, embedder.batch_size()).await?;
             let (count, is_last) = (passages.len() as u64, passages.is_empty());
-            let error = Arc::new(OnceLock::new());
-            let request = Request { documents: documents.clone(), passages, embedded: None, error: Arc::clone(&error) };
-            match self.calls.run_own(&self.tool, caller, request, DEADLINE).await {
-                Ok(output) => {
+            let request = Request::of(documents.clone(), passages);
+            let error = Arc::clone(&request.error);
+            match (self.calls.run_own(&self.tool, caller, request, DEADLINE).await, error.get()) {
+                (Ok(output), None) => {
                     documents.retain(|document| !output.embedded.contains(document));
                     let tokens = u64::try_from(output.tokens).unwrap_or_default();
                     metering::tokens(Purpose::Passage, output.tokens);
@@ -204,8 +209,8 @@ impl Work {
                         break;
                     }
                 }
-                Err(failure) => {
-                    return match self.failed(caller, &documents, &failure, error.get()).await? {
+                (ended, error) => {
+                    return match self.failed(caller, &documents, ended.err().as_ref(), error).await? {
                         After::OneByOne(error) => Ok((done, Some(Left { documents, error }))),
                         After::Others => Ok((done, None)),
                         After::Nothing(stopped) => Err(stopped),
@@ -221,18 +226,19 @@ impl Work {
         &self,
         caller: &Caller,
         documents: &[Uuid],
-        failure: &Failure,
+        failure: Option<&Failure>,
         error: Option<&EmbeddingError>,
     ) -> Result<After, Stopped> {
-        let told = error.map_or_else(|| failure.code().name().to_owned(), ToString::to_string);
+        let of_call = || failure.map(|failure| failure.code().name().to_owned());
+        let told = error.map(ToString::to_string).or_else(of_call).unwrap_or_default();
         let (pause, after) = match (failure, error) {
             (_, Some(error)) if !error.is_of_the_service() => return Ok(After::OneByOne(error.clone())),
             (_, Some(EmbeddingError::Resting { retry_after })) => {
                 (*retry_after, After::Nothing(Stopped::Failed(told.clone())))
             }
             // Another tenant's budget may not be spent; and what calls under way hold may come back soon.
-            (Failure::BudgetExceeded { is_held: true, .. }, None) => (LATER, After::Others),
-            (Failure::BudgetExceeded { .. } | Failure::Forbidden(_), None) => (BUDGET, After::Others),
+            (Some(Failure::BudgetExceeded { is_held: true, .. }), None) => (LATER, After::Others),
+            (Some(Failure::BudgetExceeded { .. } | Failure::Forbidden(_)), None) => (BUDGET, After::Others),
             _ => (LATER, After::Nothing(Stopped::Failed(told.clone()))),
         };
         self.let_go(caller, documents, pause, &told).await?;
@@ -245,8 +251,14 @@ impl Work {
         Ok(())
     }
 
-    async fn give_up(&self, caller: &Caller, documents: &[Uuid], why: &str) -> Result<u64, Stopped> {
-        let failed = claims::release(&self.calls, caller, documents, Fault::OfTheTexts, why).await?;
+    /// Counts a try against documents whose texts are to blame.
+    async fn blame(&self, caller: &Caller, documents: &[Uuid], error: &EmbeddingError) -> Result<u64, Stopped> {
+        let fault = if error.is_lasting() { Fault::Lasting } else { Fault::OfTheTexts };
+        self.count(caller, documents, fault, &error.to_string()).await
+    }
+
+    async fn count(&self, caller: &Caller, documents: &[Uuid], fault: Fault, why: &str) -> Result<u64, Stopped> {
+        let failed = claims::release(&self.calls, caller, documents, fault, why).await?;
         if failed > 0 {
             tracing::warn!(tenant = %caller.tenant_id, failed, why, "documents are not embedded; `bailiwick embed --retry-failed` tries them again");
         }

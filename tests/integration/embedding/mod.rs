@@ -1,5 +1,6 @@
 //! Embedding: the model in this process, services over HTTP, the worker, queries, and the move from one model to another.
 
+mod blame;
 mod changes;
 mod commands;
 mod local;

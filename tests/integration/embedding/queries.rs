@@ -69,6 +69,34 @@ async fn a_query_that_cannot_be_embedded_in_time_is_searched_by_words() {
     assert!(session.refused("hybrid_search", vectors_only).await.starts_with("unavailable"));
 }
 
+/// A backlog takes as long as it takes; somebody waits for a query.
+#[tokio::test]
+async fn a_query_does_not_wait_behind_passages() {
+    let database = TestDatabase::create().await;
+    let demo = database.tenant("demo").await;
+    let service = FakeService::start(Vec::new()).await;
+    let mut options = service.options();
+    (options.concurrency, options.request_timeout) = (1, Duration::from_secs(60));
+    let embedding = Embedding::on(&database, &service.embedder_with(options)).await;
+    plant(&database, &demo, "Leave", "Annual leave is thirty days.").await;
+    embedding.work().await.unwrap();
+    // The one place of passages is taken for longer than any query waits.
+    service.replies.lock().unwrap().push(Reply::Slow(Duration::from_secs(60)));
+    plant(&database, &demo, "Travel", "Trains go before planes.").await;
+    let before = service.requests();
+    let work = bailiwick::embedding::worker::Work::new(embedding.calls.clone(), embedding.embeddings.clone()).unwrap();
+    let working = tokio::spawn(async move { work.everything(|_| ()).await });
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while service.requests() == before {
+        assert!(Instant::now() < deadline, "the passage is on its way");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let answer = embedding.session(&demo).await.ok("hybrid_search", json!({ "query": "annual leave" })).await;
+    assert_eq!(answer["mode"], "hybrid", "{answer}");
+    assert!(!working.is_finished());
+    working.abort();
+}
+
 /// Whoever asked may have gone on by words, or have gone: what the service was paid stands in the ledger, by the server's own call.
 #[tokio::test]
 async fn a_vector_that_is_paid_for_is_charged_whoever_left() {

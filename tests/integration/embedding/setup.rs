@@ -64,6 +64,8 @@ pub struct FakeService {
     pub authorizations: Arc<Mutex<Vec<String>>>,
     /// Answers each request that has a text with this in it with that status.
     pub refused: Arc<Mutex<Option<(&'static str, u16)>>>,
+    /// Gives each text with this in it a vector of zeros.
+    pub zeroed: Arc<Mutex<Option<&'static str>>>,
     pub dimensions: usize,
     pub address: std::net::SocketAddr,
 }
@@ -82,6 +84,7 @@ impl FakeService {
             requests: Arc::default(),
             authorizations: Arc::default(),
             refused: Arc::default(),
+            zeroed: Arc::default(),
             dimensions,
             address: listener.local_addr().unwrap(),
         };
@@ -169,12 +172,16 @@ async fn answer(State(service): State<FakeService>, headers: axum::http::HeaderM
         let mut replies = service.replies.lock().unwrap();
         if replies.is_empty() { Reply::Good } else { replies.remove(0) }
     };
+    let zeroed = *service.zeroed.lock().unwrap();
     let rows = |as_base64: bool| -> Value {
         let rows = texts.iter().enumerate().map(|(index, text)| {
             let mut vector = vector(text).to_vec();
             vector.resize(service.dimensions, 0.0);
             if service.dimensions >= RANKING {
                 vector = meaning(text, service.dimensions);
+            }
+            if zeroed.is_some_and(|words| text.contains(words)) {
+                vector.fill(0.0);
             }
             let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
             let packed = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes);

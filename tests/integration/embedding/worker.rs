@@ -125,7 +125,8 @@ async fn what_fails_with_every_text_counts_for_none() {
         plant(&database, &demo, &format!("Document {n}"), "Something about leave.").await;
     }
     for (status, words) in [(500, "HTTP 500"), (404, "HTTP 404"), (401, "HTTP 401"), (400, "HTTP 400")] {
-        *service.refused.lock().unwrap() = Some(("Document", status));
+        // Whatever it is asked.
+        *service.refused.lock().unwrap() = Some(("", status));
         let embedding = Embedding::on(&database, &service.embedder_with(options.clone())).await;
         for round in 0..3 {
             let stopped = embedding.work().await.unwrap_err().to_string();
