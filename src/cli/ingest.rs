@@ -1,3 +1,4 @@
+mod dry_run;
 mod waiting;
 
 use std::process::ExitCode;
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::waiting::Waiting;
 use super::serve::Maintenance;
-use super::signals::Signals;
+use super::signals::{Signal, Signals};
 use super::{CommandError, Style};
 use crate::configuration::{AuditArguments, DatabaseArguments, DatabaseSettings, IdentityArguments, IdentitySettings};
 use crate::db::admin;
@@ -54,7 +55,7 @@ pub(super) struct IngestArguments {
     /// Go on after a failure; the exit code is 1 all the same
     #[arg(long)]
     continue_on_error: bool,
-    /// Read everything and say what would be stored, but store nothing
+    /// Read everything and say what of it is new, changed and known, but store nothing
     #[arg(long)]
     dry_run: bool,
     /// Read what .gitignore, .ignore and .bailiwickignore keep out, and hidden files
@@ -87,68 +88,81 @@ pub(super) async fn run(
 ) -> Result<ExitCode, CommandError> {
     let options = options(arguments)?;
     let mut signals = Signals::listen()?;
-    let stop = CancellationToken::new();
-    let opened = match arguments.dry_run {
-        true => None,
-        false => Some(open(database, &arguments.identity).await?),
-    };
+    if arguments.dry_run {
+        return dry_run::run(database, arguments, &options, &mut signals).await;
+    }
+    let (deployment, service, caller) = open(database, &arguments.identity).await?;
     // Fresh postings are merged while they come, as `serve` does; without an administrator's connection a server does it.
-    let upkeep = match &opened {
-        Some((deployment, ..)) if deployment.admin().is_ok() => Some(Maintenance::of(deployment, audit)?),
-        _ => None,
+    let upkeep = match deployment.admin().is_ok() {
+        true => Some(Maintenance::of(&deployment, audit)?),
+        false => None,
     };
-    let target = match &opened {
-        Some((_, service, caller)) => Target::Tenant {
-            calls: service.calls().clone(),
-            caller: caller.clone(),
-            embeddings: service.embeddings().clone(),
-        },
-        None => Target::Nowhere,
+    let waiting = match arguments.wait {
+        true => Some(Waiting::begin(&service, &caller, Duration::from_secs(arguments.wait_timeout)).await?),
+        false => None,
     };
-    let waiting = match &opened {
-        Some((_, service, caller)) if arguments.wait => {
-            Some(Waiting::begin(service, caller, Duration::from_secs(arguments.wait_timeout)).await?)
-        }
-        _ => None,
+    let target = Target::Tenant {
+        calls: service.calls().clone(),
+        caller: caller.clone(),
+        embeddings: service.embeddings().clone(),
     };
-    let mut running = std::pin::pin!(ingest::run(&options, target, stop.clone()));
-    let mut stopped = None;
-    let mut report = loop {
+    let (mut report, mut stopped) = match until_stopped(&options, target, &mut signals).await {
+        Ran::Ended(report, stopped) => (report, stopped),
+        Ran::BrokenOff(signal) => return Ok(signal.exit_code()),
+    };
+    if let (Some(waiting), None) = (&waiting, &stopped) {
         tokio::select! {
-            report = &mut running => break report,
+            embedding = waiting.end(&service, &caller) => report.embedding = Some(embedding?),
+            signal = signals.next() => stopped = Some(signal),
+        }
+    }
+    let is_ours = upkeep.is_some();
+    drop(upkeep);
+    service.drain(DRAIN).await;
+    if is_ours && let Err(error) = merge(&deployment, caller.tenant_id).await {
+        tracing::warn!(%error, "the word index could not be merged; `bailiwick maintain` or a server does it");
+    }
+    tell(&report, arguments.json)?;
+    Ok(exit_code(&report, stopped))
+}
+
+/// What a run came to.
+enum Ran {
+    /// Its report, and the signal that stopped it, if one did.
+    Ended(Report, Option<Signal>),
+    /// A second signal: nobody waits for what is under way.
+    BrokenOff(Signal),
+}
+
+/// Runs until all is read and stored, or until a signal and what was under way then.
+async fn until_stopped(options: &Options, target: Target, signals: &mut Signals) -> Ran {
+    let stop = CancellationToken::new();
+    let mut running = std::pin::pin!(ingest::run(options, target, stop.clone()));
+    let mut stopped = None;
+    loop {
+        tokio::select! {
+            report = &mut running => return Ran::Ended(report, stopped),
             signal = signals.next() => {
                 if stopped.is_some() {
-                    return Ok(signal.exit_code());
+                    return Ran::BrokenOff(signal);
                 }
                 eprintln!("stopping: what is under way is stored; run the same again to go on");
                 stop.cancel();
                 stopped = Some(signal);
             }
         }
-    };
-    if let (Some(waiting), Some((_, service, caller)), None) = (&waiting, &opened, &stopped) {
-        tokio::select! {
-            embedding = waiting.end(service, caller) => report.embedding = Some(embedding?),
-            signal = signals.next() => stopped = Some(signal),
-        }
     }
-    let is_ours = upkeep.is_some();
-    drop(upkeep);
-    if let Some((deployment, service, caller)) = &opened {
-        service.drain(DRAIN).await;
-        if is_ours && let Err(error) = merge(deployment, caller.tenant_id).await {
-            tracing::warn!(%error, "the word index could not be merged; `bailiwick maintain` or a server does it");
-        }
-    }
-    tell(&report, arguments.json)?;
-    Ok(match stopped {
+}
+
+fn exit_code(report: &Report, stopped: Option<Signal>) -> ExitCode {
+    match stopped {
         Some(signal) => signal.exit_code(),
         None if report.summary.failed > 0 => ExitCode::FAILURE,
         None if report.embedding.as_ref().is_some_and(|embedding| embedding.pending + embedding.failed > 0) => {
             ExitCode::FAILURE
         }
         None => ExitCode::SUCCESS,
-    })
+    }
 }
 
 /// Merges what is left, so that the first search is as fast as the next.
@@ -218,9 +232,9 @@ fn tell(report: &Report, as_json: bool) -> Result<(), CommandError> {
         return Ok(());
     }
     let (summary, style) = (&report.summary, Style::of_stdout());
-    let stored = if summary.dry_run { "to store" } else { "stored" };
+    let (stored, replaced) = if summary.dry_run { ("to store", "to replace") } else { ("stored", "replaced") };
     println!(
-        "{} {stored}, {} replaced, {} unchanged from {} files in {:.1} s ({} passages, {} bytes read)",
+        "{} {stored}, {} {replaced}, {} unchanged from {} files in {:.1} s ({} passages, {} bytes read)",
         summary.stored,
         summary.replaced,
         summary.unchanged,

@@ -35,9 +35,43 @@ impl Plan {
         }
     }
 
+    fn prospect(&self) -> Prospect {
+        match self {
+            Self::New => Prospect::New,
+            Self::Replace(_) => Prospect::Changed,
+            Self::Repeated(_) | Self::SameAs(_) => Prospect::Known,
+            Self::Ambiguous => Prospect::Ambiguous,
+        }
+    }
+
     pub(super) fn needs_room(&self) -> bool {
         matches!(self, Self::New | Self::Replace(_))
     }
+}
+
+/// What storing a document would do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prospect {
+    /// It would be stored.
+    New,
+    /// It would take the place of what its source said before.
+    Changed,
+    /// Nothing: it is there.
+    Known,
+    /// It could not be told which document it would replace.
+    Ambiguous,
+}
+
+/// What storing these documents would do, as things stand: nothing is locked. Quotas are not looked at.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn prospects(
+    transaction: &TenantTransaction,
+    tenant_id: TenantId,
+    documents: &[NewDocument],
+) -> Result<Vec<Prospect>, DbError> {
+    Ok(made(transaction, tenant_id, documents).await?.iter().map(Plan::prospect).collect())
 }
 
 /// A plan for each document. Sources stay locked until the transaction ends: two who store the same at once store it once.
@@ -46,14 +80,30 @@ pub(super) async fn of(
     tenant_id: TenantId,
     documents: &[NewDocument],
 ) -> Result<Vec<Plan>, DbError> {
-    let sources: Vec<Option<&str>> = documents.iter().map(|document| document.source.as_deref()).collect();
+    let sources = sources(documents);
+    if sources.iter().any(Option::is_some) {
+        transaction.query_one(LOCK_SOURCES, &[&tenant_id, &sources]).await?;
+    }
+    // A statement of its own, whose snapshot is younger than the locks.
+    made(transaction, tenant_id, documents).await
+}
+
+fn sources(documents: &[NewDocument]) -> Vec<Option<&str>> {
+    documents.iter().map(|document| document.source.as_deref()).collect()
+}
+
+/// A plan for each document, in view of what is there now.
+async fn made(
+    transaction: &TenantTransaction,
+    tenant_id: TenantId,
+    documents: &[NewDocument],
+) -> Result<Vec<Plan>, DbError> {
+    let sources = sources(documents);
     let mut plans: Vec<Plan> = documents.iter().map(|_| Plan::New).collect();
     if sources.iter().all(Option::is_none) {
         return Ok(plans);
     }
     let digests: Vec<&[u8]> = documents.iter().map(|document| document.analysis.sha256.as_slice()).collect();
-    transaction.query_one(LOCK_SOURCES, &[&tenant_id, &sources]).await?;
-    // A statement of its own, whose snapshot is younger than the locks.
     for row in transaction.query(STORED, &[&tenant_id, &sources, &digests]).await? {
         let place = usize::try_from(row.try_get::<_, i32>("place")? - 1).unwrap_or_default();
         let document = &documents[place];

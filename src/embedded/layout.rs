@@ -33,6 +33,7 @@ use super::{
 
 /// Port in the socket's name. No TCP port is ever opened.
 pub(super) const PORT: u16 = 5432;
+const CLUSTER: &str = "cluster";
 /// The longest socket path we use. `sun_path` takes 107 bytes on Linux, 103 on macOS.
 const LONGEST_SOCKET_PATH: usize = 100;
 /// Characters that PostgreSQL's programs would let a shell interpret.
@@ -117,7 +118,7 @@ impl Layout {
     }
 
     pub(super) fn cluster(&self) -> PathBuf {
-        self.data_dir.join("cluster")
+        self.data_dir.join(CLUSTER)
     }
 
     pub(super) fn log_dir(&self) -> PathBuf {
@@ -169,6 +170,12 @@ impl Layout {
     pub(super) fn record(&self) -> PathBuf {
         self.data_dir.join("server.json")
     }
+}
+
+/// Whether a server was ever made in that folder.
+#[must_use]
+pub fn has_cluster(data_dir: &Path) -> bool {
+    data_dir.join(CLUSTER).is_dir()
 }
 
 /// The data folder when none is named: `XDG_DATA_HOME/bailiwick`, or the platform's place in the home folder.

@@ -41,7 +41,7 @@ use self::{
 pub use self::{
     error::{EmbeddedError, explain},
     keeper::run_keeper,
-    layout::default_data_dir,
+    layout::{default_data_dir, has_cluster},
     model::minilm,
     participant::run_participant,
     progress::Progress,

@@ -1,4 +1,5 @@
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::format::Format;
 use crate::call::Problems;
@@ -47,6 +48,14 @@ pub struct Given {
     pub language: Option<String>,
     /// Whether a source's earlier text is replaced; by the kind of source if absent.
     pub replace: Option<bool>,
+}
+
+impl Given {
+    /// The source of what came by a stream, which is no place to find it at again: itself, so that who sends it again finds it.
+    pub(super) fn source_of_stream(&self, bytes: &[u8]) -> String {
+        let digest: String = Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        format!("{}stdin#{digest}", self.source_prefix)
+    }
 }
 
 impl Draft {

@@ -34,7 +34,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Reads a stream line by line, never more than one at a time; `each` gets each line and its bytes, and says whether to go on.
 pub(super) fn lines(
     stream: impl Read,
-    origin: &str,
+    (origin, is_stream): (&str, bool),
     given: &Given,
     mut each: impl FnMut(Option<LineRead>, u64) -> bool,
 ) -> std::io::Result<()> {
@@ -62,7 +62,7 @@ pub(super) fn lines(
         } else if line.trim_ascii().is_empty() {
             None
         } else {
-            Some(document(&line, number, place, origin, given))
+            Some(document(&line, number, place, (origin, is_stream), given))
         };
         if !each(read, bytes) {
             return Ok(());
@@ -71,20 +71,22 @@ pub(super) fn lines(
     Ok(())
 }
 
-fn document(line: &[u8], number: u64, place: String, origin: &str, given: &Given) -> LineRead {
-    let line: Line = match serde_json::from_slice(line) {
+fn document(bytes: &[u8], number: u64, place: String, (origin, is_stream): (&str, bool), given: &Given) -> LineRead {
+    let line: Line = match serde_json::from_slice(bytes) {
         Ok(line) => line,
         Err(error) => return LineRead::Failed(place, format!("is no document in JSON: {error}")),
     };
     let mut metadata = given.metadata.clone();
     metadata.extend(line.rest);
     metadata.extend(line.metadata.unwrap_or_default());
-    // A line without a source is known by its place; that of a stream has none, for the next stream has other lines.
-    let place_source = (origin != "-" || given.source.is_some()).then(|| {
-        let stream = given.source.clone().unwrap_or_else(|| format!("{}{origin}", given.source_prefix));
-        format!("{stream}#{number}")
-    });
-    let has_source = line.source.is_some();
+    // A line without a source is known by its place. The next stream has other lines at the same places, so that of a stream
+    // is known by what it says.
+    let own_source = || match &given.source {
+        Some(stream) => format!("{stream}#{number}"),
+        None if is_stream => given.source_of_stream(bytes.trim_ascii()),
+        None => format!("{}{origin}#{number}", given.source_prefix),
+    };
+    let has_place = line.source.is_none() && (given.source.is_some() || !is_stream);
     let title = line
         .title
         .unwrap_or_else(|| line.content.trim_start().lines().next().unwrap_or_default().chars().take(80).collect());
@@ -92,8 +94,8 @@ fn document(line: &[u8], number: u64, place: String, origin: &str, given: &Given
         title,
         content: line.content,
         // Many lines may say the same source, so only a line's place is replaced by itself.
-        replace: given.replace.unwrap_or(!has_source) && (has_source || place_source.is_some()),
-        source: line.source.or(place_source),
+        replace: given.replace.unwrap_or(has_place),
+        source: Some(line.source.unwrap_or_else(own_source)),
         metadata,
         language: line.language.or_else(|| given.language.clone()),
         origin: place,
@@ -126,7 +128,7 @@ mod tests {
             }));
             true
         };
-        lines(text.as_bytes(), "f.jsonl", &Given::default(), each).unwrap();
+        lines(text.as_bytes(), ("f.jsonl", false), &Given::default(), each).unwrap();
         assert_eq!(bytes, text.len() as u64);
         assert_eq!(
             found,

@@ -11,6 +11,7 @@ mod extraction;
 mod format;
 mod front_matter;
 mod jsonl;
+mod preview;
 mod progress;
 mod reader;
 mod report;

@@ -1,4 +1,5 @@
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -58,19 +59,24 @@ pub(super) async fn read(
 }
 
 async fn file(entry: &Entry, given: &Given, worker: &mut Worker) -> Result<Draft, String> {
-    let Entry { path, origin, format, bytes } = entry;
+    let Entry { path, origin, format, bytes, is_stream } = entry;
     let most = format.largest_bytes();
     if *bytes > most {
         return Err(format!("has {bytes} bytes; a {} file may have {}", format.name(), most));
     }
-    let Some(path) = path else {
-        let text = standard_input(most).await?;
-        let mut draft = Draft::of_file("stdin", *format, by_text(*format, &text)?, None, given);
-        // The next stream is another text: nothing tells that it corrects this one, unless it has a name.
-        if given.source.is_none() {
-            (draft.source, draft.replace) = (None, false);
+    let path = match path {
+        Some(path) if !is_stream => path,
+        path => {
+            let text = whole_stream(path.clone(), most).await?;
+            let extracted = by_text(*format, &text)?;
+            let is_named = given.source.is_some() || extracted.source.is_some();
+            let mut draft = Draft::of_file("stdin", *format, extracted, None, given);
+            // The next stream is another text: nothing tells that it corrects this one, unless it has a name.
+            if !is_named {
+                (draft.source, draft.replace) = (Some(given.source_of_stream(&text)), false);
+            }
+            return Ok(draft);
         }
-        return Ok(draft);
     };
     let extracted = match format {
         Format::Text | Format::Markdown => by_text(*format, &whole(path, most).await?)?,
@@ -92,11 +98,20 @@ async fn whole(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     if bytes.len() as u64 > most { Err(format!("has more than {most} bytes")) } else { Ok(bytes) }
 }
 
-async fn standard_input(most: u64) -> Result<Vec<u8>, String> {
-    use tokio::io::AsyncReadExt;
-    let mut bytes = Vec::new();
-    let read = tokio::io::stdin().take(most + 1).read_to_end(&mut bytes).await;
-    read.map_err(|error| format!("cannot be read: {error}"))?;
+/// The same of the standard input or a pipe, on a thread of its own: nobody may ever write to it, and the program must end all the same.
+async fn whole_stream(path: Option<PathBuf>, most: u64) -> Result<Vec<u8>, String> {
+    let (ended, read) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = match path {
+            Some(path) => std::fs::File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)),
+            None => std::io::stdin().take(most + 1).read_to_end(&mut bytes),
+        };
+        // Nobody waits any more once the run was stopped.
+        drop(ended.send(read.map(|_| bytes)));
+    });
+    let bytes = read.await.map_err(|_| "cannot be read".to_owned())?;
+    let bytes = bytes.map_err(|error| format!("cannot be read: {error}"))?;
     if bytes.len() as u64 > most { Err(format!("has more than {most} bytes")) } else { Ok(bytes) }
 }
 
@@ -143,9 +158,10 @@ async fn stream(entry: Entry, given: Arc<Given>, pieces: Sender<Piece>, stop: Ca
             let sent = piece.is_none_or(|piece| pieces.blocking_send(piece).is_ok());
             sent && pieces.blocking_send(Piece::Bytes(bytes)).is_ok() && !stop.is_cancelled()
         };
+        let place = (entry.origin.as_str(), entry.is_stream);
         let read = match &entry.path {
-            Some(path) => std::fs::File::open(path).and_then(|file| jsonl::lines(file, &entry.origin, &given, each)),
-            None => jsonl::lines(std::io::stdin(), &entry.origin, &given, each),
+            Some(path) => std::fs::File::open(path).and_then(|file| jsonl::lines(file, place, &given, each)),
+            None => jsonl::lines(std::io::stdin(), place, &given, each),
         };
         // Nobody waits any more once the run was stopped.
         drop(ended.send(read));

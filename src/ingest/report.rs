@@ -56,6 +56,9 @@ pub struct Summary {
     pub complete: bool,
     /// Whether nothing was to be stored.
     pub dry_run: bool,
+    /// Whether that was compared with what is stored; else all of it counts as new.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub compared: bool,
 }
 
 /// A file, line or document that failed.

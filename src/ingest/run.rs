@@ -7,10 +7,11 @@ use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::Outcome;
+use super::batch::{IngestDocuments, Outcome};
 use super::draft::{Draft, Given};
 use super::extraction::Worker;
 use super::format::Format;
+use super::preview::PreviewDocuments;
 use super::progress::Progress;
 use super::reader::{self, Piece};
 use super::report::Report;
@@ -20,11 +21,13 @@ use crate::call::Calls;
 use crate::embedding::Embeddings;
 use crate::identity::Caller;
 
-/// Bounds of a batch: its call must end well within its time, and what waits in memory is a few of them.
-const BATCH_DOCUMENTS: usize = 200;
+/// Bounds of a batch: its call must end well within its time, and what waits in memory is a few of them. A batch costs two
+/// commits, however small it is.
+const BATCH_DOCUMENTS: usize = 500;
 const BATCH_BYTES: usize = 1 << 20;
-/// Batches under way: one is cut into passages while the other is stored.
-const MOST_UNDER_WAY: usize = 2;
+/// Batches under way: while one is stored the others are cut into passages, and one stands ready. More would only wait for each
+/// other, for a tenant's batches are stored one after the other.
+const MOST_UNDER_WAY: usize = 3;
 /// What readers may be ahead.
 const PIECES_AHEAD: usize = 64;
 
@@ -66,21 +69,52 @@ pub enum Target {
         /// With what they will be embedded.
         embeddings: Embeddings,
     },
+    /// Nowhere: it is looked what storing them in the caller's tenant would do.
+    Look {
+        /// The calls by which it is looked.
+        calls: Calls,
+        /// Who looks.
+        caller: Caller,
+    },
     /// Nowhere: they are only read.
     Nowhere,
+}
+
+/// What takes the batches.
+#[derive(Clone)]
+enum Sink {
+    Storing(Writer<IngestDocuments>),
+    Looking(Writer<PreviewDocuments>),
+    Nowhere,
+}
+
+impl Sink {
+    async fn take(&self, batch: &[Draft]) -> Vec<Result<Outcome, String>> {
+        match self {
+            Self::Storing(writer) => writer.store(batch).await,
+            Self::Looking(writer) => writer.store(batch).await,
+            Self::Nowhere => pretend(batch),
+        }
+    }
 }
 
 /// Reads everything and stores it. Whatever fails is named on stderr and in the report; what is under way when `stop` is
 /// cancelled is stored to its end.
 pub async fn run(options: &Options, target: Target, stop: CancellationToken) -> Report {
     let found = walk::find(&options.paths, options.format, options.respects_ignores);
-    let is_dry = matches!(target, Target::Nowhere);
+    let (is_dry, is_compared) = (!matches!(target, Target::Tenant { .. }), matches!(target, Target::Look { .. }));
     let mut run = Run {
         report: Report::default(),
         progress: Progress::start(found.entries.iter().map(|entry| entry.bytes).sum()),
-        writer: match target {
-            Target::Tenant { calls, caller, embeddings } => Some(Writer::new(calls, caller, embeddings)),
-            Target::Nowhere => None,
+        sink: match target {
+            Target::Tenant { calls, caller, embeddings } => {
+                Sink::Storing(Writer::new(calls, caller, IngestDocuments { embeddings }))
+            }
+            Target::Look { calls, caller } => {
+                let ingest = Arc::new(IngestDocuments { embeddings: Embeddings::default() });
+                Sink::Looking(Writer::new(calls, caller, PreviewDocuments(ingest)))
+            }
+            Target::Nowhere => Sink::Nowhere,
         },
         continue_on_error: options.continue_on_error,
         asked: stop.clone(),
@@ -89,6 +123,7 @@ pub async fn run(options: &Options, target: Target, stop: CancellationToken) -> 
     };
     run.report.summary.passed_over = found.passed_over;
     run.report.summary.dry_run = is_dry;
+    run.report.summary.compared = is_compared;
     for (origin, reason) in found.failures {
         run.fail(origin, reason);
     }
@@ -128,7 +163,7 @@ type Stored = (Vec<Draft>, Vec<Result<Outcome, String>>);
 struct Run {
     report: Report,
     progress: Progress,
-    writer: Option<Writer>,
+    sink: Sink,
     continue_on_error: bool,
     /// The person's wish.
     asked: CancellationToken,
@@ -176,12 +211,9 @@ impl Run {
         while self.under_way.len() >= MOST_UNDER_WAY {
             self.settle().await;
         }
-        let writer = self.writer.clone();
+        let sink = self.sink.clone();
         self.under_way.push_back(tokio::spawn(async move {
-            let outcomes = match writer {
-                Some(writer) => writer.store(&batch).await,
-                None => pretend(&batch),
-            };
+            let outcomes = sink.take(&batch).await;
             (batch, outcomes)
         }));
     }

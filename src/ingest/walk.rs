@@ -13,6 +13,8 @@ pub(super) struct Entry {
     pub origin: String,
     pub format: Format,
     pub bytes: u64,
+    /// The standard input, a pipe or a device: read once and as it comes, and known by no place.
+    pub is_stream: bool,
 }
 
 /// What paths, folders and patterns lead to.
@@ -32,7 +34,7 @@ pub(super) fn find(paths: &[String], format: Option<Format>, respects_ignores: b
     for path in paths {
         if path == "-" {
             let format = format.unwrap_or(Format::Text);
-            found.entries.push(Entry { path: None, origin: "-".to_owned(), format, bytes: 0 });
+            found.entries.push(Entry { path: None, origin: "-".to_owned(), format, bytes: 0, is_stream: true });
         } else if Path::new(path).exists() {
             one(Path::new(path), format, respects_ignores, &mut found);
         } else {
@@ -98,8 +100,8 @@ fn pattern(text: &str, format: Option<Format>, respects_ignores: bool, found: &m
 fn add(path: &Path, format: Format, found: &mut Found) {
     match std::fs::metadata(path) {
         Ok(metadata) => {
-            let bytes = metadata.len();
-            found.entries.push(Entry { path: Some(path.to_owned()), origin: origin(path), format, bytes });
+            let (bytes, is_stream) = (metadata.len(), !metadata.is_file());
+            found.entries.push(Entry { path: Some(path.to_owned()), origin: origin(path), format, bytes, is_stream });
         }
         Err(error) => found.failures.push((origin(path), error.to_string())),
     }

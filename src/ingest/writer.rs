@@ -3,27 +3,31 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{self, IngestDocuments, Outcome};
+use super::batch::{self, Outcome, Output};
 use super::draft::Draft;
-use crate::call::{Calls, Client, Failure};
+use crate::call::{Calls, Client, Failure, Tool};
 use crate::documents::{Analysis, Cutting};
-use crate::embedding::Embeddings;
 use crate::identity::Caller;
 
 /// How often a batch is tried while the server or the database asks for patience.
 const MOST_TRIES: u32 = 30;
 
-/// Stores batches as one caller.
-#[derive(Clone)]
-pub(super) struct Writer {
+/// Stores batches as one caller, or looks what that would do.
+pub(super) struct Writer<T> {
     calls: Calls,
     caller: Caller,
-    tool: Arc<IngestDocuments>,
+    tool: Arc<T>,
 }
 
-impl Writer {
-    pub(super) fn new(calls: Calls, caller: Caller, embeddings: Embeddings) -> Self {
-        Self { calls, caller, tool: Arc::new(IngestDocuments { embeddings }) }
+impl<T> Clone for Writer<T> {
+    fn clone(&self) -> Self {
+        Self { calls: self.calls.clone(), caller: self.caller.clone(), tool: Arc::clone(&self.tool) }
+    }
+}
+
+impl<T: Tool<Output = Output>> Writer<T> {
+    pub(super) fn new(calls: Calls, caller: Caller, tool: T) -> Self {
+        Self { calls, caller, tool: Arc::new(tool) }
     }
 
     /// Stores a batch: an outcome for each of its documents.

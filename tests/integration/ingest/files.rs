@@ -28,6 +28,7 @@ async fn folders_patterns_and_ignore_rules_choose_the_files() {
     let dry = run(&database, folder.path(), &["ingest", "--dry-run", "--json", "./docs", "other/*.txt"]).await;
     assert_eq!((dry.code, dry.counts(["stored", "files", "chunks"])), (Some(0), [3, 3, 3]), "{dry:?}");
     assert_eq!(sources(&database).await, [""; 0], "a dry run stores nothing");
+    assert_eq!(dry.counts(["passed_over"]), [1], "the link, which is not followed: {dry:?}");
     let told =
         run(&database, folder.path(), &["ingest", "./docs", "other/*.txt", "other/c.txt", "--source-prefix", "repo/"])
             .await;

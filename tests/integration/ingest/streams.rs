@@ -59,7 +59,75 @@ async fn the_standard_input_is_a_text_or_lines() {
         run_with(&database, folder.path(), &["ingest", "-", "--format", "jsonl", "--json"], lines.as_bytes()).await;
     assert_eq!(told.counts(["stored"]), [450], "{told:?}");
     let rows: Vec<String> = database.value("SELECT array_agg(DISTINCT title || '|' || coalesce(source, 'none')) FROM documents WHERE content NOT LIKE 'line%'").await;
-    assert_eq!(rows, ["Notes|notes", "stdin|none"]);
+    assert_eq!(rows[0], "Notes|notes");
+    assert!(rows[1].starts_with("stdin|stdin#"), "{rows:?}");
     let binary = run_with(&database, folder.path(), &["ingest", "-", "--format", "pdf", "--json"], b"%PDF").await;
     assert!(binary.failures()[0].contains("pdf cannot be read from a stream; give a file"), "{binary:?}");
+}
+
+/// What comes by a stream has no place, and is known by what it says: a run that was stopped is run again, like any other.
+#[tokio::test]
+async fn what_comes_by_a_stream_again_is_not_stored_again() {
+    let (database, folder) = (TestDatabase::create().await, tempfile::tempdir().unwrap());
+    let lines: Vec<String> = (0..600)
+        .map(|at| format!("{{\"title\":\"t{}\",\"content\":\"the same text\",\"at\":{}}}\n", at % 300, at % 300))
+        .collect();
+    let piped = ["ingest", "-", "--format", "jsonl", "--json"];
+    // As much as a killed run may have stored.
+    let told = run_with(&database, folder.path(), &piped, lines[..100].concat().as_bytes()).await;
+    assert_eq!(told.counts(["stored"]), [100], "{told:?}");
+    let told = run_with(&database, folder.path(), &piped, lines.concat().as_bytes()).await;
+    assert_eq!(told.counts(["stored", "unchanged"]), [200, 400], "a line that comes twice is one document: {told:?}");
+    let count = "SELECT count(*) FROM documents";
+    assert_eq!(
+        database.value::<i64>(count).await,
+        300,
+        "lines of one text and other fields are documents of their own"
+    );
+    // A line at another place is the same line; under another prefix it is another document.
+    let reversed: String = lines.iter().rev().map(String::as_str).collect();
+    let told = run_with(&database, folder.path(), &piped, reversed.as_bytes()).await;
+    assert_eq!(told.counts(["stored", "unchanged"]), [0, 600], "{told:?}");
+    let prefixed = ["ingest", "-", "--format", "jsonl", "--source-prefix", "export/", "--json"];
+    let told = run_with(&database, folder.path(), &prefixed, lines[..10].concat().as_bytes()).await;
+    assert_eq!(told.counts(["stored"]), [10], "{told:?}");
+    let prefix = "SELECT bool_and(source ~ '^export/stdin#[0-9a-f]{32}$') FROM documents WHERE source LIKE 'export%'";
+    assert!(database.value::<bool>(prefix).await);
+    for _ in 0..2 {
+        run_with(&database, folder.path(), &["ingest", "-"], b"A piped text.").await;
+    }
+    let piped = "SELECT count(*) FROM documents WHERE title = 'stdin'";
+    assert_eq!(database.value::<i64>(piped).await, 1);
+}
+
+/// A pipe that is named is read like the standard input; one that nobody writes to keeps no run from ending.
+#[tokio::test]
+async fn a_named_pipe_is_a_stream() {
+    use std::process::Stdio;
+    let (database, folder) = (TestDatabase::create().await, tempfile::tempdir().unwrap());
+    let pipe = folder.path().join("pipe.jsonl");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).arg(folder.path().join("silent.txt")).status().unwrap();
+    assert!(made.success());
+    let writing = tokio::task::spawn_blocking({
+        let pipe = pipe.clone();
+        move || std::fs::write(pipe, "{\"content\":\"one line\"}\n{\"content\":\"and another\"}\n")
+    });
+    let told = run(&database, folder.path(), &["ingest", "pipe.jsonl", "--json"]).await;
+    writing.await.unwrap().unwrap();
+    assert_eq!((told.code, told.counts(["stored"])), (Some(0), [2]), "{told:?}");
+    let sources = "SELECT bool_and(source LIKE 'stdin#%') FROM documents";
+    assert!(database.value::<bool>(sources).await, "it is no place to find a text at again");
+    let mut silent = super::command(&database, folder.path()).await;
+    let silent = silent.args(["ingest", "silent.txt"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // Once it waits for the pipe.
+    let calls =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'bailiwick_app'";
+    while database.value::<i64>(calls).await == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let pid = silent.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(30), silent.wait_with_output()).await;
+    assert_eq!(ended.expect("it ends").unwrap().status.code(), Some(130));
 }

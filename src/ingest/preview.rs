@@ -1,0 +1,45 @@
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::batch::{IngestDocuments, Input, Outcome, Output};
+use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
+use crate::documents::{self, NewDocument, Prospect};
+use crate::identity::Scope;
+
+/// What storing a batch would do, as a call: the command's for `--dry-run`. It changes nothing and locks nothing.
+pub struct PreviewDocuments(pub Arc<IngestDocuments>);
+
+impl Tool for PreviewDocuments {
+    type Input = Input;
+    type Request = Vec<NewDocument>;
+    type Output = Output;
+
+    const SURFACE: &'static str = "commands";
+    const NAME: &'static str = "ingest_preview";
+    const TITLE: &'static str = "Look what ingesting would do";
+    const DESCRIPTION: &'static str = "Tells of a batch of documents which are new, changed and known.";
+    const SCOPE: Scope = Scope::DocumentsRead;
+    const ACTION: Action = Action::Read;
+    const HINTS: Hints = Hints { read_only: true, idempotent: true, destructive: false };
+
+    fn check(&self, input: Input) -> Result<Vec<NewDocument>, Problems> {
+        self.0.check(input)
+    }
+
+    fn describe(&self, documents: &Vec<NewDocument>) -> Map<String, Value> {
+        self.0.describe(documents)
+    }
+
+    async fn run(&self, call: &Call<'_>, documents: &Vec<NewDocument>) -> Result<Answer<Output>, Failure> {
+        let prospects = documents::prospects(call.transaction, call.caller.tenant_id, documents).await;
+        let prospects = prospects.map_err(|error| call.failed(&error))?;
+        let outcomes = documents.iter().zip(prospects).map(|(document, prospect)| match prospect {
+            Prospect::New => Outcome::Stored { chunks: document.analysis.chunk_count() },
+            Prospect::Changed => Outcome::Replaced { chunks: document.analysis.chunk_count() },
+            Prospect::Known => Outcome::Unchanged,
+            Prospect::Ambiguous => Outcome::Ambiguous,
+        });
+        Ok(Answer { output: Output { results: outcomes.collect() }, resource_id: None, details: Map::new() })
+    }
+}
