@@ -103,7 +103,6 @@ async fn move_to(
     let (client, observer) = (admin::connect(deployment.admin()?).await?, admin::connect(deployment.admin()?).await?);
     startup::check_price(deployment, settings, &embedder).await?;
     let calls = startup::calls(deployment, settings)?;
-    let window = embedder.model().longest_tokens.and_then(|tokens| i32::try_from(tokens).ok());
     let embeddings = Embeddings::on(embedder, model_id, settings.embedding.allows_unpriced);
     let bar = bar("passages", 0);
     let total = Cell::new(0);
@@ -118,17 +117,20 @@ async fn move_to(
     })
     .await;
     bar.finish();
+    let recut = moved.as_ref().map_or(0, |moved| moved.recut_documents);
+    if recut > 0 {
+        eprintln!("{recut} documents had passages that are longer than what this model reads: they were cut anew.");
+        let work = Work::new(calls.clone(), embeddings.clone());
+        // What is not embedded now is by servers in the background.
+        if let Some(work) = work
+            && let Err(stopped) = work.everything(|_| ()).await
+        {
+            tracing::warn!(%stopped, "documents that were cut anew wait for their vectors");
+        }
+    }
     calls.drain(Duration::from_secs(10)).await;
     let moved = moved.map_err(|error| format!("{error}.\nRun the command again: it goes on where it stopped"))?;
-    let longer = match window {
-        Some(window) => admin::count_longer(&client, window).await?,
-        None => 0,
-    };
-    if longer > 0 {
-        eprintln!(
-            "{longer} passages are longer than what this model reads: the rest of each counts by words alone until its document's text changes."
-        );
-    }
+    let state = admin::embedding_state(&client).await?;
     eprintln!(
         "Servers that are set up with this model search by it from now on. Start the others again with it: until then they find documents by words. A run of VACUUM gives back the old vectors' space."
     );
@@ -136,7 +138,7 @@ async fn move_to(
         documents: None,
         passages: moved.passages,
         tokens: moved.tokens,
-        pending: moved.pending_documents,
+        pending: u64::try_from(state.pending).unwrap_or_default(),
         failed: 0,
         moved: true,
     })

@@ -5,7 +5,7 @@ pub mod keys;
 mod tenants;
 
 pub use embedding::{
-    EmbeddingState, FailedEmbeddings, count_chunks, count_longer, count_next_lacking, embed_again, embedding_state,
+    EmbeddingState, FailedEmbeddings, count_chunks, count_next_lacking, embed_again, embedding_state,
     failed_embeddings, prepare_next_embeddings, switch_embedding_model,
 };
 

@@ -52,6 +52,13 @@ impl Cutting {
         Self { window: Some(Window { tokens, counter, languages }) }
     }
 
+    /// Tokens of the longest passage that it makes; `None` if no model bounds it.
+    pub(crate) fn longest_passage(&self) -> Option<i32> {
+        let window = self.window.as_ref()?;
+        let tokens = if window.counter.is_some() { window.tokens } else { window.estimated() };
+        i32::try_from(window.limits(tokens).tokens).ok()
+    }
+
     /// The passages of a content, which is in this language as far as it shows.
     pub(super) fn chunks(&self, content: &str, language: Option<Language>) -> Vec<Chunk> {
         let Some(window) = self.window.as_ref().filter(|window| window.knows(language)) else {

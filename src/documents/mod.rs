@@ -12,6 +12,7 @@ mod new;
 mod plan;
 mod quota;
 mod read;
+mod recut;
 pub mod script;
 mod update;
 
@@ -21,6 +22,8 @@ pub use delete::delete;
 pub use insert::{How, Inserted, Insertion, Item, insert};
 pub use list::{ListFilter, Listed, Listing, list};
 pub use new::{Analysis, NewDocument, OwnEmbedding};
+pub use plan::{Prospect, prospects};
 pub use quota::Quota;
 pub use read::{Read, Stretch, read};
+pub use recut::recut;
 pub use update::{Change, Changed, Recut, Update, Updated, update};

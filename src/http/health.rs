@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::call::Calls;
 use crate::db::StartupError;
+use crate::embedding::Embeddings;
 use crate::migrations::{MigrationError, Migrations, Pending};
 
 /// For so long what was found holds: anybody may ask, and the database shall not be asked by each.
@@ -32,6 +33,8 @@ pub(super) struct Ready {
     spool: bool,
     /// Audit rows on disk that wait for the database.
     spooled_bytes: u64,
+    /// Documents are embedded with another model than this server is set up with: it serves, and searches by words alone.
+    foreign_model: bool,
     /// The server is coming to its end.
     closing: bool,
 }
@@ -39,6 +42,7 @@ pub(super) struct Ready {
 /// What was found of the database, and when.
 pub(super) struct Health {
     calls: Calls,
+    embeddings: Embeddings,
     migrations: Option<Migrations>,
     found: Mutex<Option<(Instant, Database)>>,
 }
@@ -59,8 +63,8 @@ enum Schema {
 }
 
 impl Health {
-    pub(super) fn new(calls: Calls) -> Arc<Self> {
-        Arc::new(Self { calls, migrations: Migrations::embedded().ok(), found: Mutex::default() })
+    pub(super) fn new(calls: Calls, embeddings: Embeddings) -> Arc<Self> {
+        Arc::new(Self { calls, embeddings, migrations: Migrations::embedded().ok(), found: Mutex::default() })
     }
 
     async fn look(&self) -> Ready {
@@ -75,6 +79,7 @@ impl Health {
             audit: readiness.can_record,
             spool,
             spooled_bytes: readiness.spooled_bytes,
+            foreign_model: self.embeddings.is_foreign(),
             closing: readiness.closing,
         }
     }

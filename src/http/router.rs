@@ -91,7 +91,10 @@ pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
         .merge(guarded)
         .merge(card)
         .route("/healthz", get(health::healthy))
-        .route("/readyz", get(health::ready).with_state(health::Health::new(face.calls.clone())))
+        .route(
+            "/readyz",
+            get(health::ready).with_state(health::Health::new(face.calls.clone(), face.toolbox.embeddings().clone())),
+        )
         .route("/metrics", get(Figures::show).with_state(Figures::of(&face)))
         .merge(resources)
         // A call's panic is the wrapper's; this is for what is around it, so that its client is told, too.

@@ -53,7 +53,7 @@ impl Shelf {
         Self {
             list: Arc::new(ListResources),
             document: Arc::new(ReadDocument),
-            statistics: Arc::new(ReadStatistics),
+            statistics: Arc::new(ReadStatistics { embeddings: space.embeddings.clone() }),
             schema: Arc::new(ReadSchema { space: space.clone() }),
             ids: Arc::new(CompleteIds),
             sources: Arc::new(CompleteSources),

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::resources::{self, Shelf};
 use super::schema;
 use crate::call::{Calls, Client, Failure, Kind, Tool};
+use crate::embedding::Embeddings;
 use crate::identity::{Caller, Scope, Scopes};
 use crate::tools::{
     CostReport, DeleteDocument, EmbeddingSpace, GetDocument, HybridSearch, InsertDocument, ListDocuments, RecordUsage,
@@ -19,13 +20,16 @@ pub struct Toolbox {
     entries: Vec<Box<dyn Entry>>,
     /// What is offered beside tools, if anything.
     shelf: Option<Shelf>,
+    /// What the tools embed with.
+    embeddings: Embeddings,
 }
 
 impl Toolbox {
     /// All tools.
     #[must_use]
     pub fn new(space: &EmbeddingSpace) -> Self {
-        let shelved = Self { shelf: Some(Shelf::new(space)), ..Self::empty() };
+        let (shelf, embeddings) = (Some(Shelf::new(space)), space.embeddings.clone());
+        let shelved = Self { shelf, embeddings, ..Self::empty() };
         shelved
             .with(HybridSearch { space: space.clone() })
             .with(InsertDocument { space: space.clone() })
@@ -35,14 +39,14 @@ impl Toolbox {
             .with(DeleteDocument)
             .with(CostReport)
             .with(RecordUsage)
-            .with(TenantStatus)
+            .with(TenantStatus { embeddings: space.embeddings.clone() })
             .with(SearchAuditLog)
     }
 
     /// No tools, to add others than ours.
     #[must_use]
     pub fn empty() -> Self {
-        Self { entries: Vec::new(), shelf: None }
+        Self { entries: Vec::new(), shelf: None, embeddings: Embeddings::default() }
     }
 
     /// This and one more tool.
@@ -57,6 +61,11 @@ impl Toolbox {
     pub fn definitions(&self, scopes: &Scopes) -> Vec<Definition> {
         let allowed = self.entries.iter().filter(|entry| scopes.allow(entry.scope()));
         allowed.map(|entry| entry.definition().clone()).collect()
+    }
+
+    /// What the tools embed with.
+    pub(crate) fn embeddings(&self) -> &Embeddings {
+        &self.embeddings
     }
 
     pub(super) fn shelf(&self) -> Option<&Shelf> {

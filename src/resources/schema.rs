@@ -86,11 +86,12 @@ impl ReadSchema {
         let metadata = fields.iter().map(|row| {
             Ok(Field { key: row.try_get("key")?, kinds: row.try_get("kinds")?, documents: row.try_get("documents")? })
         });
+        let expected = self.space.expected();
         Ok(Output {
             fields: DOCUMENT.iter().map(|(field, words)| ((*field).to_owned(), (*words).into())).collect(),
             metadata: metadata.collect::<Result<_, DbError>>()?,
             languages: languages.iter().map(|row| Ok(row.try_get("language")?)).collect::<Result<_, DbError>>()?,
-            embeddings: Embeddings { model: self.space.model_name.clone(), dimensions: self.space.dimensions },
+            embeddings: Embeddings { model: expected.model_name, dimensions: expected.dimensions },
         })
     }
 }

@@ -1,11 +1,15 @@
 use serde_json::Map;
 
 use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
+use crate::embedding::Embeddings;
 use crate::identity::Scope;
 use crate::tools::tenant_status::{self, Input, Output};
 
 /// `resources/read` of `bailiwick://tenant/statistics`: what `tenant_status` answers.
-pub struct ReadStatistics;
+pub struct ReadStatistics {
+    /// What searches get their vectors from.
+    pub embeddings: Embeddings,
+}
 
 impl Tool for ReadStatistics {
     type Input = Input;
@@ -25,7 +29,7 @@ impl Tool for ReadStatistics {
     }
 
     async fn run(&self, call: &Call<'_>, (): &()) -> Result<Answer<Output>, Failure> {
-        let output = tenant_status::read(call).await.map_err(|error| call.failed(&error))?;
+        let output = tenant_status::read(call, &self.embeddings).await.map_err(|error| call.failed(&error))?;
         Ok(Answer { output, resource_id: None, details: Map::new() })
     }
 }

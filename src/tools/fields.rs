@@ -62,8 +62,9 @@ pub(super) fn embedding(
     problems: &mut Problems,
 ) -> Option<OwnEmbedding> {
     let vector = vector?;
-    problems.embedding(field, &vector, space.dimensions);
-    Some(OwnEmbedding { vector, model: (space.model_id, space.model_name.clone()) })
+    let expected = space.expected();
+    problems.embedding(field, &vector, expected.dimensions);
+    Some(OwnEmbedding { vector, model: (expected.model_id, expected.model_name) })
 }
 
 /// An idempotency key that belongs to another request.

@@ -166,13 +166,14 @@ The field mode says which sides took part. Only your own organisation's document
             problems.add("bm25_weight", "and vector_weight are both 0; at least one side must count");
         }
         if let Some(vector) = &input.query_embedding {
-            problems.embedding("query_embedding", vector, self.space.dimensions);
+            problems.embedding("query_embedding", vector, self.space.expected().dimensions);
         } else if weights.bm25 == 0.0 && weights.vector > 0.0 && self.space.embeddings.absence().is_some() {
             problems.add("query_embedding", "is missing, and bm25_weight is 0: there is nothing to search by. Give a query_embedding or a bm25_weight above 0");
         }
         let filter = input.filter.map(|filter| checked(filter, &mut problems)).unwrap_or_default();
-        let embedding =
-            input.query_embedding.map(|vector| QueryEmbedding { vector: unit(&vector), model_id: self.space.model_id });
+        let embedding = input
+            .query_embedding
+            .map(|vector| QueryEmbedding { vector: unit(&vector), model_id: self.space.expected().model_id });
         problems.or(Request {
             text: input.query.clone(),
             search: Search {

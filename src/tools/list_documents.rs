@@ -48,7 +48,7 @@ impl Tool for ListDocuments {
     const TITLE: &'static str = "List documents";
     const DESCRIPTION: &'static str = "List your organisation's documents without their text, newest first or in another order, narrowed by source, metadata, dates or language. \
 For more call again with next_cursor and the same filters and order. \
-Use it to see what there is or what changed; to find something by what it says, use hybrid_search.";
+Use it to see what there is or what changed (to follow changes start a minute before the last time you saw: a document's time is when its call began, and calls take a while); to find something by what it says, use hybrid_search.";
     const SCOPE: Scope = Scope::DocumentsRead;
     const ACTION: Action = Action::Read;
     const HINTS: Hints = Hints { read_only: true, idempotent: true, destructive: false };

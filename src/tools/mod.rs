@@ -39,3 +39,27 @@ pub struct EmbeddingSpace {
     /// What this server embeds with, if anything.
     pub embeddings: Embeddings,
 }
+
+/// What a caller's vector must be, and of which model it is taken to be.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    pub dimensions: usize,
+    pub model_id: i16,
+    pub model_name: String,
+}
+
+impl EmbeddingSpace {
+    /// For vectors that come now: of this server's own model while documents are embedded with it, which may have begun since it was
+    /// started.
+    pub(crate) fn expected(&self) -> Expected {
+        match self.embeddings.embedder().filter(|_| self.embeddings.absence().is_none()) {
+            Some((embedder, model_id)) => {
+                let model = embedder.model();
+                Expected { dimensions: model.dimensions, model_id, model_name: model.name.clone() }
+            }
+            None => {
+                Expected { dimensions: self.dimensions, model_id: self.model_id, model_name: self.model_name.clone() }
+            }
+        }
+    }
+}

@@ -8,12 +8,16 @@ use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::costs::Budget;
 use crate::db::DbError;
 use crate::documents::Quota;
+use crate::embedding::Embeddings;
 use crate::identity::Scope;
 
 const STATUS: &str = include_str!("../../sql/queries/tenants/status.sql");
 
 /// `tenant_status`.
-pub struct TenantStatus;
+pub struct TenantStatus {
+    /// What searches get their vectors from.
+    pub embeddings: Embeddings,
+}
 
 /// Arguments of `tenant_status`: none.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -37,6 +41,9 @@ pub struct Output {
     documents_without_embedding: i64,
     /// Documents that could not be embedded after several tries: found by words alone until their operator tries again.
     documents_not_embedded: i64,
+    /// Why searches go by words alone, unless they bring a query_embedding; absent where they go by meaning too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    words_only_because: Option<String>,
     /// How far the upkeep of its search index has come. Searches are right at any state.
     index: IndexState,
     /// When the figures of the operator's overview were counted last.
@@ -76,14 +83,14 @@ Use it to see whether there is anything to search, or why a search is slow.";
     }
 
     async fn run(&self, call: &Call<'_>, (): &()) -> Result<Answer<Output>, Failure> {
-        let output = read(call).await.map_err(|error| call.failed(&error))?;
+        let output = read(call, &self.embeddings).await.map_err(|error| call.failed(&error))?;
         let details = Map::from_iter([("chunks".to_owned(), output.chunks.into())]);
         Ok(Answer { output, resource_id: None, details })
     }
 }
 
 /// What the tool and the resource of statistics answer.
-pub(crate) async fn read(call: &Call<'_>) -> Result<Output, DbError> {
+pub(crate) async fn read(call: &Call<'_>, embeddings: &Embeddings) -> Result<Output, DbError> {
     let tenant_id = call.caller.tenant_id;
     let status: [crate::db::Parameter<'_>; 1] = [&tenant_id];
     let (quota, budget, row) = tokio::try_join!(
@@ -99,6 +106,7 @@ pub(crate) async fn read(call: &Call<'_>) -> Result<Output, DbError> {
         chunks: row.try_get("chunk_count")?,
         documents_without_embedding: row.try_get("pending_documents")?,
         documents_not_embedded: row.try_get("failed_documents")?,
+        words_only_because: embeddings.absence().map(str::to_owned),
         index: IndexState {
             fresh_chunks: row.try_get("fresh_chunks")?,
             deleted_chunks: row.try_get("deleted_chunks")?,

@@ -12,7 +12,6 @@ const PREPARE_NEXT: &str = include_str!("../../../sql/queries/administration/pre
 const SWITCH: &str = include_str!("../../../sql/queries/administration/switch_embedding_model.sql");
 const COUNT_NEXT_LACKING: &str = include_str!("../../../sql/queries/administration/count_next_lacking.sql");
 const COUNT_CHUNKS: &str = include_str!("../../../sql/queries/administration/count_chunks.sql");
-const COUNT_LONGER: &str = include_str!("../../../sql/queries/administration/count_longer.sql");
 const STATE: &str = include_str!("../../../sql/queries/administration/embedding_state.sql");
 const FAILED: &str = include_str!("../../../sql/queries/administration/failed_embeddings.sql");
 const EMBED_AGAIN: &str = include_str!("../../../sql/queries/administration/embed_again.sql");
@@ -76,15 +75,6 @@ async fn by_tenant(client: &Client, sql: &'static str) -> Result<Vec<(TenantId, 
             Ok((TenantId::from(row.try_get::<_, Uuid>("tenant_id")?), passages))
         })
         .collect()
-}
-
-/// Passages of more tokens than that, as they were counted when they were cut.
-///
-/// # Errors
-/// Any [`DbError`].
-pub async fn count_longer(client: &Client, tokens: i32) -> Result<i64, DbError> {
-    let rows = as_owner(client, COUNT_LONGER, &[&tokens]).await?;
-    rows.first().map_or(Ok(0), |row| Ok(row.try_get("passages")?))
 }
 
 /// How the documents stand.

@@ -5,6 +5,7 @@
 //! search at once. Until then nothing that is searched has changed, and whatever was done is kept if it is broken off.
 
 mod batch;
+mod recut;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::Embeddings;
 use crate::call::Calls;
 use crate::db::{DbError, OwnerTransaction, admin};
 use crate::embedding::worker;
-use crate::identity::TenantId;
+use crate::identity::{Caller, TenantId};
 use crate::maintenance;
 
 const SETTLE_STATUS: &str = include_str!("../../../sql/queries/embedding/settle_status.sql");
@@ -59,6 +60,8 @@ pub struct Moved {
     pub tokens: u64,
     /// Documents that came or changed at the last moment, and wait for the worker.
     pub pending_documents: u64,
+    /// Documents whose passages were longer than what the model reads: cut anew, they wait for it too.
+    pub recut_documents: u64,
 }
 
 /// Why a move was not finished. It goes on where it stopped when it is begun again.
@@ -108,7 +111,7 @@ pub async fn run(
     let tool = Arc::new(EmbedNext { embeddings: embeddings.clone() });
     let mut moved = Moved::default();
     for tenant in admin::list_tenants(client).await?.into_iter().filter(|tenant| tenant.status == "active") {
-        let caller = worker::caller(tenant.id).map_err(|error| DbError::Other(error.to_string()))?;
+        let caller = caller_of(tenant.id)?;
         // After a refusal passages go one by one, and those that are refused alone are left to the worker.
         let (mut left_out, mut alone) = (Vec::new(), 0);
         loop {
@@ -117,18 +120,19 @@ pub async fn run(
             let Some((first, ..)) = request.passages.first() else { break };
             let (first, is_one, error) = (*first, request.passages.len() == 1, Arc::clone(&request.error));
             let output = match (calls.run_own(&tool, &caller, request, DEADLINE).await, error.get()) {
-                (Ok(output), _) => output,
-                (Err(_), Some(error)) if !error.is_of_the_service() && !is_one => {
+                (Ok(output), None) => output,
+                (_, Some(error)) if !error.is_of_the_service() && !is_one => {
                     alone = embedder.batch_size();
                     continue;
                 }
-                (Err(_), Some(error)) if !error.is_of_the_service() && left_out.len() < MOST_LEFT_OUT => {
+                (_, Some(error)) if !error.is_of_the_service() && left_out.len() < MOST_LEFT_OUT => {
                     tracing::warn!(tenant = %tenant.slug, %error, "a passage is not embedded with the next model and left to the worker");
                     left_out.push(first);
                     continue;
                 }
-                (Err(failure), error) => {
-                    let reason = error.map_or_else(|| failure.to_string(), ToString::to_string);
+                (ended, error) => {
+                    let failure = ended.err().map(|failure| failure.to_string());
+                    let reason = error.map(ToString::to_string).or(failure).unwrap_or_default();
                     return Err(MoveError::Embedder { tenant: tenant.slug.clone(), reason });
                 }
             };
@@ -146,8 +150,16 @@ pub async fn run(
     again(|| admin::switch_embedding_model(client)).await?;
     for tenant in admin::list_tenants(client).await? {
         moved.pending_documents += settle(client, tenant.id).await?;
+        if tenant.status == "active" {
+            // Not before: what is searched until then keeps its vectors by that.
+            moved.recut_documents += recut::recut(calls, &caller_of(tenant.id)?, &embedder.cutting()).await?;
+        }
     }
     Ok(moved)
+}
+
+fn caller_of(tenant_id: TenantId) -> Result<Caller, DbError> {
+    worker::caller(tenant_id).map_err(|error| DbError::Other(error.to_string()))
 }
 
 /// Says of each document whether it is embedded; how many of a tenant's wait.

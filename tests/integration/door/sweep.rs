@@ -180,7 +180,7 @@ async fn wherever_a_tool_is_dropped_the_next_caller_finds_a_clean_session() {
         let usage = json!({ "model_name": "gpt-4o", "provider": "openai", "input_tokens": 1, "output_tokens": 1 });
         sweep.of(|| RecordUsage, usage).await;
         sweep.of(|| CostReport, json!({})).await;
-        sweep.of(|| TenantStatus, json!({})).await;
+        sweep.of(|| TenantStatus { embeddings: space().embeddings }, json!({})).await;
         sweep.of(|| SearchAuditLog, json!({})).await;
     }
     sweep.calls.drain(Duration::from_secs(5)).await;

@@ -102,15 +102,13 @@ async fn embed_fills_in_moves_and_tells_no_secret() {
 
     let new = FakeService::of_dimensions(6, Vec::new()).await;
     let mut moving = command(&database, &new).await;
-    let moving = moving.args(["embed", "--json"]).env("BAILIWICK_EMBEDDINGS_LONGEST_TOKENS", "4");
-    let output = moving.output().await.unwrap();
+    let output = moving.args(["embed", "--json"]).output().await.unwrap();
     let log = String::from_utf8_lossy(&output.stderr);
     let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
     assert_eq!(
         (&told["moved"], &told["embedded_passages"], &told["model"]),
         (&true.into(), &5.into(), &"fake-model-6".into())
     );
-    assert!(log.contains("5 passages are longer than what this model reads"), "{log}");
     assert_eq!(
         count(&database, "documents WHERE embedding_model = 'fake-model-6' AND vector_dims(embedding) = 6").await,
         5
@@ -128,6 +126,46 @@ async fn embed_fills_in_moves_and_tells_no_secret() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("embedded 0 passages"));
 }
 
+/// A model that reads less gets passages that it can read, and documents that it can read as they are stay so.
+#[tokio::test]
+async fn a_move_to_a_model_that_reads_less_cuts_what_it_could_not_read() {
+    let database = TestDatabase::create().await;
+    let demo = database.tenant("demo").await;
+    let old = FakeService::start(Vec::new()).await;
+    let long: String = (0..40).map(|n| format!("Sentence number {n} of the text says something. ")).collect();
+    plant(&database, &demo, "Long", &long).await;
+    plant(&database, &demo, "Short", "Annual leave is thirty days.").await;
+    assert!(embed(&database, &old, &[]).await.status.success());
+    let before = count(&database, "document_chunks").await;
+    let updated = "SELECT string_agg(title || updated_at, ',' ORDER BY id) FROM documents";
+    let updated_at: String = database.value(updated).await;
+    let new = FakeService::of_dimensions(6, Vec::new()).await;
+    let mut moving = command(&database, &new).await;
+    let moving = moving.args(["embed", "--json"]).env("BAILIWICK_EMBEDDINGS_LONGEST_TOKENS", "64");
+    let output = moving.output().await.unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{log}"));
+    assert!(log.contains("1 documents had passages that are longer"), "{log}");
+    assert_eq!((&told["moved"], &told["pending_documents"]), (&true.into(), &0.into()), "{log}");
+    let chunks = count(&database, "document_chunks").await;
+    assert!(chunks > before + 5, "{before} {chunks}");
+    assert_eq!(count(&database, "document_chunks WHERE token_count > 64 OR embedding IS NULL").await, 0);
+    // Together they say all that was said, and nothing else of the documents has changed.
+    let cut = "SELECT bool_and(c.char_start <= c.last_end + 1) AND max(c.char_end) = max(length(rtrim(d.content))) FROM documents d
+               JOIN (SELECT document_id, char_start, char_end, coalesce(max(char_end) OVER (PARTITION BY document_id ORDER BY ordinal
+                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS last_end FROM document_chunks) c ON c.document_id = d.id
+               WHERE d.title = 'Long'";
+    assert!(database.value::<bool>(cut).await);
+    assert_eq!(database.value::<String>(updated).await, updated_at);
+    let rows = "audit_logs a JOIN documents d ON d.id = a.resource_id WHERE a.resource = 'worker/recut_document' AND d.title = 'Long'";
+    assert_eq!(count(&database, rows).await, 1);
+    assert_eq!(
+        count(&database, "audit_logs WHERE resource = 'worker/recut_document'").await,
+        1,
+        "the short one is not looked at"
+    );
+}
+
 #[tokio::test]
 async fn a_service_without_a_price_is_refused_unless_that_is_wanted() {
     let database = TestDatabase::create().await;
@@ -139,9 +177,13 @@ async fn a_service_without_a_price_is_refused_unless_that_is_wanted() {
     assert!(log.contains("has no price") && log.contains("BAILIWICK_EMBEDDINGS_UNPRICED"), "{log}");
 }
 
-/// Asks a server of its own process; the answer's structured content.
 async fn search(server: &mut Process, query: &str) -> Value {
-    let params = json!({ "name": "hybrid_search", "arguments": { "query": query } });
+    call(server, "hybrid_search", json!({ "query": query })).await
+}
+
+/// Asks a server of its own process; the answer's structured content.
+async fn call(server: &mut Process, tool: &str, arguments: Value) -> Value {
+    let params = json!({ "name": tool, "arguments": arguments });
     server.send(json!({ "jsonrpc": "2.0", "id": "search", "method": "tools/call", "params": params })).await;
     let answer = server.receive().await.unwrap();
     answer["result"]["structuredContent"].clone()
@@ -203,6 +245,40 @@ async fn a_move_that_is_killed_goes_on_and_servers_of_either_model_know_when_it_
         count(&database, "audit_logs WHERE action = 'embed' AND outcome = 'interrupted'").await == 1
     })
     .await;
+}
+
+/// A server that was started before the move takes callers' vectors for those of the new model once documents have it, and says
+/// until then why it searches by words.
+#[tokio::test]
+async fn callers_vectors_go_over_with_the_documents() {
+    let database = TestDatabase::create().await;
+    let demo = database.tenant("demo").await;
+    let old = FakeService::start(Vec::new()).await;
+    plant(&database, &demo, "Leave", "Annual leave is thirty days.").await;
+    assert!(embed(&database, &old, &[]).await.status.success());
+    let new = FakeService::of_dimensions(6, Vec::new()).await;
+    let mut of_new = Process::spawn(command(&database, &new).await);
+    of_new.initialize().await;
+    let status = call(&mut of_new, "tenant_status", json!({})).await;
+    assert!(status["words_only_because"].as_str().unwrap().contains("another model"), "{status}");
+    assert!(embed(&database, &new, &[]).await.status.success());
+    until("the server knows", async || {
+        call(&mut of_new, "tenant_status", json!({})).await.get("words_only_because").is_none()
+    })
+    .await;
+    let vector = [0.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+    let document = json!({ "title": "Mine", "content": "A text with a vector of its own.", "embedding": vector });
+    let stored = call(&mut of_new, "insert_document", document).await;
+    assert_eq!(stored["embedding_status"], "embedded", "{stored}");
+    let own = "documents WHERE title = 'Mine' AND embedding_model = 'fake-model-6'";
+    assert_eq!(count(&database, own).await, 1);
+    let query = json!({ "query": "nothing of the sort", "query_embedding": vector, "bm25_weight": 0 });
+    let found = call(&mut of_new, "hybrid_search", query).await;
+    assert_eq!(
+        (&found["results"][0]["title"], &found["results"][0]["vector_rank"]),
+        (&json!("Mine"), &json!(1)),
+        "{found}"
+    );
 }
 
 #[tokio::test]
