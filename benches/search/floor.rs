@@ -22,7 +22,7 @@ pub struct Floor {
 
 impl Floor {
     pub async fn prepare(client: Client) -> Result<Self> {
-        client.batch_execute("SET hnsw.ef_search = 160; SET hnsw.iterative_scan = 'relaxed_order'").await?;
+        client.batch_execute("SET hnsw.ef_search = 130; SET hnsw.iterative_scan = 'relaxed_order'").await?;
         let (postings, passages) = (client.prepare(POSTINGS).await?, client.prepare(PASSAGES).await?);
         Ok(Self { client, postings, passages })
     }

@@ -11,5 +11,5 @@ SELECT set_config('app.current_tenant_id', $1::text, true),
        set_config('plan_cache_mode', 'force_generic_plan', true),
        set_config('enable_seqscan', 'off', true),
        -- Candidates that an index search keeps, and that it goes on where some do not pass.
-       set_config('hnsw.ef_search', '160', true),
+       set_config('hnsw.ef_search', '130', true),
        set_config('hnsw.iterative_scan', 'relaxed_order', true)
