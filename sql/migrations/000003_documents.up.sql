@@ -211,6 +211,7 @@ CREATE TABLE idempotency_keys (
 COMMENT ON TABLE idempotency_keys IS 'Answers of writes that carried an idempotency key, so that a repeated call gets the first answer.';
 SELECT protect_tenant_table('idempotency_keys');
 GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO bailiwick_app;
+GRANT SELECT ON idempotency_keys TO bailiwick_definer;
 
 CREATE FUNCTION register_embedding_model(
     p_name text, p_dimensions integer DEFAULT NULL, p_provider text DEFAULT NULL, p_languages text[] DEFAULT NULL,

@@ -4,7 +4,7 @@ DROP FUNCTION reap_calls(interval, interval);
 
 SET LOCAL ROLE bailiwick_definer;
 DROP FUNCTION close_calls(jsonb);
-DROP FUNCTION reserve_budget(uuid, numeric, boolean);
+DROP FUNCTION reserve_budget(uuid, numeric, boolean, text);
 DROP FUNCTION complete_call(uuid, timestamptz, boolean, text, text, uuid, jsonb, text, inet, integer);
 
 SET LOCAL ROLE bailiwick_owner;

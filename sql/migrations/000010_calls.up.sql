@@ -48,7 +48,7 @@ $$;
 COMMENT ON FUNCTION reserved_budget(uuid, text, date, text) IS 'What calls under way hold of a row of budget_ledger.';
 GRANT EXECUTE ON FUNCTION reserved_budget(uuid, text, date, text) TO bailiwick_app, bailiwick_definer;
 
-CREATE FUNCTION reserve_budget(p_call_id uuid, p_usd numeric, p_binds_user boolean)
+CREATE FUNCTION reserve_budget(p_call_id uuid, p_usd numeric, p_binds_user boolean, p_idempotency_key text DEFAULT NULL)
 RETURNS TABLE (outcome text, period text, is_user boolean, limit_usd numeric, spent_usd numeric, reserved_usd numeric, renewed_at timestamptz)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -70,6 +70,11 @@ BEGIN
     WHERE i.tenant_id = v_tenant_id AND i.call_id = p_call_id AND i.user_id = v_user_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the call was already closed by another' USING ERRCODE = 'BW004';
+    END IF;
+    -- A repeated call spends nothing.
+    IF EXISTS (SELECT FROM idempotency_keys k WHERE k.tenant_id = v_tenant_id AND k.key = p_idempotency_key) THEN
+        RETURN QUERY SELECT 'repeated', NULL::text, NULL::boolean, NULL::numeric, NULL::numeric, NULL::numeric, NULL::timestamptz;
+        RETURN;
     END IF;
     -- Locked until this transaction ends. Whoever else reserves or spends waits, and then sees what is held or spent here.
     INSERT INTO budget_ledger AS l (tenant_id, period, starts, user_id)
@@ -103,10 +108,10 @@ BEGIN
     RETURN QUERY SELECT 'reserved', NULL::text, NULL::boolean, NULL::numeric, NULL::numeric, NULL::numeric, NULL::timestamptz;
 END
 $$;
-COMMENT ON FUNCTION reserve_budget(uuid, numeric, boolean) IS
-    'Holds money for a call that has an intent, before it spends any; NULL for what has no price. reserved, or why not: exhausted: what is spent leaves too little. held: calls under way hold the rest. It is given back with the intent, by whoever closes the call.';
-GRANT EXECUTE ON FUNCTION reserve_budget(uuid, numeric, boolean) TO bailiwick_app;
-ALTER FUNCTION reserve_budget(uuid, numeric, boolean) OWNER TO bailiwick_definer;
+COMMENT ON FUNCTION reserve_budget(uuid, numeric, boolean, text) IS
+    'Holds money for a call that has an intent, before it spends any; NULL for what has no price. reserved, or why not: exhausted: what is spent leaves too little. held: calls under way hold the rest; repeated: the key was used before, so there is nothing to hold. It is given back with the intent, by whoever closes the call.';
+GRANT EXECUTE ON FUNCTION reserve_budget(uuid, numeric, boolean, text) TO bailiwick_app;
+ALTER FUNCTION reserve_budget(uuid, numeric, boolean, text) OWNER TO bailiwick_definer;
 
 CREATE FUNCTION complete_call(
     p_call_id uuid, p_started_at timestamptz, p_has_intent boolean, p_action text, p_resource text, p_resource_id uuid,

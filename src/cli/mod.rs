@@ -9,6 +9,7 @@ mod maintain;
 mod manifest;
 mod migrate;
 mod output;
+mod prices;
 mod report;
 mod search;
 mod serve;
@@ -81,6 +82,12 @@ enum Command {
         after_help = "Examples:\n  bailiwick tenant create acme --name 'Acme Ltd' --monthly-budget-usd 100\n  bailiwick tenant list --json"
     )]
     Tenant(tenant::TenantCommand),
+    /// List what models cost, and add prices; a price is never edited
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  bailiwick prices list --provider openai\n  bailiwick prices import --dry-run prices.csv\n  bailiwick prices set openai gpt-4o --input 2.5 --cached-input 1.25 --output 10 --source 'OpenAI: API pricing page'"
+    )]
+    Prices(prices::PricesCommand),
     /// Make, list and revoke the API keys of HTTP callers
     #[command(
         subcommand,
@@ -97,10 +104,10 @@ enum Command {
         after_help = "Examples:\n  bailiwick embed\n  bailiwick embed --retry-failed\n  BAILIWICK_EMBEDDINGS_URL=https://api.openai.com/v1 BAILIWICK_EMBEDDINGS_MODEL=text-embedding-3-small BAILIWICK_EMBEDDINGS_API_KEY=… bailiwick embed"
     )]
     Embed(embed::EmbedArguments),
-    /// Report what a tenant's rows tell: its audit trail
+    /// Report what a tenant's rows tell: its costs, its audit trail
     #[command(
         subcommand,
-        after_help = "Examples:\n  bailiwick report audit --tenant acme --outcome error\n  bailiwick report audit --tenant acme --all --csv > trail.csv"
+        after_help = "Examples:\n  bailiwick report costs --tenant acme --by day,model\n  bailiwick report costs --all-tenants --csv > costs.csv\n  bailiwick report audit --tenant acme --outcome error\n  bailiwick report audit --tenant acme --all --csv > trail.csv"
     )]
     Report(report::ReportCommand),
     /// Compare the search indexes with the documents; exit code 1 if something is wrong
@@ -165,6 +172,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, CommandError> {
         Some(Command::Extraction) => crate::ingest::serve_extraction().map_err(Into::into),
         Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,
         Some(Command::Tenant(command)) => tenant::run(&cli.database, &command).await,
+        Some(Command::Prices(command)) => prices::run(&cli.database, &command).await,
         Some(Command::Key(command)) => key::run(&cli.database, command).await,
         Some(Command::Maintain(arguments)) => return maintain::run(&cli.database, &cli.audit, &arguments).await,
         Some(Command::Embed(arguments)) => return embed::run(&cli.database, &arguments).await,

@@ -1,8 +1,8 @@
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use crate::db::{DbError, TenantTransaction};
-use crate::identity::Caller;
+use crate::db::{DbError, TenantReader};
+use crate::identity::{Caller, TenantId};
 
 const BUDGET: &str = include_str!("../../sql/queries/costs/budget.sql");
 
@@ -80,9 +80,27 @@ impl Budget {
     ///
     /// # Errors
     /// Any [`DbError`].
-    pub async fn read(transaction: &TenantTransaction, caller: &Caller, call_id: Uuid) -> Result<Self, DbError> {
-        let user_id = caller.user_id.as_str();
-        let rows = transaction.query(BUDGET, &[&caller.tenant_id, &user_id, &call_id]).await?;
+    pub async fn read(reader: &impl TenantReader, caller: &Caller, call_id: Uuid) -> Result<Self, DbError> {
+        Self::read_for(reader, caller.tenant_id, caller.user_id.as_str(), call_id).await
+    }
+
+    /// Reads a tenant's budget as nobody of its users: with the limits of the tenant alone.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn read_of_tenant(reader: &impl TenantReader, tenant_id: TenantId) -> Result<Self, DbError> {
+        let mut budget = Self::read_for(reader, tenant_id, "", Uuid::nil()).await?;
+        budget.limits.retain(|limit| !limit.is_of_user);
+        Ok(budget)
+    }
+
+    async fn read_for(
+        reader: &impl TenantReader,
+        tenant_id: TenantId,
+        user_id: &str,
+        call_id: Uuid,
+    ) -> Result<Self, DbError> {
+        let rows = reader.rows(BUDGET, &[&tenant_id, &user_id, &call_id]).await?;
         let first = rows.first().ok_or_else(|| DbError::Other("a tenant without a row".to_owned()))?;
         let limits = rows.iter().filter_map(|row| match row.try_get::<_, Option<String>>("period") {
             Ok(period) => period.map(|period| {

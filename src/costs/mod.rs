@@ -1,13 +1,14 @@
 //! What tokens cost: the ledger's rows, reports over them, and the month's budget. Money is decimal from end to end.
 
 pub mod alerts;
+pub mod prices;
 mod budget;
 mod report;
 mod reservation;
 mod usage;
 
 pub use budget::{Budget, BudgetStatus, Limit};
-pub use report::{GroupKey, Report, ReportRow, Sums, report};
+pub use report::{Bound, GroupKey, Order, Period, Question, Report, ReportRow, Sums, is_zone, report};
 pub use reservation::{Estimate, Refusal, Reservation, reserve};
 pub use usage::{Priced, Usage, known_models, record, record_embedding};
 

@@ -9,7 +9,7 @@ use crate::db::{DbError, TenantTransaction};
 const RESERVE: &str = include_str!("../../sql/queries/costs/reserve.sql");
 
 /// What a paid operation may cost at the most.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Estimate {
     /// The model's provider.
     pub provider: String,
@@ -19,6 +19,10 @@ pub struct Estimate {
     pub input_tokens: i64,
     /// Tokens it writes, at the most.
     pub output_tokens: i64,
+    /// Of `input_tokens`, those that are known to be in the provider's cache.
+    pub cached_input_tokens: i64,
+    /// The caller's own name for the operation: nothing is held for one that was carried out before.
+    pub idempotency_key: Option<String>,
 }
 
 /// Whether money is held for a call.
@@ -28,6 +32,8 @@ pub enum Reservation {
     Held,
     /// The model has no price, and the budget is not spent: there is nothing to hold.
     Unpriced,
+    /// The operation was carried out before: there is nothing to hold.
+    Repeated,
     /// It is not.
     Refused(Refusal),
 }
@@ -88,11 +94,26 @@ pub async fn reserve(
     estimate: &Estimate,
     binds_user: bool,
 ) -> Result<Reservation, DbError> {
-    let Estimate { provider, model_name, input_tokens, output_tokens } = estimate;
+    let Estimate { provider, model_name, input_tokens, output_tokens, cached_input_tokens, idempotency_key } = estimate;
     let row = transaction
-        .finish(RESERVE, &[&call_id, provider, model_name, input_tokens, output_tokens, &binds_user])
+        .finish(
+            RESERVE,
+            &[
+                &call_id,
+                provider,
+                model_name,
+                input_tokens,
+                output_tokens,
+                &binds_user,
+                cached_input_tokens,
+                idempotency_key,
+            ],
+        )
         .await?;
     let outcome: &str = row.try_get("outcome")?;
+    if outcome == "repeated" {
+        return Ok(Reservation::Repeated);
+    }
     if outcome == "reserved" {
         let is_priced: bool = row.try_get("is_priced")?;
         return Ok(if is_priced { Reservation::Held } else { Reservation::Unpriced });

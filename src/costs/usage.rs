@@ -19,10 +19,14 @@ pub struct Usage {
     pub provider: String,
     /// Tokens sent.
     pub input_tokens: i32,
+    /// Of those, the ones that the provider had in its cache.
+    pub cached_input_tokens: i32,
     /// Tokens written.
     pub output_tokens: i32,
     /// What for.
     pub operation: Option<String>,
+    /// By which tool.
+    pub tool: Option<String>,
     /// Free JSON object.
     pub metadata: Value,
 }
@@ -38,9 +42,12 @@ pub struct Priced {
     pub output_cost_usd: Decimal,
     /// Both.
     pub total_cost_usd: Decimal,
+    /// Whether the model had a price; otherwise the row costs 0.
+    pub is_priced: bool,
 }
 
-/// Prices a usage by the list price in force and writes its cost row; `None` if the model has no price.
+/// Prices a usage by the list price in force and writes its cost row; `None` if the model has no price and the tenant's settings do
+/// not want it recorded without.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -64,6 +71,8 @@ pub async fn record(
                 &usage.output_tokens,
                 &usage.operation,
                 &usage.metadata,
+                &usage.cached_input_tokens,
+                &usage.tool,
             ],
         )
         .await?;
@@ -74,6 +83,7 @@ pub async fn record(
                 input_cost_usd: row.try_get("input_cost")?,
                 output_cost_usd: row.try_get("output_cost")?,
                 total_cost_usd: row.try_get("total_cost")?,
+                is_priced: row.try_get("is_priced")?,
             })
         })
         .transpose()
@@ -106,18 +116,19 @@ pub async fn record_embedding(
                 &usage.operation,
                 &free,
                 &allows_unpriced,
+                &usage.tool,
             ],
         )
         .await?;
     rows.first().map(|row| Ok(row.try_get("total_cost")?)).transpose()
 }
 
-/// Models that have a price, as `provider/model`.
+/// Models that have a price, as `provider/model`, those first whose names are most like the one that was asked for.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn known_models(transaction: &TenantTransaction) -> Result<Vec<String>, DbError> {
-    let rows = transaction.query(KNOWN_MODELS, &[]).await?;
+pub async fn known_models(transaction: &TenantTransaction, usage: &Usage) -> Result<Vec<String>, DbError> {
+    let rows = transaction.query(KNOWN_MODELS, &[&usage.provider, &usage.model_name]).await?;
     rows.iter()
         .map(|row| Ok(format!("{}/{}", row.try_get::<_, &str>("provider")?, row.try_get::<_, &str>("model_name")?)))
         .collect()

@@ -2,6 +2,7 @@
 
 mod embedding;
 pub mod keys;
+mod prices;
 mod tenants;
 
 pub use embedding::{
@@ -9,6 +10,7 @@ pub use embedding::{
     failed_embeddings, prepare_next_embeddings, switch_embedding_model,
 };
 
+pub use prices::{PriceRow, Standing, add_prices, judge_prices, list_prices};
 pub use tenants::{TenantChange, change_tenant, show_tenant};
 
 use rust_decimal::Decimal;

@@ -44,16 +44,6 @@ pub(crate) async fn claim<T: DeserializeOwned>(
     Ok(Claim::Repeated(answer))
 }
 
-/// Whether a call with the key has been carried out.
-pub(crate) async fn is_known(
-    transaction: &TenantTransaction,
-    tenant_id: TenantId,
-    name: &str,
-) -> Result<bool, DbError> {
-    let nothing: &[u8] = &[];
-    Ok(!transaction.query(RECALL, &[&tenant_id, &name, &nothing]).await?.is_empty())
-}
-
 /// Keeps the answer for the key's next caller.
 pub(crate) async fn answer(
     transaction: &TenantTransaction,

@@ -239,7 +239,7 @@ impl Embeddings {
         }
     }
 
-    /// Writes the cost row of tokens that were read for a call, and says what they cost in USD.
+    /// Writes the cost row of tokens that were read for a call (for which operation of which tool), and says what they cost in USD.
     ///
     /// # Errors
     /// Any [`DbError`].
@@ -249,7 +249,7 @@ impl Embeddings {
         caller: &Caller,
         call_id: Uuid,
         tokens: i32,
-        operation: &'static str,
+        (operation, tool): (&'static str, &'static str),
     ) -> Result<Decimal, DbError> {
         let Kind::On(on) = &*self.0 else { return Ok(Decimal::ZERO) };
         let model = on.embedder.model();
@@ -257,8 +257,10 @@ impl Embeddings {
             model_name: model.name.clone(),
             provider: model.provider.clone(),
             input_tokens: tokens,
+            cached_input_tokens: 0,
             output_tokens: 0,
             operation: Some(operation.to_owned()),
+            tool: Some(tool.to_owned()),
             metadata: Value::Null,
         };
         let cost =
@@ -280,10 +282,10 @@ impl On {
             provider: model.provider.clone(),
             model_name: model.name.clone(),
             input_tokens: i64::try_from(input_tokens).unwrap_or(i64::MAX),
-            output_tokens: 0,
+            ..Estimate::default()
         };
         match ahead.reserve(&estimate).await? {
-            Reservation::Held => Ok(()),
+            Reservation::Held | Reservation::Repeated => Ok(()),
             Reservation::Unpriced if self.allows_unpriced => Ok(()),
             Reservation::Unpriced => Err(Failure::BudgetExceeded {
                 told: "the embedding model has no price any more.".to_owned(),

@@ -28,6 +28,8 @@ struct Settings {
     #[serde(deserialize_with = "given")]
     budget: Field<Budget>,
     #[serde(deserialize_with = "given")]
+    costs: Field<Costs>,
+    #[serde(deserialize_with = "given")]
     limits: Field<Limits>,
     #[serde(deserialize_with = "given")]
     audit: Field<Audit>,
@@ -55,6 +57,20 @@ struct Budget {
 enum Mode {
     Hard,
     Soft,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Costs {
+    #[serde(deserialize_with = "given")]
+    unknown_models: Field<UnknownModels>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum UnknownModels {
+    Refuse,
+    Flag,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -161,6 +177,7 @@ mod tests {
             r#"{"budget": {"mode": "soft", "daily_usd": 5.25, "warning_percent": 80}}"#,
             r#"{"budget": null, "limits": {"calls_per_minute": null}, "bm25": {"k1": 1.5}, "audit": {"query_text": "plain"}}"#,
             r#"{"default_language": "ko", "tier": "free"}"#,
+            r#"{"costs": {"unknown_models": "flag"}}"#,
         ] {
             SettingsPatch::parse(good).unwrap();
         }
@@ -171,6 +188,7 @@ mod tests {
             (r#"{"budgets": {}}"#, "unknown field `budgets`"),
             (r#"{"budget": {"dayly_usd": 1}}"#, "unknown field `dayly_usd`"),
             (r#"{"budget": {"mode": "harsh"}}"#, "expected `hard` or `soft`"),
+            (r#"{"costs": {"unknown_models": "ignore"}}"#, "expected `refuse` or `flag`"),
             (r#"{"budget": {"daily_usd": "5"}}"#, "invalid type: string"),
             (
                 r#"{"budget": {"daily_usd": -1, "warning_percent": 0}}"#,

@@ -15,7 +15,7 @@ pub struct BudgetOutput {
     reserved_usd: String,
     /// OK, WARNING (from 90 % of a limit, unless the operator chose another share) or EXCEEDED (from 100 %): of the limit that is nearest to being reached.
     status: String,
-    /// Spending at the month's end if it goes on at this month's rate.
+    /// Spending at the month's end if it goes on at this month's rate: spent_usd, times the month's length, by the time that has passed of it (a day at least).
     forecast_month_end_usd: String,
     /// Every limit that binds you now, the month's among them.
     limits: Vec<LimitOutput>,
@@ -50,6 +50,17 @@ impl From<&Budget> for BudgetOutput {
             forecast_month_end_usd: usd(budget.forecast_month_end_usd),
             limits: budget.limits.iter().map(LimitOutput::from).collect(),
         }
+    }
+}
+
+impl BudgetOutput {
+    /// In a line, for a person.
+    pub fn told(&self) -> String {
+        let limit = self.limit_usd.as_ref().map_or_else(|| "unlimited".to_owned(), |usd| format!("of {usd}"));
+        format!(
+            "This UTC month: {} USD {limit}, {} held, {}; {} by its end if it goes on like this",
+            self.spent_usd, self.reserved_usd, self.status, self.forecast_month_end_usd
+        )
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::embedding::Embeddings;
 
-mod budget;
-mod cost_report;
+pub(crate) mod budget;
+pub(crate) mod cost_report;
 mod delete_document;
 pub(crate) mod fields;
 mod filter;

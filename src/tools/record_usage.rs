@@ -24,14 +24,19 @@ pub struct Input {
     model_name: String,
     /// The model's provider, for example openai, anthropic or ollama.
     provider: String,
-    /// Tokens sent to the model.
+    /// Tokens sent to the model, those from the provider's cache among them.
     #[schemars(range(min = 0, max = 1_000_000_000))]
     input_tokens: i64,
+    /// Of input_tokens, those that the provider read from its cache and prices lower; 0 if absent. Where a provider counts them apart (Anthropic's cache_read_input_tokens), add them to input_tokens.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    cached_input_tokens: Option<i64>,
     /// Tokens the model wrote.
     #[schemars(range(min = 0, max = 1_000_000_000))]
     output_tokens: i64,
     /// What the tokens were spent for, for example chat, generate or search.
     operation: Option<String>,
+    /// The tool or agent that spent them, for reports by tool; at most 100 characters.
+    tool: Option<String>,
     /// A JSON object to keep with the row.
     metadata: Option<Map<String, Value>>,
     /// Your own name for this very usage, at most 200 characters: a repeated call with it records nothing and gets the first answer.
@@ -51,12 +56,14 @@ pub struct Request {
 pub struct Output {
     /// Number of the ledger's row.
     id: i64,
-    /// USD for input, as a decimal number in text.
+    /// USD for input, cached or not, as a decimal number in text.
     input_cost_usd: String,
     /// USD for output.
     output_cost_usd: String,
     /// USD for both.
     total_cost_usd: String,
+    /// False if the model has no list price and your operator lets such usage be recorded: it then counts as 0 USD.
+    priced: bool,
     /// Where the budget stands now: OK, WARNING or EXCEEDED.
     budget_status: String,
     /// True if this is the first answer to the same idempotency_key: nothing was recorded now.
@@ -71,7 +78,7 @@ impl Tool for RecordUsage {
     const NAME: &'static str = "record_usage";
     const TITLE: &'static str = "Record model usage";
     const DESCRIPTION: &'static str = "Report tokens that you spent on a model, so that they are priced and counted against your organisation's budget. \
-Call it once for each model call: calling it again records the usage again, unless it carries the same idempotency_key. A model without a list price is refused, \
+Call it once for each model call: calling it again records the usage again, unless it carries the same idempotency_key. A model without a list price is refused unless your operator lets it be recorded unpriced, \
 and so is what does not fit into a budget that your operator made hard: nothing is recorded then.";
     const SCOPE: Scope = Scope::CostsWrite;
     const ACTION: Action = Action::Record;
@@ -87,8 +94,18 @@ and so is what does not fit into a budget that your operator made hard: nothing 
         };
         let (input_tokens, output_tokens) =
             (tokens("input_tokens", input.input_tokens), tokens("output_tokens", input.output_tokens));
+        let cached_input_tokens = tokens("cached_input_tokens", input.cached_input_tokens.unwrap_or_default());
+        if cached_input_tokens > input_tokens {
+            problems.add(
+                "cached_input_tokens",
+                format_args!("is {cached_input_tokens}, which is more than input_tokens ({input_tokens}), whose part it is"),
+            );
+        }
         if let Some(operation) = &input.operation {
             problems.text("operation", operation, 100);
+        }
+        if let Some(tool) = &input.tool {
+            problems.text("tool", tool, 100);
         }
         let metadata = input.metadata.unwrap_or_default();
         problems.metadata("metadata", &metadata, LARGEST_METADATA_BYTES);
@@ -97,8 +114,10 @@ and so is what does not fit into a budget that your operator made hard: nothing 
             model_name: input.model_name,
             provider: input.provider,
             input_tokens,
+            cached_input_tokens,
             output_tokens,
             operation: input.operation,
+            tool: input.tool,
             metadata: Value::Object(metadata),
         };
         problems.or(Request { usage, idempotency_key: input.idempotency_key, refusal: None })
@@ -113,21 +132,14 @@ and so is what does not fit into a budget that your operator made hard: nothing 
     }
 
     async fn prepare(&self, ahead: &Ahead<'_>, request: &mut Request) -> Result<(), Failure> {
-        if let Some(name) = &request.idempotency_key {
-            let transaction = ahead.look().await?;
-            let known = idempotency::is_known(&transaction, ahead.caller().tenant_id, name).await;
-            transaction.abandon().await;
-            // A repeated call spends nothing.
-            if known.map_err(|error| ahead.failed(&error))? {
-                return Ok(());
-            }
-        }
-        let Usage { provider, model_name, input_tokens, output_tokens, .. } = &request.usage;
+        let usage = &request.usage;
         let estimate = Estimate {
-            provider: provider.clone(),
-            model_name: model_name.clone(),
-            input_tokens: i64::from(*input_tokens),
-            output_tokens: i64::from(*output_tokens),
+            provider: usage.provider.clone(),
+            model_name: usage.model_name.clone(),
+            input_tokens: i64::from(usage.input_tokens),
+            cached_input_tokens: i64::from(usage.cached_input_tokens),
+            output_tokens: i64::from(usage.output_tokens),
+            idempotency_key: request.idempotency_key.clone(),
         };
         if let Reservation::Refused(refusal) = ahead.reserve(&estimate).await? {
             request.refusal = Some(refusal);
@@ -148,8 +160,9 @@ and so is what does not fit into a budget that your operator made hard: nothing 
             }
         }
         let repeated = known.is_some();
-        let priced = match known {
-            Some(priced) => priced,
+        let budget = Budget::read(transaction, caller, call.id);
+        let (priced, budget) = match known {
+            Some(priced) => (priced, budget.await.map_err(failed)?),
             None => {
                 if let Some(refusal) = &request.refusal {
                     let told = format!("{refusal} Nothing was recorded.");
@@ -157,21 +170,25 @@ and so is what does not fit into a budget that your operator made hard: nothing 
                 }
                 let recorded = costs::record(transaction, caller, call.id, &request.usage).await.map_err(failed)?;
                 let Some(priced) = recorded else {
-                    let known = costs::known_models(transaction).await.map_err(failed)?.join(", ");
+                    let known = costs::known_models(transaction, &request.usage).await.map_err(failed)?.join(", ");
                     return Err(Failure::InvalidInput(Problems::one(
                         "model_name",
                         format_args!(
-                            "has no price with this provider; priced are {known}. The operator can add prices"
+                            "has no price with this provider; priced under the nearest names are {known}. The operator can add prices \
+                             (bailiwick prices set), or let usage without a price be recorded (the setting costs.unknown_models)"
                         ),
                     )));
                 };
-                if let Some(key) = &key {
-                    idempotency::answer(transaction, caller.tenant_id, key, &priced).await.map_err(failed)?;
-                }
-                priced
+                let kept = async {
+                    match &key {
+                        Some(key) => idempotency::answer(transaction, caller.tenant_id, key, &priced).await,
+                        None => Ok(()),
+                    }
+                };
+                let ((), budget) = tokio::try_join!(kept, budget).map_err(failed)?;
+                (priced, budget)
             }
         };
-        let budget = Budget::read(transaction, caller, call.id).await.map_err(failed)?;
         let details = Map::from_iter([
             ("cost_usd".to_owned(), usd(priced.total_cost_usd).into()),
             ("budget_status".to_owned(), budget.status().name().into()),
@@ -182,6 +199,7 @@ and so is what does not fit into a budget that your operator made hard: nothing 
             input_cost_usd: usd(priced.input_cost_usd),
             output_cost_usd: usd(priced.output_cost_usd),
             total_cost_usd: usd(priced.total_cost_usd),
+            priced: priced.is_priced,
             budget_status: budget.status().name().to_owned(),
             repeated,
         };
@@ -194,8 +212,10 @@ fn fingerprint(usage: &Usage) -> Vec<u8> {
     fingerprint.feed(usage.provider.as_bytes());
     fingerprint.feed(usage.model_name.as_bytes());
     fingerprint.feed(&usage.input_tokens.to_le_bytes());
+    fingerprint.feed(&usage.cached_input_tokens.to_le_bytes());
     fingerprint.feed(&usage.output_tokens.to_le_bytes());
     fingerprint.feed_optional(usage.operation.as_deref().map(str::as_bytes));
+    fingerprint.feed_optional(usage.tool.as_deref().map(str::as_bytes));
     fingerprint.feed(usage.metadata.to_string().as_bytes());
     fingerprint.end()
 }

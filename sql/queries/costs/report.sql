@@ -1,37 +1,68 @@
 -- costs/report
--- The row without keys is the total over all groups, also of those beyond the limit; it comes first.
-WITH period AS (
-    SELECT coalesce($2::timestamptz, date_trunc('month', now(), 'UTC')) AS starts, coalesce($3::timestamptz, now()) AS ends
+-- The row without keys is the total over all groups, also of those beyond the limit; it comes first. What lies between the edges is
+-- read from sums by day and hour (cost_spans). With $10 the period of the same length before.
+WITH asked AS (
+    SELECT coalesce($2::timestamptz, local_midnight($3::date, $6::text), local_midnight(date_trunc('month', now() AT TIME ZONE $6)::date, $6)) AS starts,
+           coalesce($4::timestamptz, local_midnight($5::date, $6), now()) AS ends
+), period AS (
+    -- In UTC, where a day is 24 hours.
+    SELECT CASE WHEN $10::boolean THEN ((starts AT TIME ZONE 'UTC') - (ends - starts)) AT TIME ZONE 'UTC' ELSE starts END AS starts,
+           CASE WHEN $10 THEN starts ELSE ends END AS ends
+    FROM asked
+), extent AS (
+    SELECT min(s.starts) AS starts, max(s.starts) + interval '24 hours' AS ends FROM cost_sums s WHERE s.tenant_id = $1::uuid AND s.grain = 'day'
+), spans AS MATERIALIZED (
+    SELECT s.*
+    FROM period, extent,
+         cost_spans(greatest(period.starts, extent.starts), least(period.ends, extent.ends), coalesce('user' IN ($7::text, $8::text), false), $7, $8, $6) AS s
+    WHERE extent.starts IS NOT NULL
+), parts AS (
+    -- Each stretch by itself, so that it is read along the index; it is of one period.
+    SELECT s.first_period, s.second_period, k.model_name, k.provider, k.user_id, k.operation, k.tool, c.operations, c.unpriced, c.input_tokens,
+           c.cached_input_tokens, c.output_tokens, c.input_cost, c.output_cost
+    FROM spans s
+    CROSS JOIN LATERAL (
+        SELECT c.kind_id, sum(c.operations) AS operations, sum(c.unpriced) AS unpriced, sum(c.input_tokens) AS input_tokens,
+               sum(c.cached_input_tokens) AS cached_input_tokens, sum(c.output_tokens) AS output_tokens, sum(c.input_cost) AS input_cost,
+               sum(c.output_cost) AS output_cost
+        FROM cost_sums c
+        WHERE c.tenant_id = $1 AND c.grain = s.grain AND c.starts >= s.starts AND c.starts < s.ends
+        GROUP BY c.kind_id
+    ) AS c
+    JOIN cost_kinds k ON k.tenant_id = $1 AND k.kind_id = c.kind_id
+    WHERE s.grain <> 'row'
+    UNION ALL
+    SELECT cost_period(c."timestamp", $7, $6), cost_period(c."timestamp", $8, $6), c.model_name, c.provider, c.user_id, c.operation, c.tool, 1,
+           CASE WHEN c.is_priced THEN 0 ELSE 1 END, c.input_tokens, c.cached_input_tokens, c.output_tokens, c.input_cost, c.output_cost
+    FROM spans s
+    CROSS JOIN LATERAL (
+        SELECT c.* FROM cost_tracking c WHERE c.tenant_id = $1 AND c."timestamp" >= s.starts AND c."timestamp" < s.ends OFFSET 0
+    ) AS c
+    WHERE s.grain = 'row'
 ), keyed AS (
-    SELECT CASE $4::text
-               WHEN 'day' THEN to_char(c."timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD')
-               WHEN 'month' THEN to_char(c."timestamp" AT TIME ZONE 'UTC', 'YYYY-MM')
-               WHEN 'model' THEN c.model_name WHEN 'provider' THEN c.provider
-               WHEN 'user' THEN c.user_id WHEN 'operation' THEN coalesce(c.operation, 'unspecified')
+    SELECT CASE $7 WHEN 'model' THEN p.model_name WHEN 'provider' THEN p.provider WHEN 'user' THEN p.user_id
+               WHEN 'operation' THEN coalesce(p.operation, 'unspecified') WHEN 'tool' THEN coalesce(p.tool, 'unspecified') ELSE p.first_period
            END AS first_key,
-           CASE $5::text
-               WHEN 'day' THEN to_char(c."timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD')
-               WHEN 'month' THEN to_char(c."timestamp" AT TIME ZONE 'UTC', 'YYYY-MM')
-               WHEN 'model' THEN c.model_name WHEN 'provider' THEN c.provider
-               WHEN 'user' THEN c.user_id WHEN 'operation' THEN coalesce(c.operation, 'unspecified')
+           CASE $8 WHEN 'model' THEN p.model_name WHEN 'provider' THEN p.provider WHEN 'user' THEN p.user_id
+               WHEN 'operation' THEN coalesce(p.operation, 'unspecified') WHEN 'tool' THEN coalesce(p.tool, 'unspecified') ELSE p.second_period
            END AS second_key,
-           c.input_tokens, c.output_tokens, c.total_tokens, c.input_cost, c.output_cost, c.total_cost
-    FROM cost_tracking c, period
-    WHERE c.tenant_id = $1::uuid AND c."timestamp" >= period.starts AND c."timestamp" < period.ends
+           p.*
+    FROM parts p
 )
 SELECT period.starts, period.ends, sums.*
 FROM period
 CROSS JOIN (
-    SELECT grouping(first_key) = 1 AS is_total, first_key, second_key, count(*) AS operations,
+    SELECT grouping(first_key) = 1 AS is_total, first_key, second_key, coalesce(sum(operations), 0)::bigint AS operations,
+           coalesce(sum(unpriced), 0)::bigint AS unpriced,
            coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
+           coalesce(sum(cached_input_tokens), 0)::bigint AS cached_input_tokens,
            coalesce(sum(output_tokens), 0)::bigint AS output_tokens,
-           coalesce(sum(total_tokens), 0)::bigint AS total_tokens,
            coalesce(sum(input_cost), 0) AS input_cost,
            coalesce(sum(output_cost), 0) AS output_cost,
-           coalesce(sum(total_cost), 0) AS total_cost
+           coalesce(sum(input_cost + output_cost), 0) AS total_cost
     FROM keyed
     GROUP BY GROUPING SETS ((first_key, second_key), ())
-    ORDER BY is_total DESC, first_key, second_key
-    LIMIT $6::integer
+    ORDER BY is_total DESC, CASE WHEN $11::boolean THEN coalesce(sum(input_cost + output_cost), 0) END DESC, first_key, second_key
+    LIMIT $9::integer
 ) AS sums
-ORDER BY sums.is_total DESC, sums.first_key, sums.second_key
+ORDER BY sums.is_total DESC, CASE WHEN $11 THEN sums.total_cost END DESC, sums.first_key, sums.second_key

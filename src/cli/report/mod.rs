@@ -1,6 +1,7 @@
 //! `bailiwick report`: what a tenant's rows tell, read as the database's administrator.
 
 mod audit;
+mod costs;
 mod output;
 
 use clap::Subcommand;
@@ -14,6 +15,11 @@ use crate::startup::{DEFAULT_TENANT, Deployment};
 /// What to report.
 #[derive(Debug, Subcommand)]
 pub(super) enum ReportCommand {
+    /// Show what tenants spent, by day, model, user and more, with a plot, the period before and the budget
+    #[command(
+        after_help = "Examples:\n  bailiwick report costs --tenant acme --by day,model --zone Asia/Seoul\n  bailiwick report costs --tenant acme --from 2026-03-01 --to 2026-04-01 --by user --order cost\n  bailiwick report costs --all-tenants --csv > costs.csv\n\nThe month's forecast is what is spent of it, times its length, by the time that has passed of it (a day at least)."
+    )]
+    Costs(costs::CostsArguments),
     /// Show a tenant's audit trail, newest call first
     #[command(
         after_help = "Examples:\n  bailiwick report audit --tenant acme --outcome denied\n  bailiwick report audit --tenant acme --from 2026-03-01 --to 2026-04-01 --all --csv > march.csv\n  bailiwick report audit --tenant acme --call-id 0198c5e2-5f0c-7cc3-98a5-d7a1a3f0e5b1 --json"
@@ -24,13 +30,30 @@ pub(super) enum ReportCommand {
 /// Runs a report.
 pub(super) async fn run(database: &DatabaseArguments, command: &ReportCommand) -> Result<(), CommandError> {
     let settings = DatabaseSettings::resolve(database)?;
-    let ReportCommand::Audit(arguments) = command;
     // What is wrong with the arguments is told before a database is looked for.
-    let request = arguments.checked()?;
-    let deployment = Deployment::open(&settings).await?;
+    match command {
+        ReportCommand::Audit(arguments) => {
+            let request = arguments.checked()?;
+            let (deployment, client) = open(&settings).await?;
+            let tenant = tenant(&deployment, &client, arguments.tenant.as_deref()).await?;
+            audit::run(&client, tenant.id, request).await
+        }
+        ReportCommand::Costs(arguments) => {
+            let request = arguments.checked()?;
+            let (deployment, client) = open(&settings).await?;
+            let tenants = match arguments.all_tenants {
+                true => admin::list_tenants(&client).await?,
+                false => vec![tenant(&deployment, &client, arguments.tenant.as_deref()).await?],
+            };
+            costs::run(&client, tenants, &request).await
+        }
+    }
+}
+
+async fn open(settings: &DatabaseSettings) -> Result<(Deployment, Client), CommandError> {
+    let deployment = Deployment::open(settings).await?;
     let client = admin::connect(deployment.admin()?).await?;
-    let tenant = tenant(&deployment, &client, arguments.tenant.as_deref()).await?;
-    audit::run(&client, tenant.id, request).await
+    Ok((deployment, client))
 }
 
 /// The tenant of a report: the one named, or on the program's own PostgreSQL the one that is served by default.

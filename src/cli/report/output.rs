@@ -152,7 +152,7 @@ fn csv(rows: &[Entry], with_header: bool) -> io::Result<Vec<u8>> {
 }
 
 /// A cell that no spreadsheet takes for a formula.
-fn harmless(cell: String) -> String {
+pub(super) fn harmless(cell: String) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }
 

@@ -2,9 +2,14 @@
 
 mod alerts;
 mod budgets;
+mod commands;
+mod lists;
+mod oracle;
 mod prices;
 mod races;
 mod reports;
+mod sums;
+mod zones;
 
 use serde_json::{Value, json};
 

@@ -45,6 +45,56 @@ async fn prices_that_cannot_be_are_refused() {
     }
 }
 
+/// What the provider had in its cache is priced apart, and where the list has no price for it like the rest.
+#[tokio::test]
+async fn cached_input_has_its_own_price() {
+    let (database, session) = session().await;
+    let priced = async |provider: &str, model: &str, input: i64, cached: i64, output: i64| {
+        let mut usage = usage(provider, model, input, output);
+        usage["cached_input_tokens"] = json!(cached);
+        let answer = session.ok("record_usage", usage).await;
+        (answer["input_cost_usd"].clone(), answer["total_cost_usd"].clone())
+    };
+    // 2.50, 1.25 and 10 USD a million.
+    assert_eq!(priced("openai", "gpt-4o", 1_000, 0, 0).await, (json!("0.0025"), json!("0.0025")));
+    assert_eq!(priced("openai", "gpt-4o", 1_000, 400, 7).await, (json!("0.002"), json!("0.00207")));
+    assert_eq!(priced("openai", "gpt-4o", 1_000, 1_000, 0).await, (json!("0.00125"), json!("0.00125")));
+    assert_eq!(priced("openai", "gpt-5-nano", 3, 1, 0).await, (json!("0.000000105"), json!("0.000000105")));
+    assert_eq!(priced("openai", "gpt-4", 10, 9, 0).await, (json!("0.0003"), json!("0.0003")));
+    let rows = "SELECT string_agg(cached_input_tokens::text, ',' ORDER BY id) FROM cost_tracking";
+    assert_eq!(database.value::<String>(rows).await, "0,400,1000,1,9");
+    let mut more = usage("openai", "gpt-4o", 5, 0);
+    more["cached_input_tokens"] = json!(6);
+    let text = session.refused("record_usage", more.clone()).await;
+    assert!(text.contains("`cached_input_tokens` is 6, which is more than input_tokens (5)"), "{text}");
+    // A hard limit holds what it costs, not what it would without a cache: of 50 USD 40 are left.
+    session.ok("record_usage", usage("openai", "gpt-4o", 4_000_000, 0)).await;
+    let mut large = usage("openai", "gpt-4o", 31_000_000, 0);
+    large["cached_input_tokens"] = json!(31_000_000);
+    session.ok("record_usage", large).await;
+    super::assert_settled(&database).await;
+}
+
+/// Prices of the list say where they stood and when, and none can be edited.
+#[tokio::test]
+async fn the_list_is_dated_and_only_grows() {
+    let database = TestDatabase::create().await;
+    let undated = "SELECT count(*) FROM model_prices WHERE length(source) < 10 OR noted_on < '2023-01-01' OR noted_on < (effective_from AT TIME ZONE 'UTC')::date";
+    assert_eq!(database.value::<i64>(undated).await, 0);
+    let providers = "SELECT string_agg(DISTINCT provider, ' ' ORDER BY provider) FROM model_prices";
+    assert_eq!(database.value::<String>(providers).await, "anthropic cohere google mistral ollama openai voyage");
+    let client = database.connect_admin().await;
+    for sql in [
+        "UPDATE model_prices SET input_usd_per_million = 1 WHERE model_name = 'gpt-4o'",
+        "UPDATE model_prices SET effective_from = effective_from - interval '1 day'",
+        "DELETE FROM model_prices WHERE model_name = 'gpt-4o'",
+        "TRUNCATE model_prices",
+    ] {
+        let error = client.batch_execute(sql).await.expect_err(sql);
+        assert!(error.as_db_error().unwrap().message().contains("never edited"), "{sql}: {error:?}");
+    }
+}
+
 /// The price in force is the latest that is not of the future; a usage keeps the price that it was recorded with.
 #[tokio::test]
 async fn a_new_price_holds_from_its_day_on() {
@@ -120,7 +170,7 @@ async fn a_call_that_crosses_midnight_is_one_of_the_day_before() {
     client
         .query_one(
             record,
-            &[&id.as_uuid(), &"u", &call_id, &"openai", &"gpt-4o", &0_i32, &700_000_i32, &None::<String>, &metadata],
+            &[&id.as_uuid(), &"u", &call_id, &"openai", &"gpt-4o", &0_i32, &700_000_i32, &None::<String>, &metadata, &0_i32, &None::<String>],
         )
         .await
         .unwrap();

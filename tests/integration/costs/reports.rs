@@ -44,7 +44,7 @@ async fn an_unknown_model_is_refused_with_the_known_ones() {
     let (database, session) = session().await;
     for arguments in [usage("openai", "gpt-99", 1, 1), usage("nobody", "gpt-4", 1, 1)] {
         let text = session.refused("record_usage", arguments).await;
-        assert!(text.contains("`model_name` has no price") && text.contains("openai/gpt-4o-mini"), "{text}");
+        assert!(text.contains("`model_name` has no price") && text.contains("openai/gpt-4"), "{text}");
     }
     for (input, words) in [
         (json!(-1), "`input_tokens` is -1; allowed is 0 to 1000000000"),
@@ -57,6 +57,29 @@ async fn an_unknown_model_is_refused_with_the_known_ones() {
         assert!(text.contains(words), "{text}");
     }
     assert_eq!(database.value::<i64>("SELECT count(*) FROM cost_tracking").await, 0);
+}
+
+/// By setting: the row is there, costs nothing and says so.
+#[tokio::test]
+async fn an_unknown_model_is_flagged_where_the_tenant_wants_it() {
+    let (database, session) = session().await;
+    let set = async |value: &str| {
+        database
+            .execute(&format!("UPDATE tenants SET settings = settings || '{{\"costs\": {{\"unknown_models\": \"{value}\"}}}}' WHERE slug = 'demo'"))
+            .await;
+    };
+    set("flag").await;
+    let flagged = session.ok("record_usage", usage("nobody", "gpt-99", 5, 7)).await;
+    assert_eq!((&flagged["priced"], &flagged["total_cost_usd"]), (&json!(false), &json!("0")));
+    assert_eq!(session.ok("record_usage", usage("openai", "gpt-4", 1, 0)).await["priced"], true);
+    let report = session.ok("cost_report", json!({ "to": "2100-01-01" })).await;
+    let rows: Vec<_> = report["rows"].as_array().unwrap().iter().map(|row| row["unpriced_operations"].clone()).collect();
+    assert_eq!((rows, &report["totals"]["unpriced_operations"]), (vec![json!(0), json!(1)], &json!(1)));
+    set("refuse").await;
+    session.refused("record_usage", usage("nobody", "gpt-99", 5, 7)).await;
+    let client = database.connect_admin().await;
+    let error = client.batch_execute(r#"UPDATE tenants SET settings = '{"costs": {"unknown_models": "ignore"}}'"#).await.unwrap_err();
+    assert!(error.as_db_error().unwrap().message().contains("tenants_cost_settings"), "{error:?}");
 }
 
 #[tokio::test]
@@ -177,7 +200,7 @@ async fn a_period_or_grouping_that_cannot_be_is_refused() {
         (json!({ "group_by": [] }), "`group_by` has 0 keys; allowed are one or two"),
         (json!({ "group_by": ["day", "model", "user"] }), "`group_by` has 3 keys"),
         (json!({ "group_by": ["day", "day"] }), "`group_by` names the same key twice"),
-        (json!({ "group_by": ["week"] }), "expected one of `day`, `month`, `model`"),
+        (json!({ "group_by": ["year"] }), "expected one of `day`, `week`, `month`, `model`"),
         (json!({ "group_by": "day" }), "`group_by` does not fit"),
     ] {
         let text = session.refused("cost_report", arguments).await;

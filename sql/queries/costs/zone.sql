@@ -1,0 +1,2 @@
+-- costs/zone
+SELECT is_time_zone($1::text) AS is_known
