@@ -4,7 +4,7 @@ DROP TABLE budget_ledger;
 DROP TABLE cost_tracking;
 DROP TABLE cost_sums;
 DROP TABLE cost_kinds;
-DROP FUNCTION cost_spans(timestamptz, timestamptz, text, text, text);
+DROP FUNCTION cost_spans(timestamptz, timestamptz, boolean, text, text, text);
 DROP FUNCTION is_time_zone(text);
 DROP FUNCTION local_midnight(date, text);
 DROP FUNCTION cost_period(timestamptz, text, text);
