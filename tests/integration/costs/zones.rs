@@ -92,6 +92,33 @@ async fn reports_equal_an_oracle_in_every_zone_and_grouping() {
     }
 }
 
+/// The oracle finds what it is to find: days of another zone, and a stretch that is taken whole over the edge of a day.
+#[tokio::test]
+async fn a_zone_that_is_not_minded_is_seen() {
+    let (database, session) = session().await;
+    let demo = database.tenant("demo").await;
+    stock(&database, &demo).await;
+    let rows = oracle::rows(&database, &demo).await;
+    let (zone, from, to) = WINDOWS[4];
+    let asked = json!({ "from": from, "to": to, "zone": zone, "group_by": ["day"] });
+    let (wanted, _) = oracle::report(&rows, (midnight(from, zone), midnight(to, zone)), zone, &["day"]);
+    assert_eq!(oracle::sorted(&session.ok("cost_report", asked.clone()).await, &["day"]), wanted);
+    let definition = async |name: &str| {
+        database.value::<String>(&format!("SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = '{name}'")).await
+    };
+    for (name, right, wrong) in [
+        ("cost_period", "p_at AT TIME ZONE p_zone", "p_at AT TIME ZONE 'UTC'"),
+        ("cost_spans", "IS NOT DISTINCT FROM cost_period(d.ends - interval '1 microsecond', p_first_unit, p_zone)", "IS NOT NULL"),
+    ] {
+        let function = definition(name).await;
+        assert!(function.contains(right), "{function}");
+        database.execute(&function.replace(right, wrong)).await;
+        let answer = session.ok("cost_report", asked.clone()).await;
+        assert_ne!(oracle::sorted(&answer, &["day"]), wanted, "{name}");
+        database.execute(&function).await;
+    }
+}
+
 /// The first moment of a day, where clocks make midnight come twice or not at all.
 #[tokio::test]
 async fn a_day_begins_at_its_first_moment() {
