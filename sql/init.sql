@@ -572,6 +572,7 @@ CREATE TABLE idempotency_keys (
 COMMENT ON TABLE idempotency_keys IS 'Answers of writes that carried an idempotency key, so that a repeated call gets the first answer.';
 SELECT protect_tenant_table('idempotency_keys');
 GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO bailiwick_app;
+GRANT SELECT ON idempotency_keys TO bailiwick_definer;
 
 CREATE FUNCTION register_embedding_model(
     p_name text, p_dimensions integer DEFAULT NULL, p_provider text DEFAULT NULL, p_languages text[] DEFAULT NULL,
@@ -813,63 +814,41 @@ AS $$
 $$;
 COMMENT ON FUNCTION east_asian_runs() IS 'A regular expression for runs of Hangul, Kana and Han.';
 
--- The functions from here to chunk_entry() are written so that the planner can put their bodies in the place of their calls, which
--- is why they are not STRICT: called once a passage, each by itself cost more than what it computes.
 CREATE FUNCTION spaced_words(p_text text) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$
-    -- ASCII is in NFKC, and has nothing else to leave out.
-    SELECT CASE WHEN octet_length(p_text) = length(p_text) THEN p_text
-                ELSE regexp_replace(normalize(p_text, NFKC), east_asian_runs(), ' ', 'g') END
-$$;
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$ SELECT regexp_replace(normalize(p_text, NFKC), east_asian_runs(), ' ', 'g') $$;
 COMMENT ON FUNCTION spaced_words(text) IS 'The words of a text that have spaces between them, in NFKC: what is left without Hangul, Kana and Han.';
 
-CREATE FUNCTION east_asian_pairs(p_text text) RETURNS TABLE (pair text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$
-    -- An array, so that the planner expects a few, and a text of ASCII costs nothing.
-    SELECT pairs.pair
-    FROM unnest(CASE WHEN octet_length(p_text) > length(p_text) THEN ARRAY(
-        SELECT substr(run.matches[1], start, 2)
-        FROM regexp_matches(normalize(p_text, NFKC), '(' || east_asian_runs() || ')', 'g') AS run (matches),
-             generate_series(1, greatest(length(run.matches[1]) - 1, 1)) AS start
-    ) END) AS pairs (pair)
-$$;
-COMMENT ON FUNCTION east_asian_pairs(text) IS
-    'Each pair of neighbouring characters of the runs of Hangul, Kana and Han in a text, as often as it occurs; a lone character by itself.';
-
 CREATE FUNCTION text_terms(p_language text, p_text text) RETURNS TABLE (lexeme text, frequency integer)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
+    WITH runs AS (
+        SELECT match[1] AS run FROM regexp_matches(normalize(p_text, NFKC), '(' || east_asian_runs() || ')', 'g') AS match
+    )
     SELECT word.lexeme, cardinality(word.positions)
     FROM unnest(to_tsvector(text_search_configuration(p_language), spaced_words(p_text))) AS word
     UNION ALL
-    SELECT run.pair, count(*)::integer FROM east_asian_pairs(p_text) AS run GROUP BY run.pair
+    SELECT substr(run, start, 2), count(*)::integer
+    FROM runs, generate_series(1, greatest(length(run) - 1, 1)) AS start
+    GROUP BY 1
 $$;
 COMMENT ON FUNCTION text_terms(text, text) IS
     'The terms of a text and how often each occurs: stemmed words without stop words, and for Hangul, Han and Kana each pair of neighbouring characters (a lone character is a term by itself).';
 
 CREATE FUNCTION chunk_terms(p_language text, p_title text, p_passage text) RETURNS TABLE (lexeme text, frequency integer)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
-    -- As text_terms() has it, with one grouping for all.
     SELECT terms.lexeme, sum(terms.frequency)::integer
     FROM (
-        SELECT word.lexeme, cardinality(word.positions) AS frequency
-        FROM unnest(to_tsvector(text_search_configuration(p_language), spaced_words(p_passage))) AS word
+        SELECT passage.lexeme, passage.frequency FROM text_terms(p_language, p_passage) AS passage
         UNION ALL
-        SELECT run.pair, 1 FROM east_asian_pairs(p_passage) AS run
-        UNION ALL
-        SELECT word.lexeme, 3 * cardinality(word.positions)
-        FROM unnest(to_tsvector(text_search_configuration(p_language), spaced_words(p_title))) AS word
-        UNION ALL
-        SELECT run.pair, 3 FROM east_asian_pairs(p_title) AS run
+        SELECT title.lexeme, 3 * title.frequency FROM text_terms(p_language, p_title) AS title
     ) AS terms
     GROUP BY terms.lexeme
 $$;
 COMMENT ON FUNCTION chunk_terms(text, text, text) IS 'The terms that a chunk is indexed by: those of its passage, and its document''s title counted three times.';
 
-CREATE FUNCTION nested_facets(p_source text, p_language text, p_metadata jsonb) RETURNS text[]
+CREATE FUNCTION document_facets(p_source text, p_language text, p_metadata jsonb) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
     WITH RECURSIVE node (path, value) AS (
@@ -897,42 +876,17 @@ AS $$
                 ELSE coalesce(array_agg(chr(1) || left(md5(facet), 16)), '{}') END
     FROM facets
 $$;
-COMMENT ON FUNCTION nested_facets(text, text, jsonb) IS 'What document_facets() gives, of metadata with objects and arrays in it.';
-
-CREATE FUNCTION document_facets(p_source text, p_language text, p_metadata jsonb) RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$
-    -- Most metadata have nothing nested, and a walk of one level costs a fifth.
-    SELECT CASE
-        WHEN jsonb_typeof(p_metadata) <> 'object' OR jsonb_path_exists(p_metadata, 'strict $.* ? (@.type() == "object" || @.type() == "array")')
-        THEN nested_facets(p_source, p_language, p_metadata)
-        ELSE (
-            SELECT CASE WHEN count(*) > 200 THEN ARRAY[chr(1) || '*'] ELSE coalesce(array_agg(chr(1) || left(md5(facet), 16)), '{}') END
-            FROM (
-                SELECT 'source=' || p_source AS facet WHERE p_source IS NOT NULL
-                UNION ALL
-                SELECT 'language=' || p_language WHERE p_language IS NOT NULL
-                UNION ALL
-                SELECT 'metadata.' || to_json(field.key)::text || '='
-                       || CASE jsonb_typeof(field.value) WHEN 'number' THEN trim_scale(field.value::text::numeric)::text ELSE field.value::text END
-                FROM jsonb_each(p_metadata) AS field
-            ) AS facets
-        )
-    END
-$$;
 COMMENT ON FUNCTION document_facets(text, text, jsonb) IS
     'What a document can be filtered by, as terms of the index: source, language and each scalar of its metadata under its path. A filter passes no document that lacks one of the filter''s own facets. A document with more than 200 has the one term U+0001 * instead, and must be looked at.';
 
 CREATE FUNCTION chunk_entry(p_language text, p_title text, p_passage text, p_facets text[]) RETURNS TABLE (length integer, terms tsvector)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
     -- Written out as text: inside its quotes a quote is doubled and a backslash escaped.
     SELECT coalesce(sum(t.frequency), 0)::integer,
            (coalesce(string_agg('''' || replace(replace(t.lexeme, '\', '\\'), '''', '''''') || ''':' || least(t.frequency, 16383), ' '), '')
             || coalesce((SELECT string_agg(' ''' || facet || ''':1', '') FROM unnest(p_facets) AS facet), ''))::tsvector
-    -- OFFSET 0, so that what is given is computed once, wherever it stands above.
-    FROM (SELECT p_language AS language, p_title AS title, p_passage AS passage OFFSET 0) AS given
-    CROSS JOIN LATERAL chunk_terms(given.language, given.title, given.passage) AS t
+    FROM chunk_terms(p_language, p_title, p_passage) AS t
 $$;
 COMMENT ON FUNCTION chunk_entry(text, text, text, text[]) IS
     'What fresh_postings keeps of a chunk: its length, and its terms with their frequencies in the place of positions. Facets are terms that count for no length.';
@@ -947,8 +901,8 @@ AS $$
     GROUP BY terms.lexeme
 $$;
 COMMENT ON FUNCTION query_terms(uuid, text) IS 'The terms of a query, analysed in every language that the tenant''s documents are in.';
-GRANT EXECUTE ON FUNCTION text_search_configuration(text), east_asian_runs(), spaced_words(text), east_asian_pairs(text), text_terms(text, text), query_terms(uuid, text), chunk_terms(text, text, text), nested_facets(text, text, jsonb), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_app;
-GRANT EXECUTE ON FUNCTION text_search_configuration(text), east_asian_runs(), spaced_words(text), east_asian_pairs(text), text_terms(text, text), chunk_terms(text, text, text), nested_facets(text, text, jsonb), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_definer;
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), east_asian_runs(), spaced_words(text), text_terms(text, text), query_terms(uuid, text), document_facets(text, text, jsonb) TO bailiwick_app;
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), east_asian_runs(), spaced_words(text), text_terms(text, text), chunk_terms(text, text, text), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_definer;
 
 CREATE FUNCTION cut_default_chunks(p_tenant_id uuid, p_document_ids uuid[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -1082,21 +1036,6 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION index_ahead(p_tenant_id uuid, p_first integer, p_ordinals integer[], p_lengths integer[], p_terms tsvector[]) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-AS $$
-    WITH indexed AS (
-        INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, terms)
-        SELECT p_tenant_id, p_first + (e.place - 1)::integer, e.ordinal, e.length, e.terms
-        FROM unnest(p_ordinals, p_lengths, p_terms) WITH ORDINALITY AS e (ordinal, length, terms, place)
-        RETURNING chunk_no
-    )
-    SELECT count(*) FROM indexed
-$$;
-COMMENT ON FUNCTION index_ahead(uuid, integer, integer[], integer[], tsvector[]) IS
-    'Writes what chunk_entry() gave for chunks that the same statement stores under the numbers from p_first on. Their trigger leaves them as they are.';
-GRANT EXECUTE ON FUNCTION index_ahead(uuid, integer, integer[], integer[], tsvector[]) TO bailiwick_app;
-
 CREATE FUNCTION index_new_chunks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -1108,13 +1047,9 @@ BEGIN
     END IF;
     -- Cutting a passage out of UTF-8 text walks it from its start: 4 ms for the last of a million characters. So a long
     -- document is first cut into blocks, and each passage out of its block.
-    WITH ahead AS MATERIALIZED (
-        SELECT f.tenant_id, f.chunk_no, f.length FROM inserted i JOIN fresh_postings f ON f.tenant_id = i.tenant_id AND f.chunk_no = i.chunk_no
-    ), bare AS MATERIALIZED (
-        SELECT i.* FROM inserted i WHERE NOT EXISTS (SELECT FROM ahead WHERE ahead.tenant_id = i.tenant_id AND ahead.chunk_no = i.chunk_no)
-    ), touched AS (
+    WITH touched AS (
         SELECT i.tenant_id, i.document_id, max(i.char_end) AS length, max(i.char_end - i.char_start) AS longest
-        FROM bare i GROUP BY i.tenant_id, i.document_id
+        FROM inserted i GROUP BY i.tenant_id, i.document_id
     ), blocks AS MATERIALIZED (
         SELECT t.tenant_id, t.document_id, d.language, d.title, document_facets(d.source, d.language, d.metadata) AS facets,
                b.no, substr(d.content, b.no * 16384 + 1, 16384 + t.longest) AS body
@@ -1124,18 +1059,14 @@ BEGIN
     ), indexed AS (
         INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, terms)
         SELECT i.tenant_id, i.chunk_no, i.ordinal, entry.length, entry.terms
-        FROM bare i
+        FROM inserted i
         JOIN blocks b ON b.tenant_id = i.tenant_id AND b.document_id = i.document_id AND b.no = i.char_start / 16384
         CROSS JOIN LATERAL chunk_entry(b.language, b.title, substr(b.body, i.char_start - b.no * 16384 + 1, i.char_end - i.char_start), b.facets) AS entry
         RETURNING tenant_id, length
     )
     UPDATE tenant_usage u
     SET chunk_count = u.chunk_count + added.chunks, total_length = u.total_length + added.length
-    FROM (
-        SELECT x.tenant_id, count(*) AS chunks, sum(x.length) AS length
-        FROM (SELECT tenant_id, length FROM indexed UNION ALL SELECT tenant_id, length FROM ahead) AS x
-        GROUP BY x.tenant_id
-    ) AS added
+    FROM (SELECT x.tenant_id, count(*) AS chunks, sum(x.length) AS length FROM indexed x GROUP BY x.tenant_id) AS added
     WHERE u.tenant_id = added.tenant_id;
 
     INSERT INTO tenant_languages (tenant_id, language)
@@ -1275,7 +1206,7 @@ DECLARE
 BEGIN
     FOREACH v_function IN ARRAY ARRAY[
         'cut_default_chunks(uuid, uuid[])', 'complete_new_documents()', 'follow_changed_documents()',
-        'index_new_chunks()', 'index_ahead(uuid, integer, integer[], integer[], tsvector[])', 'forget_deleted_chunks()'
+        'index_new_chunks()', 'forget_deleted_chunks()'
     ] LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO bailiwick_definer', v_function);
     END LOOP;
@@ -1452,6 +1383,7 @@ CREATE TABLE model_prices (
     output_usd_per_million numeric(24, 12) NOT NULL,
     cached_input_usd_per_million numeric(24, 12),
     source                 text NOT NULL,
+    noted_on               date NOT NULL DEFAULT (now() AT TIME ZONE 'UTC')::date,
     PRIMARY KEY (provider, model_name, effective_from),
     CONSTRAINT model_prices_plausible CHECK (
         input_usd_per_million BETWEEN 0 AND 10000 AND output_usd_per_million BETWEEN 0 AND 10000
@@ -1459,24 +1391,93 @@ CREATE TABLE model_prices (
     -- Whatever number of tokens then costs a number of USD that twelve decimals hold, so nothing is ever rounded.
     CONSTRAINT model_prices_exact CHECK (
         scale(trim_scale(input_usd_per_million)) <= 6 AND scale(trim_scale(output_usd_per_million)) <= 6
-        AND coalesce(scale(trim_scale(cached_input_usd_per_million)), 0) <= 6)
+        AND coalesce(scale(trim_scale(cached_input_usd_per_million)), 0) <= 6),
+    CONSTRAINT model_prices_cached_is_no_dearer CHECK (cached_input_usd_per_million <= input_usd_per_million),
+    CONSTRAINT model_prices_named CHECK (
+        length(trim(provider)) BETWEEN 1 AND 100 AND length(trim(model_name)) BETWEEN 1 AND 200 AND length(trim(source)) BETWEEN 1 AND 500)
 );
 COMMENT ON TABLE model_prices IS 'List prices in USD per million tokens. A row is never edited: a new price is a new row with a later effective_from.';
-GRANT SELECT ON model_prices TO bailiwick_app;
+COMMENT ON COLUMN model_prices.cached_input_usd_per_million IS 'Of input that the provider had in its cache; NULL where that costs what other input costs.';
+COMMENT ON COLUMN model_prices.source IS 'Where the price stood, in words.';
+COMMENT ON COLUMN model_prices.noted_on IS 'The day on which it is known to have stood there.';
+GRANT SELECT ON model_prices TO bailiwick_app, bailiwick_definer;
 
--- Prices as their providers listed them when this step was written; operators add rows as prices change.
-INSERT INTO model_prices (provider, model_name, effective_from, input_usd_per_million, output_usd_per_million, source) VALUES
-    ('openai', 'text-embedding-3-small', '2024-01-25 00:00+00', 0.02, 0, 'provider price list'),
-    ('openai', 'text-embedding-3-large', '2024-01-25 00:00+00', 0.13, 0, 'provider price list'),
-    ('openai', 'text-embedding-ada-002', '2023-06-13 00:00+00', 0.10, 0, 'provider price list'),
-    ('openai', 'gpt-4', '2023-03-14 00:00+00', 30, 60, 'provider price list'),
-    ('openai', 'gpt-4o', '2024-10-01 00:00+00', 2.50, 10, 'provider price list'),
-    ('openai', 'gpt-4o-mini', '2024-07-18 00:00+00', 0.15, 0.60, 'provider price list'),
-    ('anthropic', 'claude-3-5-haiku', '2024-11-04 00:00+00', 0.80, 4, 'provider price list'),
-    ('anthropic', 'claude-sonnet-4', '2025-05-22 00:00+00', 3, 15, 'provider price list'),
-    ('anthropic', 'claude-opus-4', '2025-05-22 00:00+00', 15, 75, 'provider price list'),
-    ('ollama', 'llama3.2', '2024-09-25 00:00+00', 0, 0, 'runs on own hardware');
+CREATE FUNCTION keep_model_prices() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION 'a price is never edited or removed: add a row with a later effective_from' USING ERRCODE = 'integrity_constraint_violation';
+END
+$$;
+CREATE TRIGGER model_prices_are_kept
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON model_prices
+    FOR EACH STATEMENT EXECUTE FUNCTION keep_model_prices();
 
+-- Prices as their providers listed them on the day noted; operators add rows as prices change (`bailiwick prices`).
+INSERT INTO model_prices (provider, model_name, effective_from, input_usd_per_million, output_usd_per_million, cached_input_usd_per_million, source, noted_on) VALUES
+    ('openai', 'text-embedding-3-small', '2024-01-25 00:00+00', 0.02, 0, NULL, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'text-embedding-3-large', '2024-01-25 00:00+00', 0.13, 0, NULL, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'text-embedding-ada-002', '2023-06-13 00:00+00', 0.10, 0, NULL, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'gpt-3.5-turbo', '2024-01-25 00:00+00', 0.50, 1.50, NULL, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'gpt-4', '2023-03-14 00:00+00', 30, 60, NULL, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'gpt-4-turbo', '2024-04-09 00:00+00', 10, 30, NULL, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'gpt-4o', '2024-10-01 00:00+00', 2.50, 10, 1.25, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'gpt-4o-mini', '2024-07-18 00:00+00', 0.15, 0.60, 0.075, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'gpt-4.1', '2025-04-14 00:00+00', 2, 8, 0.50, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'gpt-4.1-mini', '2025-04-14 00:00+00', 0.40, 1.60, 0.10, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'gpt-4.1-nano', '2025-04-14 00:00+00', 0.10, 0.40, 0.025, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'o1', '2024-12-17 00:00+00', 15, 60, 7.50, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'o3', '2025-06-10 00:00+00', 2, 8, 0.50, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'o3-mini', '2025-01-31 00:00+00', 1.10, 4.40, 0.55, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'o4-mini', '2025-04-16 00:00+00', 1.10, 4.40, 0.275, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'gpt-5', '2025-08-07 00:00+00', 1.25, 10, 0.125, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'gpt-5-mini', '2025-08-07 00:00+00', 0.25, 2, 0.025, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'gpt-5-nano', '2025-08-07 00:00+00', 0.05, 0.40, 0.005, 'OpenAI: API pricing page', '2025-10-01'),
+    ('openai', 'gpt-5.4', '2026-06-01 00:00+00', 2.50, 15, 0.25, 'as reported from OpenAI''s API pricing page', '2026-06-01'),
+    ('openai', 'gpt-5.5', '2026-06-01 00:00+00', 5, 30, 0.50, 'as reported from OpenAI''s API pricing page', '2026-06-01'),
+    ('anthropic', 'claude-3-haiku', '2024-03-13 00:00+00', 0.25, 1.25, 0.03, 'Anthropic: pricing page of the Claude documentation', '2025-10-15'),
+    ('anthropic', 'claude-3-opus', '2024-03-04 00:00+00', 15, 75, 1.50, 'Anthropic: pricing page of the Claude documentation', '2025-10-15'),
+    ('anthropic', 'claude-3-5-haiku', '2024-11-04 00:00+00', 0.80, 4, 0.08, 'Anthropic: pricing page of the Claude documentation', '2025-10-15'),
+    ('anthropic', 'claude-3-5-sonnet', '2024-06-20 00:00+00', 3, 15, 0.30, 'Anthropic: pricing page of the Claude documentation', '2025-10-15'),
+    ('anthropic', 'claude-3-7-sonnet', '2025-02-24 00:00+00', 3, 15, 0.30, 'Anthropic: pricing page of the Claude documentation', '2025-10-15'),
+    ('anthropic', 'claude-sonnet-4', '2025-05-22 00:00+00', 3, 15, 0.30, 'Anthropic: pricing page of the Claude documentation', '2025-10-15'),
+    ('anthropic', 'claude-opus-4', '2025-05-22 00:00+00', 15, 75, 1.50, 'Anthropic: pricing page of the Claude documentation', '2025-10-15'),
+    ('anthropic', 'claude-opus-4-1', '2025-08-05 00:00+00', 15, 75, 1.50, 'Anthropic: pricing page of the Claude documentation', '2025-10-15'),
+    ('anthropic', 'claude-sonnet-4-5', '2025-09-29 00:00+00', 3, 15, 0.30, 'Anthropic: pricing page of the Claude documentation', '2025-10-15'),
+    ('anthropic', 'claude-haiku-4-5', '2025-10-15 00:00+00', 1, 5, 0.10, 'Anthropic: pricing page of the Claude documentation', '2025-10-15'),
+    ('anthropic', 'claude-opus-4-5', '2025-11-24 00:00+00', 5, 25, 0.50, 'Anthropic: pricing page of the Claude documentation', '2025-11-25'),
+    ('google', 'gemini-embedding-001', '2025-07-14 00:00+00', 0.15, 0, NULL, 'Google: pricing page of the Gemini API', '2025-10-01'),
+    ('google', 'gemini-2.0-flash', '2025-02-05 00:00+00', 0.10, 0.40, 0.025, 'Google: pricing page of the Gemini API', '2025-10-01'),
+    ('google', 'gemini-2.0-flash-lite', '2025-02-25 00:00+00', 0.075, 0.30, NULL, 'Google: pricing page of the Gemini API', '2025-10-01'),
+    ('google', 'gemini-2.5-pro', '2025-06-17 00:00+00', 1.25, 10, 0.125, 'Google: pricing page of the Gemini API, prompts up to 200,000 tokens', '2025-10-01'),
+    ('google', 'gemini-2.5-flash', '2025-06-17 00:00+00', 0.30, 2.50, 0.03, 'Google: pricing page of the Gemini API, text, images and video', '2025-10-01'),
+    ('google', 'gemini-2.5-flash-lite', '2025-07-22 00:00+00', 0.10, 0.40, 0.01, 'Google: pricing page of the Gemini API, text, images and video', '2025-10-01'),
+    ('cohere', 'embed-english-v3.0', '2023-11-02 00:00+00', 0.10, 0, NULL, 'Cohere: pricing page', '2025-04-15'),
+    ('cohere', 'embed-multilingual-v3.0', '2023-11-02 00:00+00', 0.10, 0, NULL, 'Cohere: pricing page', '2025-04-15'),
+    ('cohere', 'embed-v4.0', '2025-04-15 00:00+00', 0.12, 0, NULL, 'Cohere: pricing page, text', '2025-04-15'),
+    ('cohere', 'command-r7b-12-2024', '2024-12-13 00:00+00', 0.0375, 0.15, NULL, 'Cohere: pricing page', '2025-04-15'),
+    ('cohere', 'command-r-08-2024', '2024-08-30 00:00+00', 0.15, 0.60, NULL, 'Cohere: pricing page', '2025-04-15'),
+    ('cohere', 'command-r-plus-08-2024', '2024-08-30 00:00+00', 2.50, 10, NULL, 'Cohere: pricing page', '2025-04-15'),
+    ('cohere', 'command-a-03-2025', '2025-03-13 00:00+00', 2.50, 10, NULL, 'Cohere: pricing page', '2025-04-15'),
+    ('voyage', 'voyage-3', '2024-09-18 00:00+00', 0.06, 0, NULL, 'Voyage AI: pricing page of its documentation', '2025-07-23'),
+    ('voyage', 'voyage-3-lite', '2024-09-18 00:00+00', 0.02, 0, NULL, 'Voyage AI: pricing page of its documentation', '2025-07-23'),
+    ('voyage', 'voyage-3-large', '2025-01-07 00:00+00', 0.18, 0, NULL, 'Voyage AI: pricing page of its documentation', '2025-07-23'),
+    ('voyage', 'voyage-3.5', '2025-05-20 00:00+00', 0.06, 0, NULL, 'Voyage AI: pricing page of its documentation', '2025-07-23'),
+    ('voyage', 'voyage-3.5-lite', '2025-05-20 00:00+00', 0.02, 0, NULL, 'Voyage AI: pricing page of its documentation', '2025-07-23'),
+    ('voyage', 'voyage-code-3', '2024-12-04 00:00+00', 0.18, 0, NULL, 'Voyage AI: pricing page of its documentation', '2025-07-23'),
+    ('voyage', 'voyage-context-3', '2025-07-23 00:00+00', 0.18, 0, NULL, 'Voyage AI: pricing page of its documentation', '2025-07-23'),
+    ('voyage', 'voyage-finance-2', '2024-06-03 00:00+00', 0.12, 0, NULL, 'Voyage AI: pricing page of its documentation', '2025-07-23'),
+    ('voyage', 'voyage-law-2', '2024-04-15 00:00+00', 0.12, 0, NULL, 'Voyage AI: pricing page of its documentation', '2025-07-23'),
+    ('mistral', 'mistral-embed', '2023-12-11 00:00+00', 0.10, 0, NULL, 'Mistral AI: pricing page', '2025-06-10'),
+    ('mistral', 'codestral-embed-2505', '2025-05-28 00:00+00', 0.15, 0, NULL, 'Mistral AI: pricing page', '2025-06-10'),
+    ('mistral', 'mistral-large-2411', '2024-11-18 00:00+00', 2, 6, NULL, 'Mistral AI: pricing page', '2025-06-10'),
+    ('mistral', 'mistral-medium-2505', '2025-05-07 00:00+00', 0.40, 2, NULL, 'Mistral AI: pricing page', '2025-06-10'),
+    ('mistral', 'mistral-small-2503', '2025-03-17 00:00+00', 0.10, 0.30, NULL, 'Mistral AI: pricing page', '2025-06-10'),
+    ('mistral', 'codestral-2501', '2025-01-13 00:00+00', 0.30, 0.90, NULL, 'Mistral AI: pricing page', '2025-06-10'),
+    ('mistral', 'ministral-8b-2410', '2024-10-16 00:00+00', 0.10, 0.10, NULL, 'Mistral AI: pricing page', '2025-06-10'),
+    ('mistral', 'ministral-3b-2410', '2024-10-16 00:00+00', 0.04, 0.04, NULL, 'Mistral AI: pricing page', '2025-06-10'),
+    ('mistral', 'magistral-medium-2506', '2025-06-10 00:00+00', 2, 5, NULL, 'Mistral AI: pricing page', '2025-06-10'),
+    ('ollama', 'llama3.2', '2024-09-25 00:00+00', 0, 0, NULL, 'runs on own hardware', '2024-09-25');
 -- A sequence of its own: PostgreSQL 16 knows no identity columns on partitioned tables.
 CREATE SEQUENCE cost_tracking_id_seq;
 
@@ -1490,20 +1491,27 @@ CREATE TABLE cost_tracking (
     provider      text NOT NULL,
     input_tokens  integer NOT NULL,
     output_tokens integer NOT NULL,
+    cached_input_tokens integer NOT NULL DEFAULT 0,
     total_tokens  integer GENERATED ALWAYS AS (input_tokens + output_tokens) STORED,
     input_cost    numeric(24, 12) NOT NULL,
     output_cost   numeric(24, 12) NOT NULL,
     total_cost    numeric(24, 12) GENERATED ALWAYS AS (input_cost + output_cost) STORED,
     operation     text,
+    tool          text,
+    is_priced     boolean NOT NULL DEFAULT true,
     metadata      jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (tenant_id, "timestamp", id),
     -- Half of the integer range each, so that the generated sum cannot overflow.
     CONSTRAINT cost_tracking_tokens_in_range
         CHECK (input_tokens BETWEEN 0 AND 1000000000 AND output_tokens BETWEEN 0 AND 1000000000),
+    CONSTRAINT cost_tracking_cached_is_part_of_input CHECK (cached_input_tokens BETWEEN 0 AND input_tokens),
     CONSTRAINT cost_tracking_costs_not_negative CHECK (input_cost >= 0 AND output_cost >= 0)
 ) PARTITION BY RANGE ("timestamp");
 COMMENT ON TABLE cost_tracking IS 'Every token spent, priced: one row for each paid operation.';
 COMMENT ON COLUMN cost_tracking.input_cost IS 'USD to twelve decimals: ten tokens of a small embedding model cost 0.0000002.';
+COMMENT ON COLUMN cost_tracking.cached_input_tokens IS 'Of input_tokens, those that the provider had in its cache; input_cost has them at their own price.';
+COMMENT ON COLUMN cost_tracking.tool IS 'The tool that they were spent by: one of this server''s, or whatever the caller names.';
+COMMENT ON COLUMN cost_tracking.is_priced IS 'False where the model had no price: the row then costs 0 because nobody knows better.';
 COMMENT ON COLUMN cost_tracking.call_id IS 'The call that spent it, as in audit_logs.';
 CREATE INDEX idx_cost_tracking_user_timestamp ON cost_tracking (tenant_id, user_id, "timestamp" DESC);
 
@@ -1593,6 +1601,18 @@ $$;
 COMMENT ON FUNCTION are_budget_settings(jsonb) IS 'Whether the budget among a tenant''s settings makes sense: what does not would be no limit at all.';
 ALTER TABLE tenants ADD CONSTRAINT tenants_budget_settings CHECK (are_budget_settings(settings));
 
+
+-- What is done about a model without a price: {"costs": {"unknown_models": "refuse"}} (also where nothing is said), or "flag".
+CREATE FUNCTION are_cost_settings(p_settings jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT NOT p_settings ? 'costs' OR jsonb_typeof(p_settings -> 'costs') = 'object' AND NOT EXISTS (
+        SELECT FROM jsonb_each(CASE jsonb_typeof(p_settings -> 'costs') WHEN 'object' THEN p_settings -> 'costs' ELSE '{}' END) AS s
+        WHERE NOT (s.key = 'unknown_models' AND s.value IN ('"refuse"', '"flag"')))
+$$;
+COMMENT ON FUNCTION are_cost_settings(jsonb) IS 'Whether what a tenant''s settings say of costs makes sense.';
+ALTER TABLE tenants ADD CONSTRAINT tenants_cost_settings CHECK (are_cost_settings(settings));
+
 SELECT protect_tenant_table('cost_tracking'), protect_tenant_table('budget_ledger'), protect_tenant_table('budget_alerts');
 GRANT SELECT, INSERT ON cost_tracking TO bailiwick_app;
 GRANT USAGE ON SEQUENCE cost_tracking_id_seq TO bailiwick_app;
@@ -1644,6 +1664,172 @@ CREATE TRIGGER cost_tracking_10_post_to_ledger AFTER INSERT ON cost_tracking
 
 ALTER FUNCTION raise_budget_alerts(uuid, text, timestamptz) OWNER TO bailiwick_definer;
 ALTER FUNCTION post_costs_to_ledger() OWNER TO bailiwick_definer;
+
+-- Reports of months would read every row of them. Sums are kept by the same statement that adds a row, so that they are exact at any
+-- moment, for rows that come late as well. Users are many and the other kinds few, so only sums by day are kept for each user.
+CREATE TABLE cost_kinds (
+    tenant_id  uuid NOT NULL,
+    kind_id    uuid NOT NULL,
+    provider   text NOT NULL,
+    model_name text NOT NULL,
+    operation  text,
+    tool       text,
+    user_id    text,
+    PRIMARY KEY (tenant_id, kind_id)
+);
+COMMENT ON TABLE cost_kinds IS 'What costs are reported by: each combination that a tenant has spent on.';
+COMMENT ON COLUMN cost_kinds.kind_id IS 'A hash of the other columns, so that it need not be looked up.';
+COMMENT ON COLUMN cost_kinds.user_id IS 'NULL for all users together.';
+
+CREATE TABLE cost_sums (
+    tenant_id           uuid NOT NULL,
+    grain               text NOT NULL,
+    starts              timestamptz NOT NULL,
+    kind_id             uuid NOT NULL,
+    operations          bigint NOT NULL,
+    unpriced            bigint NOT NULL,
+    input_tokens        bigint NOT NULL,
+    cached_input_tokens bigint NOT NULL,
+    output_tokens       bigint NOT NULL,
+    input_cost          numeric NOT NULL,
+    output_cost         numeric NOT NULL,
+    PRIMARY KEY (tenant_id, grain, starts, kind_id),
+    CONSTRAINT cost_sums_grain_known CHECK (grain IN ('hour', 'day', 'user day'))
+) WITH (fillfactor = 80);
+COMMENT ON TABLE cost_sums IS 'Sums of cost_tracking, kept by a trigger: of all users by UTC hour and by UTC day, of each user by UTC day. They outlive rows that retention drops.';
+
+CREATE FUNCTION cost_kind_id(p_provider text, p_model_name text, p_operation text, p_tool text, p_user_id text) RETURNS uuid
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT encode(substring(sha256(convert_to(jsonb_build_array(p_provider, p_model_name, p_operation, p_tool, p_user_id)::text, 'UTF8')) FROM 1 FOR 16), 'hex')::uuid
+$$;
+COMMENT ON FUNCTION cost_kind_id(text, text, text, text, text) IS 'The key of cost_kinds.';
+
+-- What a moment is called in reports by day, week (ISO 8601) or month of a time zone; NULL for other units. Without a setting of its own,
+-- so that it becomes part of the statement that asks.
+CREATE FUNCTION cost_period(p_at timestamptz, p_unit text, p_zone text) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$
+    SELECT to_char(p_at AT TIME ZONE p_zone, CASE p_unit WHEN 'day' THEN 'YYYY-MM-DD' WHEN 'week' THEN 'IYYY-"W"IW' WHEN 'month' THEN 'YYYY-MM' END)
+$$;
+COMMENT ON FUNCTION cost_period(timestamptz, text, text) IS 'The day, week or month that a moment is of, in a time zone.';
+
+-- Midnight by inverse is the second one where clocks go back over it, and the day has begun at the first.
+CREATE FUNCTION local_midnight(p_day date, p_zone text) RETURNS timestamptz
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT min(earlier.at)
+    FROM generate_series(0, 12) AS quarters
+    CROSS JOIN LATERAL (SELECT (p_day::timestamp AT TIME ZONE p_zone) - quarters * interval '15 minutes' AS at) AS earlier
+    WHERE (earlier.at AT TIME ZONE p_zone)::date >= p_day
+$$;
+COMMENT ON FUNCTION local_midnight(date, text) IS 'The first moment of a day in a time zone.';
+
+CREATE FUNCTION is_time_zone(p_zone text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    -- AT TIME ZONE would take "Asia/Seoul5" as well: as a rule of POSIX.
+    SELECT p_zone = 'UTC' OR EXISTS (SELECT FROM pg_timezone_names WHERE name = p_zone)
+$$;
+COMMENT ON FUNCTION is_time_zone(text) IS 'Whether a time zone of that name is known, in the IANA database''s spelling.';
+
+-- What a report reads: whole days where the day is of one period, hours of the others (of which there are none by user), single rows of
+-- what is left. A day or hour in which clocks are changed is not taken whole: periods need not be in one piece then.
+CREATE FUNCTION cost_spans(p_from timestamptz, p_to timestamptz, p_by_user boolean, p_first_unit text, p_second_unit text, p_zone text)
+RETURNS TABLE (grain text, starts timestamptz, ends timestamptz, first_period text, second_period text)
+LANGUAGE sql STABLE ROWS 40 SET search_path = pg_catalog, public, pg_temp
+AS $$
+    WITH days AS MATERIALIZED (
+        SELECT d.starts, d.starts + interval '24 hours' AS ends, cost_period(d.starts, p_first_unit, p_zone) AS first_period,
+               cost_period(d.starts, p_second_unit, p_zone) AS second_period
+        FROM generate_series(date_trunc('day', p_from, 'UTC'), p_to - interval '1 microsecond', interval '24 hours') AS d (starts)
+    ), judged_days AS MATERIALIZED (
+        SELECT d.*, d.starts >= p_from AND d.ends <= p_to
+                    AND (d.ends AT TIME ZONE p_zone) - (d.starts AT TIME ZONE p_zone) = interval '24 hours'
+                    AND d.first_period IS NOT DISTINCT FROM cost_period(d.ends - interval '1 microsecond', p_first_unit, p_zone)
+                    AND d.second_period IS NOT DISTINCT FROM cost_period(d.ends - interval '1 microsecond', p_second_unit, p_zone) AS is_whole
+        FROM days d
+    ), hours AS MATERIALIZED (
+        SELECT h.starts, h.starts + interval '1 hour' AS ends, cost_period(h.starts, p_first_unit, p_zone) AS first_period,
+               cost_period(h.starts, p_second_unit, p_zone) AS second_period
+        FROM judged_days d CROSS JOIN LATERAL generate_series(d.starts, d.ends - interval '1 hour', interval '1 hour') AS h (starts)
+        WHERE NOT d.is_whole AND NOT p_by_user AND h.starts < p_to AND h.starts + interval '1 hour' > p_from
+    ), judged_hours AS MATERIALIZED (
+        SELECT h.*, h.starts >= p_from AND h.ends <= p_to
+                    AND (h.ends AT TIME ZONE p_zone) - (h.starts AT TIME ZONE p_zone) = interval '1 hour'
+                    AND h.first_period IS NOT DISTINCT FROM cost_period(h.ends - interval '1 microsecond', p_first_unit, p_zone)
+                    AND h.second_period IS NOT DISTINCT FROM cost_period(h.ends - interval '1 microsecond', p_second_unit, p_zone) AS is_whole
+        FROM hours h
+    ), pieces AS (
+        SELECT CASE WHEN p_by_user THEN 'user day' ELSE 'day' END AS grain, d.starts, d.ends, d.first_period, d.second_period, interval '24 hours' AS width
+        FROM judged_days d WHERE d.is_whole
+        UNION ALL
+        SELECT 'hour', h.starts, h.ends, h.first_period, h.second_period, interval '1 hour' FROM judged_hours h WHERE h.is_whole
+        UNION ALL
+        SELECT 'row', h.starts, h.ends, NULL, NULL, interval '1 hour' FROM judged_hours h WHERE NOT h.is_whole
+        UNION ALL
+        SELECT 'row', d.starts, d.ends, NULL, NULL, interval '24 hours' FROM judged_days d WHERE p_by_user AND NOT d.is_whole
+    ), numbered AS (
+        -- Neighbours of one period have the same: their distance is their width.
+        SELECT p.*, p.starts - p.width * row_number() OVER (PARTITION BY p.grain, p.first_period, p.second_period ORDER BY p.starts) AS island
+        FROM pieces p
+    )
+    SELECT n.grain, greatest(min(n.starts), p_from), least(max(n.ends), p_to), n.first_period, n.second_period
+    FROM numbered n GROUP BY n.grain, n.first_period, n.second_period, n.island
+$$;
+COMMENT ON FUNCTION cost_spans(timestamptz, timestamptz, boolean, text, text, text) IS
+    'Cuts a time into stretches that cost_sums has by day, by hour, and not at all; together they are the whole, and none overlap.';
+
+SELECT protect_tenant_table('cost_kinds'), protect_tenant_table('cost_sums');
+GRANT SELECT ON cost_kinds, cost_sums TO bailiwick_app;
+GRANT SELECT, INSERT ON cost_kinds TO bailiwick_definer;
+GRANT SELECT, INSERT, UPDATE ON cost_sums TO bailiwick_definer;
+-- The administrator's reports read as it.
+GRANT SELECT ON cost_tracking TO bailiwick_definer;
+GRANT EXECUTE ON FUNCTION cost_kind_id(text, text, text, text, text) TO bailiwick_definer;
+GRANT EXECUTE ON FUNCTION cost_period(timestamptz, text, text), local_midnight(date, text), is_time_zone(text),
+    cost_spans(timestamptz, timestamptz, boolean, text, text, text) TO bailiwick_app, bailiwick_definer;
+
+CREATE FUNCTION add_costs_to_sums() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    WITH pieces AS MATERIALIZED (
+        SELECT i.tenant_id, g.grain, date_trunc(g.unit, i."timestamp", 'UTC') AS starts, i.provider, i.model_name, i.operation, i.tool,
+               CASE WHEN g.by_user THEN i.user_id END AS user_id, count(*) AS operations, count(*) FILTER (WHERE NOT i.is_priced) AS unpriced,
+               sum(i.input_tokens) AS input_tokens, sum(i.cached_input_tokens) AS cached_input_tokens, sum(i.output_tokens) AS output_tokens,
+               sum(i.input_cost) AS input_cost, sum(i.output_cost) AS output_cost
+        FROM inserted i CROSS JOIN (VALUES ('hour', 'hour', false), ('day', 'day', false), ('user day', 'day', true)) AS g (grain, unit, by_user)
+        GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    ), kinds AS MATERIALIZED (
+        SELECT k.*, cost_kind_id(k.provider, k.model_name, k.operation, k.tool, k.user_id) AS kind_id
+        FROM (SELECT DISTINCT p.tenant_id, p.provider, p.model_name, p.operation, p.tool, p.user_id FROM pieces p) AS k
+    ), known AS (
+        INSERT INTO cost_kinds (tenant_id, kind_id, provider, model_name, operation, tool, user_id)
+        SELECT k.tenant_id, k.kind_id, k.provider, k.model_name, k.operation, k.tool, k.user_id FROM kinds k
+        WHERE NOT EXISTS (SELECT FROM cost_kinds c WHERE c.tenant_id = k.tenant_id AND c.kind_id = k.kind_id)
+        ORDER BY 1, 2
+        ON CONFLICT (tenant_id, kind_id) DO NOTHING
+    )
+    INSERT INTO cost_sums AS s (tenant_id, grain, starts, kind_id, operations, unpriced, input_tokens, cached_input_tokens, output_tokens, input_cost, output_cost)
+    SELECT p.tenant_id, p.grain, p.starts, k.kind_id, p.operations, p.unpriced, p.input_tokens, p.cached_input_tokens, p.output_tokens, p.input_cost, p.output_cost
+    FROM pieces p
+    JOIN kinds k ON k.tenant_id = p.tenant_id AND k.provider = p.provider AND k.model_name = p.model_name AND k.operation IS NOT DISTINCT FROM p.operation
+                AND k.tool IS NOT DISTINCT FROM p.tool AND k.user_id IS NOT DISTINCT FROM p.user_id
+    -- As everybody who adds, so that nobody waits in a ring.
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT (tenant_id, grain, starts, kind_id) DO UPDATE
+    SET operations = s.operations + excluded.operations, unpriced = s.unpriced + excluded.unpriced,
+        input_tokens = s.input_tokens + excluded.input_tokens, cached_input_tokens = s.cached_input_tokens + excluded.cached_input_tokens,
+        output_tokens = s.output_tokens + excluded.output_tokens,
+        input_cost = s.input_cost + excluded.input_cost, output_cost = s.output_cost + excluded.output_cost;
+    RETURN NULL;
+END
+$$;
+-- After the ledger, whose lock keeps a tenant's spenders of one month apart.
+CREATE TRIGGER cost_tracking_20_add_to_sums AFTER INSERT ON cost_tracking
+    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION add_costs_to_sums();
+ALTER FUNCTION add_costs_to_sums() OWNER TO bailiwick_definer;
 
 SELECT maintain_partitions();
 
@@ -1977,7 +2163,7 @@ $$;
 COMMENT ON FUNCTION reserved_budget(uuid, text, date, text) IS 'What calls under way hold of a row of budget_ledger.';
 GRANT EXECUTE ON FUNCTION reserved_budget(uuid, text, date, text) TO bailiwick_app, bailiwick_definer;
 
-CREATE FUNCTION reserve_budget(p_call_id uuid, p_usd numeric, p_binds_user boolean)
+CREATE FUNCTION reserve_budget(p_call_id uuid, p_usd numeric, p_binds_user boolean, p_idempotency_key text DEFAULT NULL)
 RETURNS TABLE (outcome text, period text, is_user boolean, limit_usd numeric, spent_usd numeric, reserved_usd numeric, renewed_at timestamptz)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -1999,6 +2185,11 @@ BEGIN
     WHERE i.tenant_id = v_tenant_id AND i.call_id = p_call_id AND i.user_id = v_user_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the call was already closed by another' USING ERRCODE = 'BW004';
+    END IF;
+    -- A repeated call spends nothing.
+    IF EXISTS (SELECT FROM idempotency_keys k WHERE k.tenant_id = v_tenant_id AND k.key = p_idempotency_key) THEN
+        RETURN QUERY SELECT 'repeated', NULL::text, NULL::boolean, NULL::numeric, NULL::numeric, NULL::numeric, NULL::timestamptz;
+        RETURN;
     END IF;
     -- Locked until this transaction ends. Whoever else reserves or spends waits, and then sees what is held or spent here.
     INSERT INTO budget_ledger AS l (tenant_id, period, starts, user_id)
@@ -2032,10 +2223,10 @@ BEGIN
     RETURN QUERY SELECT 'reserved', NULL::text, NULL::boolean, NULL::numeric, NULL::numeric, NULL::numeric, NULL::timestamptz;
 END
 $$;
-COMMENT ON FUNCTION reserve_budget(uuid, numeric, boolean) IS
-    'Holds money for a call that has an intent, before it spends any; NULL for what has no price. reserved, or why not: exhausted: what is spent leaves too little. held: calls under way hold the rest. It is given back with the intent, by whoever closes the call.';
-GRANT EXECUTE ON FUNCTION reserve_budget(uuid, numeric, boolean) TO bailiwick_app;
-ALTER FUNCTION reserve_budget(uuid, numeric, boolean) OWNER TO bailiwick_definer;
+COMMENT ON FUNCTION reserve_budget(uuid, numeric, boolean, text) IS
+    'Holds money for a call that has an intent, before it spends any; NULL for what has no price. reserved, or why not: exhausted: what is spent leaves too little. held: calls under way hold the rest; repeated: the key was used before, so there is nothing to hold. It is given back with the intent, by whoever closes the call.';
+GRANT EXECUTE ON FUNCTION reserve_budget(uuid, numeric, boolean, text) TO bailiwick_app;
+ALTER FUNCTION reserve_budget(uuid, numeric, boolean, text) OWNER TO bailiwick_definer;
 
 CREATE FUNCTION complete_call(
     p_call_id uuid, p_started_at timestamptz, p_has_intent boolean, p_action text, p_resource text, p_resource_id uuid,
@@ -2220,14 +2411,14 @@ DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', '5ed68edb7abc9f170069dd132a51183e9ba43ab12e89e2433aa3170a38327c22'),
     (2, 'tenants', '56634f3d01b2d4147e00605268b984c093de5694934e7d16aacb928199c2d372'),
-    (3, 'documents', '42f05c8010be239a38e4ad62feb28c227affcfe60cff70ebefaca7e73a1b5dd8'),
-    (4, 'search', 'c619a6daede0d3cd24f106b4b85bead76fefb6568ac18243666ebea87fdc1f47'),
+    (3, 'documents', 'c9d0e1054a570cc6d0b38419aaa65899aea1a8b3107fdc33788eb114ec0e1547'),
+    (4, 'search', 'e7e602da19ee83a419d73e1506bb7cc6991b9fd52bf5b9102d5d653430554310'),
     (5, 'audit', 'f533fc9cedde08933707dc136576f4ae3dd26eb8902093d88317e26e47944306'),
-    (6, 'costs', 'dc7bf590c4ed07a7de10d63eeb10f141f571613db6637dade27cee6b74619feb'),
+    (6, 'costs', '5fa95219d872d8114a30ab9754896b39f6b5381067dcfdff2406744946028e37'),
     (7, 'statistics', 'd72de553261746a5811be3e6bf825997b40c47a866c53f9e56000080e20e5099'),
     (8, 'hybrid_search', 'bb1ddc5bc6f82965f991486f479a69d56c20ff559ab642302979a196c9a99b94'),
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292'),
-    (10, 'calls', '074c40432507bde8614f7800268d1da2e37d86001306a86bed2e6f3cb958e9b3'),
+    (10, 'calls', '573db7c8d7e507f902e3f0f451f7548e7aa05292f4bca8910e5e49bec4e5c085'),
     (11, 'seals', 'eccaa9cefcfbbf74c0b98b2b4861475cffe2f09503bd32af90a92191e6c1587b');
 INSERT INTO public.schema_migrations (version, dirty) VALUES (11, false);
 

@@ -88,7 +88,9 @@ async fn load(arguments: &Arguments, world: &str) -> Result<(Database, TenantId,
     let client = database.connect().await?;
     let months = format!("SELECT create_month_partition('cost_tracking', m::date) FROM {MONTHS} AS m");
     client.batch_execute(&months).await?;
-    client.batch_execute("SET synchronous_commit = off; SET jit = off; SET work_mem = '256MB'; SELECT setseed(0.5)").await?;
+    client
+        .batch_execute("SET synchronous_commit = off; SET jit = off; SET work_mem = '256MB'; SELECT setseed(0.5)")
+        .await?;
     let started = Instant::now();
     for (tenant, share) in [(large, 0.9), (small, 0.1)] {
         let rows = (arguments.rows as f64 * share / 24.0).round();
@@ -178,7 +180,9 @@ async fn writes(database: &Database, session: &Session, runs: usize) -> Result<V
     let usage = |n: usize| json!({ "provider": "openai", "model_name": "gpt-4o-mini", "input_tokens": n, "output_tokens": 1, "tool": format!("tool{}", n % 4) });
     let mut figures = serde_json::Map::new();
     for (name, switch) in [("with_sums", "ENABLE"), ("without_sums", "DISABLE"), ("with_sums_again", "ENABLE")] {
-        client.batch_execute(&format!("ALTER TABLE cost_tracking {switch} TRIGGER cost_tracking_20_add_to_sums")).await?;
+        client
+            .batch_execute(&format!("ALTER TABLE cost_tracking {switch} TRIGGER cost_tracking_20_add_to_sums"))
+            .await?;
         let mut latency = Latency::default();
         for n in 0..runs * 10 {
             let started = Instant::now();

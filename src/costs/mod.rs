@@ -1,8 +1,8 @@
 //! What tokens cost: the ledger's rows, reports over them, and the month's budget. Money is decimal from end to end.
 
 pub mod alerts;
-pub mod prices;
 mod budget;
+pub mod prices;
 mod report;
 mod reservation;
 mod usage;

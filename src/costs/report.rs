@@ -198,11 +198,7 @@ pub async fn is_zone(reader: &impl TenantReader, zone: &str) -> Result<bool, DbE
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn report(
-    reader: &impl TenantReader,
-    tenant_id: TenantId,
-    question: &Question,
-) -> Result<Report, DbError> {
+pub async fn report(reader: &impl TenantReader, tenant_id: TenantId, question: &Question) -> Result<Report, DbError> {
     let grouped = ask(reader, tenant_id, question, Some(question.keys), question.limit, false);
     let (found, before) = tokio::try_join!(grouped, ask(reader, tenant_id, question, None, 0, true))?;
     let total = |rows: &[Row]| rows.first().map(period).ok_or(DbError::Other("a report without its total".to_owned()));
@@ -238,10 +234,7 @@ async fn ask(
     let (to, to_day) = (to.and_then(Bound::instant), to.and_then(Bound::day));
     let by_cost = *order == Order::Cost;
     reader
-        .rows(
-            REPORT,
-            &[&tenant_id, &from, &from_day, &to, &to_day, zone, &first, &second, &most, &is_before, &by_cost],
-        )
+        .rows(REPORT, &[&tenant_id, &from, &from_day, &to, &to_day, zone, &first, &second, &most, &is_before, &by_cost])
         .await
 }
 

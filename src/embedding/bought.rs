@@ -111,7 +111,8 @@ impl Tool for EmbedQuery {
         let Some(read) = &request.read else { return Err(Failure::Internal { call_id: call.id }) };
         let vector = read.embedded().and_then(|embedded| embedded.vectors.first()).cloned().unwrap_or_default();
         let tokens = read.tokens();
-        let cost = self.embeddings.record(call.transaction, call.caller, call.id, tokens, ("search", "hybrid_search")).await;
+        let cost =
+            self.embeddings.record(call.transaction, call.caller, call.id, tokens, ("search", "hybrid_search")).await;
         let cost = cost.map_err(|error| call.failed(&error))?;
         metering::tokens(Purpose::Query, tokens);
         let details = Map::from_iter([

@@ -98,7 +98,9 @@ and so is what does not fit into a budget that your operator made hard: nothing 
         if cached_input_tokens > input_tokens {
             problems.add(
                 "cached_input_tokens",
-                format_args!("is {cached_input_tokens}, which is more than input_tokens ({input_tokens}), whose part it is"),
+                format_args!(
+                    "is {cached_input_tokens}, which is more than input_tokens ({input_tokens}), whose part it is"
+                ),
             );
         }
         if let Some(operation) = &input.operation {

@@ -68,7 +68,8 @@ fn is_twin(one: &Price, other: &Price) -> bool {
 
 fn one(place: &str, first: &str) -> Vec<String> {
     let first = first.trim_end_matches(": ");
-    let problem = Problems::one(format!("{place}model_name"), format_args!("has a price from the same moment on at {first}"));
+    let problem =
+        Problems::one(format!("{place}model_name"), format_args!("has a price from the same moment on at {first}"));
     problem.iter().map(|problem| format!("{} {}", problem.field, problem.text)).collect()
 }
 

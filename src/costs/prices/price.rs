@@ -61,7 +61,10 @@ impl Price {
     pub fn checked(fields: &Fields, place: &str) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         for name in fields.keys().filter(|name| !COLUMNS.contains(&name.as_str())) {
-            problems.add(format!("{place}{name}"), format_args!("is no column of a price list; there are {}", COLUMNS.join(", ")));
+            problems.add(
+                format!("{place}{name}"),
+                format_args!("is no column of a price list; there are {}", COLUMNS.join(", ")),
+            );
         }
         let field = |name: &str| fields.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
         let mut text = |name: &str, longest: usize| {
@@ -103,7 +106,8 @@ impl Price {
         let noted_on = field("noted_on").and_then(|given| {
             let day = if given.len() > 10 { None } else { Date::from_str(given).ok() };
             if day.is_none() {
-                problems.add(format!("{place}noted_on"), format_args!("is {given:?}; allowed is a date, like 2026-03-01"));
+                problems
+                    .add(format!("{place}noted_on"), format_args!("is {given:?}; allowed is a date, like 2026-03-01"));
             }
             day
         });

@@ -50,7 +50,9 @@ pub async fn list_prices(
                 model_name: row.try_get("model_name")?,
                 input_usd_per_million: usd(row.try_get("input_usd_per_million")?),
                 output_usd_per_million: usd(row.try_get("output_usd_per_million")?),
-                cached_input_usd_per_million: row.try_get::<_, Option<Decimal>>("cached_input_usd_per_million")?.map(usd),
+                cached_input_usd_per_million: row
+                    .try_get::<_, Option<Decimal>>("cached_input_usd_per_million")?
+                    .map(usd),
                 effective_from: row.try_get("effective_from")?,
                 source: row.try_get("source")?,
                 noted_on: row.try_get("noted_on")?,

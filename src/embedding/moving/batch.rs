@@ -101,7 +101,8 @@ impl EmbedNext {
         if let Some(embedded) = read.embedded() {
             stored = Self::keep(call, request, (&embedder.model().name, model_id), &embedded.vectors).await?;
         }
-        let cost = self.embeddings.record(call.transaction, call.caller, call.id, tokens, ("embed", Self::NAME)).await?;
+        let cost =
+            self.embeddings.record(call.transaction, call.caller, call.id, tokens, ("embed", Self::NAME)).await?;
         let details = Map::from_iter([
             ("stored".to_owned(), stored.into()),
             ("tokens".to_owned(), tokens.into()),

@@ -110,7 +110,9 @@ impl EmbedPassages {
         if let Some(read) = &request.read {
             tokens = read.tokens();
             // They were read and paid for, whatever became of the passages meanwhile.
-            cost = Some(self.embeddings.record(call.transaction, call.caller, call.id, tokens, ("embed", Self::NAME)).await?);
+            cost = Some(
+                self.embeddings.record(call.transaction, call.caller, call.id, tokens, ("embed", Self::NAME)).await?,
+            );
         }
         let (model, lease_s) = (&embedder.model().name, LEASE.as_secs_f64());
         let settled =

@@ -8,7 +8,7 @@ use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::costs::{self, Bound, Budget, GroupKey, Order, Question, Report};
 use crate::identity::Scope;
 
-pub use output::{Output, SumsOutput};
+pub use output::{Output, Row, SumsOutput};
 
 /// Most groups of one answer.
 const MOST_ROWS: usize = 200;

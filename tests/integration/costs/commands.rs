@@ -105,7 +105,14 @@ async fn a_person_sees_a_table_a_plot_and_the_budget() {
     let (database, _session) = stocked().await;
     let flags: Vec<_> = ["--tenant", "demo", "--by", "model"].iter().chain(&FEBRUARY).copied().collect();
     let out = good(&database, &flags).await;
-    for words in ["demo: costs from 2026-02-01T00:00:00Z to 2026-03-01T00:00:00Z (UTC)", "model2", "total", "███", "As long before", "This UTC month: 0.0125 USD of 50, 0 held, OK;"] {
+    for words in [
+        "demo: costs from 2026-02-01T00:00:00Z to 2026-03-01T00:00:00Z (UTC)",
+        "model2",
+        "total",
+        "███",
+        "As long before",
+        "This UTC month: 0.0125 USD of 50, 0 held, OK;",
+    ] {
         assert!(out.contains(words), "{words}: {out}");
     }
     let flags: Vec<_> = ["--all-tenants", "--by", "day"].iter().chain(&FEBRUARY).copied().collect();
@@ -115,7 +122,9 @@ async fn a_person_sees_a_table_a_plot_and_the_budget() {
     assert!(out.contains("nothing was spent"), "{out}");
     // More users than a table shows; they are counted.
     let flags: Vec<_> = ["--tenant", "demo", "--by", "user,day"].iter().chain(&FEBRUARY).copied().collect();
-    assert!(good(&database, &flags).await.contains("--all shows them") || good(&database, &flags).await.contains("total"));
+    assert!(
+        good(&database, &flags).await.contains("--all shows them") || good(&database, &flags).await.contains("total")
+    );
 }
 
 #[tokio::test]

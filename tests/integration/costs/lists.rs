@@ -69,7 +69,8 @@ async fn a_list_is_imported_once_and_every_tenant_is_told() {
     let other = TestDatabase::create().await;
     for format in ["json", "csv"] {
         let listed = good(&database, &["list", "--all", &format!("--{format}")], "").await;
-        let answer: Value = serde_json::from_str(&good(&other, &["import", "--json", "--format", format, "-"], &listed).await).unwrap();
+        let answer: Value =
+            serde_json::from_str(&good(&other, &["import", "--json", "--format", format, "-"], &listed).await).unwrap();
         assert_eq!(answer["added"], if format == "json" { 2 } else { 0 }, "{answer}");
     }
     assert_eq!(count(&other).await, before + 2);
@@ -81,7 +82,10 @@ async fn what_cannot_be_a_price_is_refused_whole() {
     let before = count(&database).await;
     let head = LIST.lines().next().unwrap();
     for (line, words) in [
-        ("acme,large-1,2500000,,10,,x,", "line 3: input_usd_per_million is 2500000; allowed are 0 to 10000 USD per million tokens"),
+        (
+            "acme,large-1,2500000,,10,,x,",
+            "line 3: input_usd_per_million is 2500000; allowed are 0 to 10000 USD per million tokens",
+        ),
         ("acme,large-1,0.0000025,,10,,x,", "at most 6 decimals"),
         ("acme,large-1,2.5,3,10,,x,", "dearer than what is not cached"),
         ("acme,large-1,2.5,,,,x,", "output_usd_per_million is missing"),
@@ -92,7 +96,10 @@ async fn what_cannot_be_a_price_is_refused_whole() {
     ] {
         let text = format!("{head}\nacme,fine,1,,1,,x,\n{line}\n");
         let (code, out, err) = prices(&database, &["import", "--format", "csv", "-"], &text).await;
-        assert!(code == Some(1) && out.is_empty() && err.contains(words) && err.contains("nothing was added"), "{line}: {err}");
+        assert!(
+            code == Some(1) && out.is_empty() && err.contains(words) && err.contains("nothing was added"),
+            "{line}: {err}"
+        );
     }
     assert_eq!(count(&database).await, before);
     let (code, _, err) = prices(&database, &["import", "prices.txt"], "").await;
@@ -117,10 +124,12 @@ async fn one_price_is_set_and_listed() {
     good(&database, &later, "").await;
     assert_eq!(session.ok("record_usage", usage("openai", "gpt-4o", 1_000_000, 0)).await["total_cost_usd"], "5");
     let states = async |flags: &[&str]| {
-        let flags: Vec<_> = ["list", "--provider", "openai", "--model", "gpt-4o", "--json"].iter().chain(flags).copied().collect();
+        let flags: Vec<_> =
+            ["list", "--provider", "openai", "--model", "gpt-4o", "--json"].iter().chain(flags).copied().collect();
         let listed: Value = serde_json::from_str(&good(&database, &flags, "").await).unwrap();
         let rows = listed["prices"].as_array().unwrap().iter();
-        rows.map(|row| format!("{} {}", row["input_usd_per_million"].as_str().unwrap(), row["state"].as_str().unwrap())).collect::<Vec<_>>()
+        rows.map(|row| format!("{} {}", row["input_usd_per_million"].as_str().unwrap(), row["state"].as_str().unwrap()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(states(&[]).await, ["5 in force", "6 to come"]);
     assert_eq!(states(&["--all"]).await, ["2.5 past", "5 in force", "6 to come"]);

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::harness::{TestDatabase, Tenant};
+use crate::harness::{Tenant, TestDatabase};
 
 /// A time zone of a database that comes with the tests, whatever this machine and PostgreSQL have.
 pub fn time_zone(name: &str) -> TimeZone {
@@ -32,10 +32,17 @@ pub async fn rows(database: &TestDatabase, tenant: &Tenant) -> Vec<Row> {
     rows.iter()
         .map(|row| Row {
             at: row.get("timestamp"),
-            fields: [("model", "model_name"), ("provider", "provider"), ("user", "user_id"), ("operation", "operation"), ("tool", "tool")]
-                .map(|(key, column)| (key, row.get(column)))
-                .into(),
-            tokens: ["input_tokens", "cached_input_tokens", "output_tokens"].map(|column| i64::from(row.get::<_, i32>(column))),
+            fields: [
+                ("model", "model_name"),
+                ("provider", "provider"),
+                ("user", "user_id"),
+                ("operation", "operation"),
+                ("tool", "tool"),
+            ]
+            .map(|(key, column)| (key, row.get(column)))
+            .into(),
+            tokens: ["input_tokens", "cached_input_tokens", "output_tokens"]
+                .map(|column| i64::from(row.get::<_, i32>(column))),
             costs: ["input_cost", "output_cost"].map(|column| row.get(column)),
             is_priced: row.get("is_priced"),
         })

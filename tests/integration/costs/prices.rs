@@ -172,7 +172,19 @@ async fn a_call_that_crosses_midnight_is_one_of_the_day_before() {
     client
         .query_one(
             record,
-            &[&id.as_uuid(), &"u", &call_id, &"openai", &"gpt-4o", &0_i32, &700_000_i32, &None::<String>, &metadata, &0_i32, &None::<String>],
+            &[
+                &id.as_uuid(),
+                &"u",
+                &call_id,
+                &"openai",
+                &"gpt-4o",
+                &0_i32,
+                &700_000_i32,
+                &None::<String>,
+                &metadata,
+                &0_i32,
+                &None::<String>,
+            ],
         )
         .await
         .unwrap();

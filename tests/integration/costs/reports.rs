@@ -73,12 +73,16 @@ async fn an_unknown_model_is_flagged_where_the_tenant_wants_it() {
     assert_eq!((&flagged["priced"], &flagged["total_cost_usd"]), (&json!(false), &json!("0")));
     assert_eq!(session.ok("record_usage", usage("openai", "gpt-4", 1, 0)).await["priced"], true);
     let report = session.ok("cost_report", json!({ "to": "2100-01-01" })).await;
-    let rows: Vec<_> = report["rows"].as_array().unwrap().iter().map(|row| row["unpriced_operations"].clone()).collect();
+    let rows: Vec<_> =
+        report["rows"].as_array().unwrap().iter().map(|row| row["unpriced_operations"].clone()).collect();
     assert_eq!((rows, &report["totals"]["unpriced_operations"]), (vec![json!(0), json!(1)], &json!(1)));
     set("refuse").await;
     session.refused("record_usage", usage("nobody", "gpt-99", 5, 7)).await;
     let client = database.connect_admin().await;
-    let error = client.batch_execute(r#"UPDATE tenants SET settings = '{"costs": {"unknown_models": "ignore"}}'"#).await.unwrap_err();
+    let error = client
+        .batch_execute(r#"UPDATE tenants SET settings = '{"costs": {"unknown_models": "ignore"}}'"#)
+        .await
+        .unwrap_err();
     assert!(error.as_db_error().unwrap().message().contains("tenants_cost_settings"), "{error:?}");
 }
 

@@ -22,7 +22,8 @@ async fn sums_are_those_of_their_rows_whoever_adds_them_and_when() {
     let (database, session) = session().await;
     let (demo, enterprise) = (database.tenant("demo").await, database.tenant("enterprise").await);
     let other = Session::open(&database, &enterprise).await;
-    let asked = json!({ "from": "2026-03-01", "to": "2026-04-01", "zone": "America/New_York", "group_by": ["day", "tool"] });
+    let asked =
+        json!({ "from": "2026-03-01", "to": "2026-04-01", "zone": "America/New_York", "group_by": ["day", "tool"] });
     for round in 0..3 {
         late(&database, &demo.id.to_string(), 200).await;
         late(&database, &enterprise.id.to_string(), 1 + round).await;
@@ -38,7 +39,8 @@ async fn sums_are_those_of_their_rows_whoever_adds_them_and_when() {
         // Also where they come late into days that had been reported.
         let report = session.ok("cost_report", asked.clone()).await;
         let rows = oracle::rows(&database, &demo).await;
-        let period = (report["from"].as_str().unwrap().parse().unwrap(), report["to"].as_str().unwrap().parse().unwrap());
+        let period =
+            (report["from"].as_str().unwrap().parse().unwrap(), report["to"].as_str().unwrap().parse().unwrap());
         let (groups, totals) = oracle::report(&rows, period, "America/New_York", &["day", "tool"]);
         assert_eq!((oracle::sorted(&report, &["day", "tool"]), &report["totals"]), (groups, &totals));
     }
@@ -58,7 +60,10 @@ async fn a_sum_that_is_wrong_by_the_last_decimal_is_seen() {
     ] {
         let client = database.connect_admin().await;
         assert_eq!(oracle::wrong_sums(&database).await, 0);
-        client.batch_execute("CREATE TABLE kept AS TABLE cost_sums; CREATE TABLE kinds AS TABLE cost_kinds").await.unwrap();
+        client
+            .batch_execute("CREATE TABLE kept AS TABLE cost_sums; CREATE TABLE kinds AS TABLE cost_kinds")
+            .await
+            .unwrap();
         client.batch_execute(fault).await.unwrap();
         assert!(oracle::wrong_sums(&database).await > 0, "{fault}");
         client
@@ -80,11 +85,16 @@ async fn sums_cannot_be_forged() {
     let (database, _session) = session().await;
     let demo = database.tenant("demo").await;
     let client = database.connect_app().await;
-    client
-        .batch_execute(&format!("SELECT set_config('app.current_tenant_id', '{}', false)", demo.id))
-        .await
-        .unwrap();
-    for sql in ["UPDATE cost_sums SET operations = 0", "DELETE FROM cost_sums", "UPDATE cost_kinds SET tool = 'x'", "INSERT INTO cost_kinds VALUES (current_tenant_id(), gen_random_uuid(), 'p', 'm')", "UPDATE cost_tracking SET input_cost = 0", "DELETE FROM cost_tracking", "INSERT INTO model_prices VALUES ('p', 'm', now(), 0, 0, NULL, 's')"] {
+    client.batch_execute(&format!("SELECT set_config('app.current_tenant_id', '{}', false)", demo.id)).await.unwrap();
+    for sql in [
+        "UPDATE cost_sums SET operations = 0",
+        "DELETE FROM cost_sums",
+        "UPDATE cost_kinds SET tool = 'x'",
+        "INSERT INTO cost_kinds VALUES (current_tenant_id(), gen_random_uuid(), 'p', 'm')",
+        "UPDATE cost_tracking SET input_cost = 0",
+        "DELETE FROM cost_tracking",
+        "INSERT INTO model_prices VALUES ('p', 'm', now(), 0, 0, NULL, 's')",
+    ] {
         let error = client.batch_execute(sql).await.expect_err(sql);
         assert!(error.as_db_error().unwrap().message().contains("permission denied"), "{sql}: {error:?}");
     }

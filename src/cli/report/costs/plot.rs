@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn many_days_fit_the_width() {
-        let names: Vec<String> = (0..365).map(|day| Date::constant(2026, 1, 1).saturating_add(day.days()).to_string()).collect();
+        let names: Vec<String> =
+            (0..365).map(|day| Date::constant(2026, 1, 1).saturating_add(day.days()).to_string()).collect();
         let pairs: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
         let plot = over_time(&costs(&pairs), GroupKey::Day).unwrap();
         assert!(plot.lines().all(|line| line.chars().count() <= usize::from(WIDTH)), "{plot}");

@@ -7,7 +7,7 @@ use super::super::output::harmless;
 use super::{Part, key_names, plot};
 use crate::cli::Style;
 use crate::costs::{Question, Sums};
-use crate::tools::cost_report::{Output, SumsOutput};
+use crate::tools::cost_report::{Output, Row, SumsOutput};
 
 /// Columns of the CSV behind tenant and keys; their order and names stay as they are.
 const COLUMNS: [&str; 10] = [
@@ -47,12 +47,17 @@ pub(super) fn csv(parts: &[Part], question: &Question) -> io::Result<()> {
     writer.write_record(heads)?;
     for part in parts {
         for row in &part.output.rows {
-            let keys = row.group.values().map(|key| key.as_str().unwrap_or_default().to_owned());
-            let cells = std::iter::once(part.slug.clone()).chain(keys).chain(cells(&row.sums));
+            let cells = std::iter::once(part.slug.clone()).chain(keys(row, question)).chain(cells(&row.sums));
             writer.write_record(cells.map(harmless))?;
         }
     }
     writer.flush()
+}
+
+/// A group's values in the order of the keys, which JSON objects do not keep.
+fn keys(row: &Row, question: &Question) -> Vec<String> {
+    let value = |name| row.group.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+    key_names(question).into_iter().map(value).collect()
 }
 
 fn cells(sums: &SumsOutput) -> [String; 10] {
@@ -115,7 +120,7 @@ fn table(output: &Output, question: &Question, style: Style) -> comfy_table::Tab
         table.add_row(keys.into_iter().chain(cells));
     };
     for row in &output.rows {
-        line(row.group.values().map(|key| key.as_str().unwrap_or_default().to_owned()).collect(), &row.sums);
+        line(keys(row, question), &row.sums);
     }
     let mut total = vec![String::new(); names.len()];
     total[0] = "total".to_owned();
