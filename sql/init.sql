@@ -814,41 +814,63 @@ AS $$
 $$;
 COMMENT ON FUNCTION east_asian_runs() IS 'A regular expression for runs of Hangul, Kana and Han.';
 
+-- The functions from here to chunk_entry() are written so that the planner can put their bodies in the place of their calls, which
+-- is why they are not STRICT: called once a passage, each by itself cost more than what it computes.
 CREATE FUNCTION spaced_words(p_text text) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-AS $$ SELECT regexp_replace(normalize(p_text, NFKC), east_asian_runs(), ' ', 'g') $$;
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    -- ASCII is in NFKC, and has nothing else to leave out.
+    SELECT CASE WHEN octet_length(p_text) = length(p_text) THEN p_text
+                ELSE regexp_replace(normalize(p_text, NFKC), east_asian_runs(), ' ', 'g') END
+$$;
 COMMENT ON FUNCTION spaced_words(text) IS 'The words of a text that have spaces between them, in NFKC: what is left without Hangul, Kana and Han.';
 
-CREATE FUNCTION text_terms(p_language text, p_text text) RETURNS TABLE (lexeme text, frequency integer)
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+CREATE FUNCTION east_asian_pairs(p_text text) RETURNS TABLE (pair text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
-    WITH runs AS (
-        SELECT match[1] AS run FROM regexp_matches(normalize(p_text, NFKC), '(' || east_asian_runs() || ')', 'g') AS match
-    )
+    -- An array, so that the planner expects a few, and a text of ASCII costs nothing.
+    SELECT pairs.pair
+    FROM unnest(CASE WHEN octet_length(p_text) > length(p_text) THEN ARRAY(
+        SELECT substr(run.matches[1], start, 2)
+        FROM regexp_matches(normalize(p_text, NFKC), '(' || east_asian_runs() || ')', 'g') AS run (matches),
+             generate_series(1, greatest(length(run.matches[1]) - 1, 1)) AS start
+    ) END) AS pairs (pair)
+$$;
+COMMENT ON FUNCTION east_asian_pairs(text) IS
+    'Each pair of neighbouring characters of the runs of Hangul, Kana and Han in a text, as often as it occurs; a lone character by itself.';
+
+CREATE FUNCTION text_terms(p_language text, p_text text) RETURNS TABLE (lexeme text, frequency integer)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
     SELECT word.lexeme, cardinality(word.positions)
     FROM unnest(to_tsvector(text_search_configuration(p_language), spaced_words(p_text))) AS word
     UNION ALL
-    SELECT substr(run, start, 2), count(*)::integer
-    FROM runs, generate_series(1, greatest(length(run) - 1, 1)) AS start
-    GROUP BY 1
+    SELECT run.pair, count(*)::integer FROM east_asian_pairs(p_text) AS run GROUP BY run.pair
 $$;
 COMMENT ON FUNCTION text_terms(text, text) IS
     'The terms of a text and how often each occurs: stemmed words without stop words, and for Hangul, Han and Kana each pair of neighbouring characters (a lone character is a term by itself).';
 
 CREATE FUNCTION chunk_terms(p_language text, p_title text, p_passage text) RETURNS TABLE (lexeme text, frequency integer)
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
+    -- As text_terms() has it, with one grouping for all.
     SELECT terms.lexeme, sum(terms.frequency)::integer
     FROM (
-        SELECT passage.lexeme, passage.frequency FROM text_terms(p_language, p_passage) AS passage
+        SELECT word.lexeme, cardinality(word.positions) AS frequency
+        FROM unnest(to_tsvector(text_search_configuration(p_language), spaced_words(p_passage))) AS word
         UNION ALL
-        SELECT title.lexeme, 3 * title.frequency FROM text_terms(p_language, p_title) AS title
+        SELECT run.pair, 1 FROM east_asian_pairs(p_passage) AS run
+        UNION ALL
+        SELECT word.lexeme, 3 * cardinality(word.positions)
+        FROM unnest(to_tsvector(text_search_configuration(p_language), spaced_words(p_title))) AS word
+        UNION ALL
+        SELECT run.pair, 3 FROM east_asian_pairs(p_title) AS run
     ) AS terms
     GROUP BY terms.lexeme
 $$;
 COMMENT ON FUNCTION chunk_terms(text, text, text) IS 'The terms that a chunk is indexed by: those of its passage, and its document''s title counted three times.';
 
-CREATE FUNCTION document_facets(p_source text, p_language text, p_metadata jsonb) RETURNS text[]
+CREATE FUNCTION nested_facets(p_source text, p_language text, p_metadata jsonb) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
     WITH RECURSIVE node (path, value) AS (
@@ -876,17 +898,42 @@ AS $$
                 ELSE coalesce(array_agg(chr(1) || left(md5(facet), 16)), '{}') END
     FROM facets
 $$;
+COMMENT ON FUNCTION nested_facets(text, text, jsonb) IS 'What document_facets() gives, of metadata with objects and arrays in it.';
+
+CREATE FUNCTION document_facets(p_source text, p_language text, p_metadata jsonb) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    -- Most metadata have nothing nested, and a walk of one level costs a fifth.
+    SELECT CASE
+        WHEN jsonb_typeof(p_metadata) <> 'object' OR jsonb_path_exists(p_metadata, 'strict $.* ? (@.type() == "object" || @.type() == "array")')
+        THEN nested_facets(p_source, p_language, p_metadata)
+        ELSE (
+            SELECT CASE WHEN count(*) > 200 THEN ARRAY[chr(1) || '*'] ELSE coalesce(array_agg(chr(1) || left(md5(facet), 16)), '{}') END
+            FROM (
+                SELECT 'source=' || p_source AS facet WHERE p_source IS NOT NULL
+                UNION ALL
+                SELECT 'language=' || p_language WHERE p_language IS NOT NULL
+                UNION ALL
+                SELECT 'metadata.' || to_json(field.key)::text || '='
+                       || CASE jsonb_typeof(field.value) WHEN 'number' THEN trim_scale(field.value::text::numeric)::text ELSE field.value::text END
+                FROM jsonb_each(p_metadata) AS field
+            ) AS facets
+        )
+    END
+$$;
 COMMENT ON FUNCTION document_facets(text, text, jsonb) IS
     'What a document can be filtered by, as terms of the index: source, language and each scalar of its metadata under its path. A filter passes no document that lacks one of the filter''s own facets. A document with more than 200 has the one term U+0001 * instead, and must be looked at.';
 
 CREATE FUNCTION chunk_entry(p_language text, p_title text, p_passage text, p_facets text[]) RETURNS TABLE (length integer, terms tsvector)
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
     -- Written out as text: inside its quotes a quote is doubled and a backslash escaped.
     SELECT coalesce(sum(t.frequency), 0)::integer,
            (coalesce(string_agg('''' || replace(replace(t.lexeme, '\', '\\'), '''', '''''') || ''':' || least(t.frequency, 16383), ' '), '')
             || coalesce((SELECT string_agg(' ''' || facet || ''':1', '') FROM unnest(p_facets) AS facet), ''))::tsvector
-    FROM chunk_terms(p_language, p_title, p_passage) AS t
+    -- OFFSET 0, so that what is given is computed once, wherever it stands above.
+    FROM (SELECT p_language AS language, p_title AS title, p_passage AS passage OFFSET 0) AS given
+    CROSS JOIN LATERAL chunk_terms(given.language, given.title, given.passage) AS t
 $$;
 COMMENT ON FUNCTION chunk_entry(text, text, text, text[]) IS
     'What fresh_postings keeps of a chunk: its length, and its terms with their frequencies in the place of positions. Facets are terms that count for no length.';
@@ -901,8 +948,8 @@ AS $$
     GROUP BY terms.lexeme
 $$;
 COMMENT ON FUNCTION query_terms(uuid, text) IS 'The terms of a query, analysed in every language that the tenant''s documents are in.';
-GRANT EXECUTE ON FUNCTION text_search_configuration(text), east_asian_runs(), spaced_words(text), text_terms(text, text), query_terms(uuid, text), document_facets(text, text, jsonb) TO bailiwick_app;
-GRANT EXECUTE ON FUNCTION text_search_configuration(text), east_asian_runs(), spaced_words(text), text_terms(text, text), chunk_terms(text, text, text), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_definer;
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), east_asian_runs(), spaced_words(text), east_asian_pairs(text), text_terms(text, text), query_terms(uuid, text), chunk_terms(text, text, text), nested_facets(text, text, jsonb), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_app;
+GRANT EXECUTE ON FUNCTION text_search_configuration(text), east_asian_runs(), spaced_words(text), east_asian_pairs(text), text_terms(text, text), chunk_terms(text, text, text), nested_facets(text, text, jsonb), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_definer;
 
 CREATE FUNCTION cut_default_chunks(p_tenant_id uuid, p_document_ids uuid[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -1036,6 +1083,21 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION index_ahead(p_tenant_id uuid, p_first integer, p_ordinals integer[], p_lengths integer[], p_terms tsvector[]) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    WITH indexed AS (
+        INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, terms)
+        SELECT p_tenant_id, p_first + (e.place - 1)::integer, e.ordinal, e.length, e.terms
+        FROM unnest(p_ordinals, p_lengths, p_terms) WITH ORDINALITY AS e (ordinal, length, terms, place)
+        RETURNING chunk_no
+    )
+    SELECT count(*) FROM indexed
+$$;
+COMMENT ON FUNCTION index_ahead(uuid, integer, integer[], integer[], tsvector[]) IS
+    'Writes what chunk_entry() gave for chunks that the same statement stores under the numbers from p_first on. Their trigger leaves them as they are.';
+GRANT EXECUTE ON FUNCTION index_ahead(uuid, integer, integer[], integer[], tsvector[]) TO bailiwick_app;
+
 CREATE FUNCTION index_new_chunks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -1047,9 +1109,13 @@ BEGIN
     END IF;
     -- Cutting a passage out of UTF-8 text walks it from its start: 4 ms for the last of a million characters. So a long
     -- document is first cut into blocks, and each passage out of its block.
-    WITH touched AS (
+    WITH ahead AS MATERIALIZED (
+        SELECT f.tenant_id, f.chunk_no, f.length FROM inserted i JOIN fresh_postings f ON f.tenant_id = i.tenant_id AND f.chunk_no = i.chunk_no
+    ), bare AS MATERIALIZED (
+        SELECT i.* FROM inserted i WHERE NOT EXISTS (SELECT FROM ahead WHERE ahead.tenant_id = i.tenant_id AND ahead.chunk_no = i.chunk_no)
+    ), touched AS (
         SELECT i.tenant_id, i.document_id, max(i.char_end) AS length, max(i.char_end - i.char_start) AS longest
-        FROM inserted i GROUP BY i.tenant_id, i.document_id
+        FROM bare i GROUP BY i.tenant_id, i.document_id
     ), blocks AS MATERIALIZED (
         SELECT t.tenant_id, t.document_id, d.language, d.title, document_facets(d.source, d.language, d.metadata) AS facets,
                b.no, substr(d.content, b.no * 16384 + 1, 16384 + t.longest) AS body
@@ -1059,14 +1125,18 @@ BEGIN
     ), indexed AS (
         INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, terms)
         SELECT i.tenant_id, i.chunk_no, i.ordinal, entry.length, entry.terms
-        FROM inserted i
+        FROM bare i
         JOIN blocks b ON b.tenant_id = i.tenant_id AND b.document_id = i.document_id AND b.no = i.char_start / 16384
         CROSS JOIN LATERAL chunk_entry(b.language, b.title, substr(b.body, i.char_start - b.no * 16384 + 1, i.char_end - i.char_start), b.facets) AS entry
         RETURNING tenant_id, length
     )
     UPDATE tenant_usage u
     SET chunk_count = u.chunk_count + added.chunks, total_length = u.total_length + added.length
-    FROM (SELECT x.tenant_id, count(*) AS chunks, sum(x.length) AS length FROM indexed x GROUP BY x.tenant_id) AS added
+    FROM (
+        SELECT x.tenant_id, count(*) AS chunks, sum(x.length) AS length
+        FROM (SELECT tenant_id, length FROM indexed UNION ALL SELECT tenant_id, length FROM ahead) AS x
+        GROUP BY x.tenant_id
+    ) AS added
     WHERE u.tenant_id = added.tenant_id;
 
     INSERT INTO tenant_languages (tenant_id, language)
@@ -1206,7 +1276,7 @@ DECLARE
 BEGIN
     FOREACH v_function IN ARRAY ARRAY[
         'cut_default_chunks(uuid, uuid[])', 'complete_new_documents()', 'follow_changed_documents()',
-        'index_new_chunks()', 'forget_deleted_chunks()'
+        'index_new_chunks()', 'index_ahead(uuid, integer, integer[], integer[], tsvector[])', 'forget_deleted_chunks()'
     ] LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO bailiwick_definer', v_function);
     END LOOP;
@@ -2412,7 +2482,7 @@ INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', '5ed68edb7abc9f170069dd132a51183e9ba43ab12e89e2433aa3170a38327c22'),
     (2, 'tenants', '56634f3d01b2d4147e00605268b984c093de5694934e7d16aacb928199c2d372'),
     (3, 'documents', 'c9d0e1054a570cc6d0b38419aaa65899aea1a8b3107fdc33788eb114ec0e1547'),
-    (4, 'search', 'e7e602da19ee83a419d73e1506bb7cc6991b9fd52bf5b9102d5d653430554310'),
+    (4, 'search', 'c619a6daede0d3cd24f106b4b85bead76fefb6568ac18243666ebea87fdc1f47'),
     (5, 'audit', 'f533fc9cedde08933707dc136576f4ae3dd26eb8902093d88317e26e47944306'),
     (6, 'costs', '5fa95219d872d8114a30ab9754896b39f6b5381067dcfdff2406744946028e37'),
     (7, 'statistics', 'd72de553261746a5811be3e6bf825997b40c47a866c53f9e56000080e20e5099'),
