@@ -3,6 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// The system's own keeps what a crowd of connections took long after it has gone (glibc: 41 of 42 MiB for 4,000 of them); this one
+/// gives it back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -9,9 +9,11 @@ mod log;
 mod panics;
 mod traces;
 
+use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use serde_json::json;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -61,11 +63,32 @@ impl Telemetry {
 pub fn announce(text: &str) {
     match FORMAT.get() {
         Some(LogFormat::Json) => tracing::info!("{text}"),
-        _ => eprintln!("{text}"),
+        _ => {
+            // A closed stderr is no reason to end.
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
     }
 }
 
-/// Tells why the program does not go on, in the same way.
+/// Whether a person at a terminal reads stderr, so that bars and spinners may be drawn there.
+#[must_use]
+pub fn is_watched() -> bool {
+    FORMAT.get() != Some(&LogFormat::Json) && std::io::stderr().is_terminal()
+}
+
+/// Tells why the program does not go on that could not start telling anything.
+pub fn give_up_untold(format: LogFormat, text: &str) {
+    match format {
+        LogFormat::Json => {
+            let timestamp = jiff::Timestamp::now().to_string();
+            let line = json!({ "timestamp": timestamp, "level": "ERROR", "message": text, "target": module_path!() });
+            eprintln!("{line}");
+        }
+        LogFormat::Text => eprintln!("error: {text}"),
+    }
+}
+
+/// Tells why the program does not go on, in the same way as [`announce`].
 pub fn give_up(text: &str) {
     match FORMAT.get() {
         Some(LogFormat::Json) => tracing::error!("{text}"),

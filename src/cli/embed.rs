@@ -14,6 +14,7 @@ use crate::embedding::moving::{self, Step};
 use crate::embedding::worker::Work;
 use crate::embedding::{Embedder, Embeddings};
 use crate::startup::{self, Deployment, Service};
+use crate::telemetry;
 
 /// What to embed.
 #[derive(Debug, Args)]
@@ -96,10 +97,13 @@ async fn move_to(
     state: &EmbeddingState,
 ) -> Result<Told, CommandError> {
     if let Some(next) = state.next_model.as_ref().filter(|next| **next != embedder.model().name) {
-        eprintln!("The move to {next} that was begun is given up.");
+        telemetry::announce(&format!("The move to {next} that was begun is given up."));
     }
     let from = state.current_model.as_deref().unwrap_or("callers' own vectors");
-    eprintln!("Moving all documents from {from} to {}; searches go on with the old vectors.", embedder.model().name);
+    telemetry::announce(&format!(
+        "Moving all documents from {from} to {}; searches go on with the old vectors.",
+        embedder.model().name
+    ));
     let (client, observer) = (admin::connect(deployment.admin()?).await?, admin::connect(deployment.admin()?).await?);
     startup::check_price(deployment, settings, &embedder).await?;
     let calls = startup::calls(deployment, settings)?;
@@ -119,7 +123,9 @@ async fn move_to(
     bar.finish();
     let recut = moved.as_ref().map_or(0, |moved| moved.recut_documents);
     if recut > 0 {
-        eprintln!("{recut} documents had passages that are longer than what this model reads: they were cut anew.");
+        telemetry::announce(&format!(
+            "{recut} documents had passages that are longer than what this model reads: they were cut anew."
+        ));
         let work = Work::new(calls.clone(), embeddings.clone());
         // What is not embedded now is by servers in the background.
         if let Some(work) = work
@@ -131,8 +137,8 @@ async fn move_to(
     calls.drain(Duration::from_secs(10)).await;
     let moved = moved.map_err(|error| format!("{error}.\nRun the command again: it goes on where it stopped"))?;
     let state = admin::embedding_state(&client).await?;
-    eprintln!(
-        "Servers that are set up with this model search by it from now on. Start the others again with it: until then they find documents by words. A run of VACUUM gives back the old vectors' space."
+    telemetry::announce(
+        "Servers that are set up with this model search by it from now on. Start the others again with it: until then they find documents by words. A run of VACUUM gives back the old vectors' space.",
     );
     Ok(Told {
         documents: None,
@@ -146,7 +152,8 @@ async fn move_to(
 
 /// A bar on stderr where that is a terminal.
 fn bar(what: &'static str, total: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+    let target = if telemetry::is_watched() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(total), target);
     let template = format!("{{bar:30}} {{pos}} of {{len}} {what}, {{per_sec}}, {{eta}} left {{msg}}");
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);

@@ -18,6 +18,7 @@ use crate::identity::TenantId;
 use crate::ingest::{self, Embedding, Format, Options, Report, Target};
 use crate::maintenance;
 use crate::startup::{Deployment, Service};
+use crate::telemetry;
 
 /// How long calls under way may take once everything was read.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -146,7 +147,7 @@ async fn until_stopped(options: &Options, target: Target, signals: &mut Signals)
                 if stopped.is_some() {
                     return Ran::BrokenOff(signal);
                 }
-                eprintln!("stopping: what is under way is stored; run the same again to go on");
+                telemetry::announce("stopping: what is under way is stored; run the same again to go on");
                 stop.cancel();
                 stopped = Some(signal);
             }

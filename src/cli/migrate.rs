@@ -5,6 +5,7 @@ use crate::configuration::{DatabaseArguments, DatabaseSettings};
 use crate::db::admin;
 use crate::migrations::{self, Applied, Checksum, EntryState, Migrations, Progress, Runner, Status};
 use crate::startup::Deployment;
+use crate::telemetry;
 
 /// What to do with the schema.
 #[derive(Debug, Subcommand)]
@@ -50,8 +51,8 @@ pub(super) async fn run(database: &DatabaseArguments, command: &MigrateCommand) 
 
 fn tell(progress: Progress<'_>) {
     match progress {
-        Progress::WaitingForLock { .. } => eprintln!("waiting for another migration run to end …"),
-        Progress::Started { file, .. } => eprintln!("{file} …"),
+        Progress::WaitingForLock { .. } => telemetry::announce("waiting for another migration run to end …"),
+        Progress::Started { file, .. } => telemetry::announce(&format!("{file} …")),
         Progress::Finished(_) => {}
     }
 }

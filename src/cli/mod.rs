@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::configuration::{AuditArguments, DatabaseArguments, TelemetryArguments};
+use crate::configuration::{AuditArguments, DatabaseArguments, LogFormat, TelemetryArguments};
 use crate::demo::DemoArguments;
 use crate::embedded::{self, Options, Progress};
 use crate::telemetry::{self, Telemetry};
@@ -143,11 +143,19 @@ enum Command {
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 128 and a signal's number where a signal ended it before it was done.
 pub async fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Whether lines are to be objects was among what could not be read.
+        Err(wrong) if wrong.use_stderr() && std::env::var_os("BAILIWICK_LOG_FORMAT").is_some_and(|it| it == "json") => {
+            telemetry::give_up_untold(LogFormat::Json, &wrong.to_string());
+            return ExitCode::from(2);
+        }
+        Err(wrong) => wrong.exit(),
+    };
     let started = match Telemetry::start(&cli.telemetry) {
         Ok(started) => started,
         Err(problem) => {
-            eprintln!("error: {problem}");
+            telemetry::give_up_untold(cli.telemetry.log_format, &problem);
             return ExitCode::from(2);
         }
     };

@@ -149,7 +149,7 @@ pub struct HttpArguments {
     /// Serve MCP over HTTP here, at /mcp, for every tenant that has an API key, instead of over stdio: 127.0.0.1:8080
     #[arg(long, env = "BAILIWICK_HTTP", value_name = "ADDRESS:PORT")]
     pub http: Option<String>,
-    /// URL by which clients reach this server, without a path (`https://mcp.example.com`); its host is allowed
+    /// URL by which clients reach this server (`https://mcp.example.com`), with a path where a proxy serves it below one; its host is allowed
     #[arg(long, env = "BAILIWICK_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
     /// Host names under which clients may reach this server beside localhost, parted by commas: mcp.example.com
@@ -190,7 +190,7 @@ pub struct HttpArguments {
     /// Of them, from one address that is no trusted proxy's. 512 by default
     #[arg(long, env = "BAILIWICK_MOST_CONNECTIONS_OF_ADDRESS", value_name = "N")]
     pub most_connections_of_address: Option<usize>,
-    /// MiB that the bodies of requests may hold at the same time; one that finds no room is put off. 96 by default
+    /// MiB that the bodies of requests may hold at the same time, and as many the answers that wait to be read; what finds no room is put off. 96 by default
     #[arg(long, env = "BAILIWICK_MOST_BODY_MIB", value_name = "N")]
     pub most_body_mib: Option<usize>,
     /// Of them, those of one user of a tenant. 24 by default

@@ -39,14 +39,14 @@ impl HttpSettings {
             match url.parse::<http::Uri>() {
                 Ok(uri)
                     if matches!(uri.scheme_str(), Some("http" | "https"))
-                        && uri.path() == "/"
+                        && is_prefix(url, uri.path())
                         && uri.query().is_none()
                         && uri.authority().is_some_and(|authority| !authority.as_str().contains('@')) =>
                 {
                     allowed_hosts.extend(uri.authority().map(ToString::to_string));
                 }
                 _ => problems.push(format!(
-                    "BAILIWICK_PUBLIC_URL is {url:?}; expected a URL without a path, like https://mcp.example.com."
+                    "BAILIWICK_PUBLIC_URL is {url:?}; expected a URL like https://mcp.example.com, or https://example.com/mcp-server where a proxy serves it below a path."
                 )),
             }
         }
@@ -139,6 +139,8 @@ impl HttpSettings {
                         .unwrap_or(defaults.most_connections_of_address),
                     most_body_bytes,
                     most_body_bytes_of_principal,
+                    most_unread_bytes: most_body_bytes,
+                    most_unread_bytes_of_principal: most_body_bytes_of_principal,
                     bad_credentials_per_minute: arguments
                         .bad_credentials_per_minute
                         .unwrap_or(defaults.bad_credentials_per_minute),
@@ -151,6 +153,16 @@ impl HttpSettings {
             _ => Err(ConfigurationError(problems)),
         }
     }
+}
+
+/// Whether it is no path, or one that needs no thought: no empty or dotted steps, and nothing that is escaped.
+fn is_prefix(url: &str, path: &str) -> bool {
+    let is_plain = |step: &str| {
+        let plain = step.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte));
+        plain && !step.is_empty() && step != "." && step != ".."
+    };
+    // A fragment is no part of what is parsed.
+    !url.contains('#') && (path == "/" || path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_plain)))
 }
 
 /// Whether only this machine reaches it.

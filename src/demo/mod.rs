@@ -19,6 +19,7 @@ use crate::configuration::{Database, DatabaseArguments, DatabaseSettings, Embedd
 use crate::embedded::{self, Progress};
 use crate::embedding::local::MINILM;
 use crate::startup::Deployment;
+use crate::telemetry;
 
 /// Why the demo failed, for the person at the terminal.
 type DemoError = Box<dyn std::error::Error + Send + Sync>;
@@ -77,7 +78,7 @@ async fn fetch_model(settings: &DatabaseSettings) -> Option<&'static str> {
     match fetched {
         Ok(()) => Some(MINILM),
         Err(error) => {
-            eprintln!("Searches will be by words alone: {}", embedded::explain(&error));
+            telemetry::announce(&format!("Searches will be by words alone: {}", embedded::explain(&error)));
             None
         }
     }

@@ -1,12 +1,10 @@
 //! Says what a first start is doing, since it takes seconds.
 
-use std::{
-    io::{IsTerminal, Write},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::telemetry;
 
 /// Where the steps of a slow start are told. Later starts have no slow steps, and so say nothing.
 #[derive(Clone, Default)]
@@ -45,10 +43,9 @@ impl Progress {
                 tell(what);
                 Step(None)
             }
-            Sink::Stderr if std::io::stderr().is_terminal() => Step(Some(spinner(what))),
+            Sink::Stderr if telemetry::is_watched() => Step(Some(spinner(what))),
             Sink::Stderr => {
-                // A closed stderr is no reason to fail a start.
-                let _ = writeln!(std::io::stderr(), "{what} ...");
+                telemetry::announce(&format!("{what} ..."));
                 Step(None)
             }
         }

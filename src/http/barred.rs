@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::client::client;
 use super::resource::Resource;
 use super::standing::{Refused, Standing};
-use super::{Face, a2a, authentication};
+use super::{Face, a2a, authentication, mcp};
 use crate::call::Kind;
 use crate::db::TenantStatus;
 use crate::mcp::ClientAddress;
@@ -34,10 +34,10 @@ pub(super) async fn keep_out(State(face): State<Arc<Face>>, request: Request, ne
     // It was taken whole before, within its bounds.
     let body = axum::body::to_bytes(body, face.options.largest_body_bytes).await.unwrap_or_default();
     let resource = Resource::at(parts.uri.path());
-    if parts.method == Method::POST
-        && let Some(kind) = asked(&face, resource, &body)
-    {
-        face.calls.refuse_tenant(&kind, status, standing.caller(), client(&parts)).await;
+    if parts.method == Method::POST {
+        for kind in asked(&face, resource, &body, mcp::takes_batches(&parts.headers)) {
+            face.calls.refuse_tenant(&kind, status, standing.caller(), client(&parts)).await;
+        }
     }
     if status == TenantStatus::Suspended {
         metrics::counter!("bailiwick_http_refused_total", "reason" => "tenant_suspended").increment(1);
@@ -58,13 +58,20 @@ struct Message {
     params: Map<String, Value>,
 }
 
-/// What a message would be as a call.
-fn asked(face: &Face, resource: Resource, body: &Bytes) -> Option<Kind> {
-    let Message { method, params, .. } = serde_json::from_slice(body).ok()?;
-    match resource {
+/// What the messages of a body would be as calls.
+fn asked(face: &Face, resource: Resource, body: &Bytes, takes_batches: bool) -> Vec<Kind> {
+    let kind = |Message { method, params, .. }| match resource {
         Resource::A2a => {
             (method == "SendMessage").then(|| a2a::skill_of(&params).map(|skill| face.toolbox.kind_of(skill)))?
         }
         Resource::Mcp | Resource::Sse => face.toolbox.kind_of_request(&method, &params),
+    };
+    if let Ok(message) = serde_json::from_slice(body) {
+        return kind(message).into_iter().collect();
     }
+    let are_taken = resource == Resource::Mcp && takes_batches;
+    let batch =
+        serde_json::from_slice::<Vec<Value>>(body).ok().filter(|batch| are_taken && batch.len() <= mcp::MOST_MESSAGES);
+    let messages = batch.into_iter().flatten().filter_map(|message| serde_json::from_value(message).ok());
+    messages.filter_map(kind).collect()
 }

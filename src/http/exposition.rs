@@ -47,6 +47,7 @@ impl Exposition {
             "bailiwick_http_body_bytes",
             "What bodies of requests hold, beside the first 16 KiB of each."
         );
+        metrics::describe_gauge!("bailiwick_http_unread_bytes", "What answers hold that wait to be read.");
         metrics::describe_counter!(
             "bailiwick_http_refused_total",
             "Requests that were put off (429, 503) or refused for their tenant (403), by reason."

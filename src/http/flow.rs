@@ -1,7 +1,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,12 @@ use futures_util::future::poll_fn;
 use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Whether all that a connection was answered has gone to the system.
+use super::guarded::Guard;
+use super::patience::{Patience, Watch};
+use super::rooms::Room;
+use super::unread::FREE_BYTES;
+
+/// What a connection was asked and answered, as far as its two ends must know it of each other: hyper, and the stream below it.
 ///
 /// hyper works on the next of several requests that were sent at once as soon as it has the last one's answer whole, were it only
 /// in its own memory. Whoever asks on and on and reads nothing would be worked for all the while.
@@ -18,14 +23,24 @@ pub(super) struct Flow(Arc<Answers>);
 
 #[derive(Default)]
 struct Answers {
+    /// A head has come whole, and what it asked is not answered to the end.
+    is_busy: AtomicBool,
+    /// An answer is whole, and has not gone.
     are_owed: AtomicBool,
     waiting: AtomicWaker,
+    /// What of an answer waits to be read.
+    unread: Mutex<Option<Room>>,
 }
 
 /// An answer on its way: once it is whole it is owed until it has gone.
 pub(super) struct Answer(Flow);
 
 impl Flow {
+    /// Notes that a head has come whole.
+    pub(super) fn begin(&self) {
+        self.0.is_busy.store(true, Ordering::Release);
+    }
+
     /// Waits until nothing is owed.
     pub(super) async fn quit(&self) {
         poll_fn(|cx| {
@@ -35,14 +50,37 @@ impl Flow {
         .await;
     }
 
-    pub(super) fn answer(&self) -> Answer {
+    /// An answer, whose bytes count as its reader's until they have gone, if it is known who that is.
+    pub(super) fn answer(&self, unread: Option<Room>) -> Answer {
+        *self.unread() = unread;
         Answer(self.clone())
     }
 
-    fn gone(&self) {
-        if self.0.are_owed.swap(false, Ordering::AcqRel) {
+    fn is_busy(&self) -> bool {
+        self.0.is_busy.load(Ordering::Acquire)
+    }
+
+    /// All that was written has gone to the system; whether that ended an answer.
+    fn gone(&self) -> bool {
+        if let Some(unread) = self.unread().as_mut() {
+            unread.empty();
+        }
+        let has_ended = self.0.are_owed.swap(false, Ordering::AcqRel);
+        if has_ended {
+            self.0.is_busy.store(false, Ordering::Release);
             self.0.waiting.wake();
         }
+        has_ended
+    }
+
+    fn unread(&self) -> MutexGuard<'_, Option<Room>> {
+        self.0.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Guard for Answer {
+    fn pass(&mut self, bytes: usize) -> bool {
+        self.0.unread().as_mut().is_none_or(|unread| unread.hold(bytes, FREE_BYTES))
     }
 }
 
@@ -56,12 +94,14 @@ impl Drop for Answer {
 const LEAST_RATE: u64 = 1_024;
 
 /// A stream that tells when what was written to it has gone: hyper flushes it once it has nothing left to write. Who takes it byte by
-/// byte is cut: what has piled up is to be gone within a limit, and a second for each [`LEAST_RATE`] bytes of it.
+/// byte is cut: what has piled up is to be gone within a limit, and a second for each [`LEAST_RATE`] bytes of it. So is who asks
+/// byte by byte, or nothing for too long ([`Watch`]).
 pub(super) struct Flowing<S> {
     stream: S,
     flow: Flow,
     limit: Duration,
     pile: Option<Pile>,
+    watch: Watch,
 }
 
 /// Since when something waits to be written, and what went of it.
@@ -71,8 +111,8 @@ struct Pile {
 }
 
 impl<S> Flowing<S> {
-    pub(super) fn new(stream: S, flow: Flow, limit: Duration) -> Self {
-        Self { stream, flow, limit, pile: None }
+    pub(super) fn new(stream: S, flow: Flow, patience: Patience) -> Self {
+        Self { stream, flow, limit: patience.write, pile: None, watch: Watch::new(patience) }
     }
 
     fn judge(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -91,8 +131,19 @@ impl<S> Flowing<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Flowing<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, flow, watch, .. } = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(stream).poll_read(cx, buffer);
+        if flow.is_busy() {
+            watch.rest();
+            return read;
+        }
+        match read {
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => watch.heard(cx),
+            Poll::Pending => watch.waits(cx),
+            ended => ended,
+        }
     }
 }
 
@@ -118,7 +169,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Flowing<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.pile = None;
-        self.flow.gone();
+        if self.flow.gone() {
+            // hyper may have asked for the next head already, while this answer was on its way: nobody would wake it.
+            self.watch.begin(cx);
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -132,6 +186,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::http::HttpOptions;
 
     /// Writes to somebody who takes so many bytes each 5 ms.
     async fn written(at_once: usize) -> io::Result<()> {
@@ -142,7 +197,8 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });
-        let mut flowing = Flowing::new(ours, Flow::default(), Duration::from_millis(300));
+        let patience = Patience { write: Duration::from_millis(300), ..Patience::of(&HttpOptions::default(), false) };
+        let mut flowing = Flowing::new(ours, Flow::default(), patience);
         let written = tokio::time::timeout(Duration::from_secs(20), flowing.write_all(&[0; 100_000])).await;
         reading.abort();
         written.expect("it ends, one way or the other")

@@ -37,7 +37,7 @@ impl Limits {
     }
 
     /// Counts a request; how long until it would be let in, if it is not.
-    fn refuses(&self, caller: &Caller) -> Option<Duration> {
+    pub(super) fn refuses(&self, caller: &Caller) -> Option<Duration> {
         let rates = self.rates.as_ref()?;
         if self.asked.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
             rates.retain_recent();

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use hyper::server::conn::http1::Builder;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,7 +19,9 @@ use tower::ServiceExt;
 use super::connections::{Connections, Place};
 use super::flow::{Flow, Flowing};
 use super::guarded::Guarded;
-use super::{HttpOptions, Tls, socket};
+use super::patience::Patience;
+use super::unread::Reader;
+use super::{HttpOptions, Tls, socket, target};
 
 /// How long connections may take to end.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -72,7 +74,7 @@ pub async fn serve(listener: Listener, router: Router, options: &HttpOptions, st
     let connections = Connections::new(options);
     // Those that make room end a moment later.
     let sockets = Arc::new(Semaphore::new(options.most_connections.saturating_add(ENDING).min(Semaphore::MAX_PERMITS)));
-    let (calm, crowded) = (Arc::new(http(options.header_limit)), Arc::new(http(options.header_limit / 4)));
+    let (http, prefix): (_, Arc<str>) = (Arc::new(http()), options.prefix().into());
     if let Some(tls) = &listener.tls {
         tokio::spawn(tls.clone().follow(stop.clone()));
     }
@@ -95,18 +97,17 @@ pub async fn serve(listener: Listener, router: Router, options: &HttpOptions, st
         };
         let Ok(permit) = Arc::clone(&sockets).acquire_owned().await else { break };
         let Some(stream) = prepared(stream, options) else { continue };
-        let is_crowded = connections.are_many();
         let connection = Connection {
             router: router.clone(),
-            http: Arc::clone(if is_crowded { &crowded } else { &calm }),
+            http: Arc::clone(&http),
+            prefix: Arc::clone(&prefix),
             peer,
             place,
-            write_limit: options.write_limit,
+            patience: Patience::of(options, connections.are_many()),
             _permit: permit,
         };
         let (watcher, tls, stop) = (graceful.watcher(), listener.tls.clone(), stop.clone());
-        let limit = if is_crowded { options.header_limit / 4 } else { options.header_limit };
-        tokio::spawn(listen(connection, stream, tls, limit, stop, watcher));
+        tokio::spawn(listen(connection, stream, tls, stop, watcher));
     }
     drop(listener);
     if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
@@ -116,17 +117,12 @@ pub async fn serve(listener: Listener, router: Router, options: &HttpOptions, st
 
 /// Waits for a connection's first byte, and has it served as a task of its own then: whoever says nothing costs little more than a
 /// socket.
-async fn listen(
-    connection: Connection,
-    stream: Stream,
-    tls: Option<Tls>,
-    limit: Duration,
-    stop: CancellationToken,
-    watcher: Watcher,
-) {
-    let evicted = connection.place.evicted();
+async fn listen(connection: Connection, stream: Stream, tls: Option<Tls>, stop: CancellationToken, watcher: Watcher) {
+    let (evicted, limit) = (connection.place.evicted(), connection.patience.head);
+    let mut first = [0];
     let heard = tokio::select! {
-        heard = stream.get_ref().readable() => heard.is_ok(),
+        // A socket counts as readable until it has been looked at, so that only a look tells; whoever has gone has nothing to say.
+        heard = stream.get_ref().peek(&mut first) => heard.is_ok_and(|bytes| bytes > 0),
         () = tokio::time::sleep(limit) => {
             if tls.is_some() {
                 metrics::counter!("bailiwick_http_handshakes_failed_total").increment(1);
@@ -137,13 +133,14 @@ async fn listen(
         () = stop.cancelled() => false,
     };
     if heard {
-        tokio::spawn(connection.open(stream, tls, limit, stop, watcher));
+        tokio::spawn(connection.open(stream, tls, stop, watcher));
     }
 }
 
-fn http(header_limit: Duration) -> Builder {
+/// Heads have their time below hyper, in [`Flowing`].
+fn http() -> Builder {
     let mut http = Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(header_limit).keep_alive(true).max_buf_size(64 << 10);
+    http.header_read_timeout(None).keep_alive(true).max_buf_size(64 << 10);
     http
 }
 
@@ -151,17 +148,18 @@ fn http(header_limit: Duration) -> Builder {
 struct Connection {
     router: Router,
     http: Arc<Builder>,
+    prefix: Arc<str>,
     peer: SocketAddr,
     place: Arc<Place>,
-    write_limit: Duration,
+    patience: Patience,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
     /// Whoever begins a handshake has as long for it as for a head.
-    async fn open(self, stream: Stream, tls: Option<Tls>, limit: Duration, stop: CancellationToken, watcher: Watcher) {
+    async fn open(self, stream: Stream, tls: Option<Tls>, stop: CancellationToken, watcher: Watcher) {
         let Some(tls) = tls else { return self.serve(stream, watcher).await };
-        let handshake = tokio::time::timeout(limit, tls.acceptor().accept(stream));
+        let handshake = tokio::time::timeout(self.patience.head, tls.acceptor().accept(stream));
         match self.place.evicted().run_until_cancelled(stop.run_until_cancelled(handshake)).await {
             Some(Some(Ok(Ok(stream)))) => self.serve(stream, watcher).await,
             Some(Some(Ok(Err(error)))) => {
@@ -177,19 +175,24 @@ impl Connection {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { router, http, peer, place, write_limit, _permit } = self;
+        let Self { router, http, prefix, peer, place, patience, _permit } = self;
         let (evicted, flow) = (place.evicted(), Flow::default());
-        let stream = TokioIo::new(Flowing::new(stream, flow.clone(), write_limit));
+        let stream = TokioIo::new(Flowing::new(stream, flow.clone(), patience));
         let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(Peer(peer));
+            target::settle(&mut request, &prefix);
             let (router, place, flow) = (router.clone(), Arc::clone(&place), flow.clone());
+            flow.begin();
             // Apart, it takes its room only while there is a request, and not as long as the connection.
             Box::pin(async move {
                 // What waits behind an answer that nobody reads is not begun, and no reason for the connection to stay.
                 flow.quit().await;
+                // The answer before it is at its end by now, and so was what it made the connection.
+                flow.begin();
                 let busy = place.busy();
-                let response = router.oneshot(request.map(Body::new) as Request).await?;
-                Ok::<_, std::convert::Infallible>(response.map(|body| Guarded::new(body, (busy, flow.answer()))))
+                let mut response = router.oneshot(request.map(Body::new) as Request).await?;
+                let unread = response.extensions_mut().remove::<Reader>().map(|reader| reader.room());
+                Ok::<_, std::convert::Infallible>(response.map(|body| Guarded::new(body, (busy, flow.answer(unread)))))
             })
         });
         let connection = Box::pin(watcher.watch(http.serve_connection(stream, service)));

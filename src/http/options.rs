@@ -9,7 +9,7 @@ pub struct HttpOptions {
     pub allowed_hosts: Vec<String>,
     /// `Origin` values of browsers that may call. Requests without one are no browser's.
     pub allowed_origins: Vec<String>,
-    /// Under which URL clients reach this server, for what it tells of itself.
+    /// Under which URL clients reach this server, for what it tells of itself; with a path where a proxy serves it below one.
     pub public_url: Option<String>,
     /// Whether connections are encrypted, for the same.
     pub is_encrypted: bool,
@@ -44,14 +44,29 @@ pub struct HttpOptions {
     pub most_body_bytes: usize,
     /// Of it, those of one user of a tenant.
     pub most_body_bytes_of_principal: usize,
+    /// What answers that wait to be read may hold at the same time, in bytes.
+    pub most_unread_bytes: usize,
+    /// Of it, those of one user of a tenant.
+    pub most_unread_bytes_of_principal: usize,
     /// Requests with a bad credential that one address (or /64 of IPv6) may make in a minute before it is put off; 0 is no bound.
     pub bad_credentials_per_minute: u32,
-    /// Longest wait for a request's head.
+    /// Longest wait for a request's head, from its first byte on; and for a connection's first byte.
     pub header_limit: Duration,
+    /// Longest wait between two requests. Clients and proxies keep connections for about a minute, and are surprised by one that is
+    /// closed before.
+    pub idle_limit: Duration,
     /// Longest wait for its body.
     pub body_limit: Duration,
     /// A reader that takes nothing for so long is cut.
     pub write_limit: Duration,
+}
+
+impl HttpOptions {
+    /// The path under which clients reach this server: a proxy's, or nothing. It may take it off or leave it.
+    pub(super) fn prefix(&self) -> String {
+        let url = self.public_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
+        url.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
+    }
 }
 
 impl Default for HttpOptions {
@@ -76,8 +91,11 @@ impl Default for HttpOptions {
             largest_body_bytes: 12 << 20,
             most_body_bytes: 96 << 20,
             most_body_bytes_of_principal: 24 << 20,
+            most_unread_bytes: 96 << 20,
+            most_unread_bytes_of_principal: 24 << 20,
             bad_credentials_per_minute: 60,
             header_limit: Duration::from_secs(10),
+            idle_limit: Duration::from_secs(75),
             body_limit: Duration::from_secs(15),
             write_limit: Duration::from_secs(30),
         }

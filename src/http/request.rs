@@ -3,9 +3,9 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tracing::{Instrument, field};
 use uuid::Uuid;
 
@@ -38,7 +38,12 @@ pub(super) async fn follow(State(face): State<Arc<Face>>, mut request: Request, 
     }
     request.extensions_mut().insert(RequestSpan(span.clone()));
     let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = if is_coded(request.headers()) {
+        // RFC 9112, section 6.1.
+        (StatusCode::NOT_IMPLEMENTED, "the one transfer coding that is known is chunked").into_response()
+    } else {
+        next.run(request).instrument(span.clone()).await
+    };
     let status = response.status().as_u16();
     span.record("http.response.status_code", status);
     if response.status().is_server_error() {
@@ -53,6 +58,14 @@ pub(super) async fn follow(State(face): State<Arc<Face>>, mut request: Request, 
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Whether its body is coded in a way beside being chunked: hyper would pass it on as it stands, and whoever is before us may have
+/// decoded it.
+fn is_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    !is_chunked || codings.next().is_some()
 }
 
 /// The request's method, unless it is a word of the client's own, which belongs into no span's name (OpenTelemetry, HTTP spans).

@@ -21,6 +21,7 @@ use super::mcp::{self, Mcp};
 use super::resource::Resource;
 use super::strangers::Strangers;
 use super::streams::Streams;
+use super::unread::{self, Unread};
 use super::{Exposition, HttpOptions, a2a, authentication, barred, health, request, resource, scope};
 use crate::call::Calls;
 use crate::identity::{Issuer, KeyRing};
@@ -46,10 +47,10 @@ pub struct Face {
 /// but these reaches a tenant's data, and they only with a credential.
 pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
     let streams = Streams::new(&face.options);
-    let mcp = Mcp::new(server.clone(), &face.options, streams.clone());
-    let cors = cors(&face.options.allowed_origins);
     let limits = Limits::new(face.calls.clone(), face.options.requests_per_minute);
-    let bodies = Bodies::new(&face.options);
+    let mcp = Mcp::new(server.clone(), &face.options, streams.clone(), Arc::clone(&limits));
+    let cors = cors(&face.options.allowed_origins);
+    let (bodies, unread) = (Bodies::new(&face.options), Unread::new(&face.options));
     let strangers = Strangers::new(face.options.bad_credentials_per_minute);
     let face = Arc::new(face);
     let entrance = Entrance { face: Arc::clone(&face), strangers };
@@ -85,6 +86,7 @@ pub fn router<S: ServerHandler + Clone>(face: Face, server: S) -> Router {
         .route_layer(middleware::from_fn_with_state(Arc::clone(&face), scope::challenge))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&face), barred::keep_out))
         .route_layer(middleware::from_fn_with_state(bodies, bodies::whole_body))
+        .route_layer(middleware::from_fn_with_state(unread, unread::let_on))
         .route_layer(middleware::from_fn_with_state(limits, limits::let_on))
         .route_layer(middleware::from_fn_with_state(entrance, authentication::authenticate));
     Router::new()

@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::StatusCode;
 
 use super::HttpOptions;
-use super::guarded::Guarded;
+use super::guarded::{Guard, Guarded};
 use super::limits::later;
 use crate::identity::{Caller, TenantId, UserId};
 
@@ -61,6 +61,8 @@ impl Streams {
         Ok(Place { streams: self.clone(), principal })
     }
 }
+
+impl Guard for Place {}
 
 impl Drop for Place {
     fn drop(&mut self) {

@@ -1,8 +1,7 @@
-use std::io::IsTerminal;
-
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::report::Summary;
+use crate::telemetry;
 
 /// How far a run is, on stderr where that is a terminal: bytes read of all, the rate, what is left, documents and failures.
 pub struct Progress(ProgressBar);
@@ -11,7 +10,7 @@ impl Progress {
     /// For so many bytes; unknown if none.
     #[must_use]
     pub fn start(bytes: u64) -> Self {
-        if !std::io::stderr().is_terminal() {
+        if !telemetry::is_watched() {
             return Self(ProgressBar::hidden());
         }
         let (bar, template) = match bytes {
@@ -33,7 +32,7 @@ impl Progress {
 
     /// A line that stays, above the bar.
     pub(super) fn line(&self, text: &str) {
-        self.0.suspend(|| eprintln!("{text}"));
+        self.0.suspend(|| telemetry::announce(text));
     }
 
     pub(super) fn end(&self) {

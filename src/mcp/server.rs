@@ -259,7 +259,7 @@ impl ServerHandler for Server {
         if KNOWN_METHODS.contains(&method.as_str()) {
             return Err(ErrorData::invalid_params(format!("the params of {method} are not as MCP has them"), None));
         }
-        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None))
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method.chars().take(LONGEST_METHOD).collect::<String>(), None))
     }
 }
 
@@ -273,6 +273,9 @@ const KNOWN_METHODS: [&str; 7] = [
     GetPromptRequestMethod::VALUE,
     CompleteRequestMethod::VALUE,
 ];
+
+/// As much of a method that there is none of is said again, in characters.
+const LONGEST_METHOD: usize = 100;
 
 /// How long a list that only a new program changes may be kept.
 const SETTLED_MS: u64 = 3_600_000;

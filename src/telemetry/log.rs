@@ -18,9 +18,11 @@ where
         .map_err(|error| format!("BAILIWICK_LOG is {filter:?}, which is no filter: {error}"))?;
     // A line names its request and its call at whatever level lines are wanted.
     let filter = wanted.or(filter_fn(places_a_line)).and(filter_fn(may_be_told));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     Ok(match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed(),
+        LogFormat::Text => {
+            lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed()
+        }
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_filter(filter).boxed(),
     })
 }
@@ -39,6 +41,8 @@ fn is_ours(metadata: &Metadata<'_>) -> bool {
 fn may_be_told(metadata: &Metadata<'_>) -> bool {
     let quietest = match metadata.target().split("::").next() {
         _ if is_ours(metadata) => Level::TRACE,
+        // Of a message's way it tells what a client that has gone brings about at will.
+        Some("rmcp") if metadata.target() == "rmcp::service" => return false,
         Some("rmcp") => Level::ERROR,
         _ => Level::WARN,
     };

@@ -112,3 +112,41 @@ async fn a_first_start_says_what_it_does_and_a_later_one_nothing() {
         assert!(data.stops().await);
     }
 }
+
+#[tokio::test]
+async fn where_lines_are_objects_so_are_those_of_a_first_start_and_of_a_refusal() {
+    use std::io::Read;
+    let told = |said: &str| -> Vec<serde_json::Value> {
+        let lines = said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no object: {line}")));
+        let lines: Vec<serde_json::Value> = lines.collect();
+        assert!(lines.iter().all(|line| line["target"].is_string() && line["level"].is_string()), "{lines:?}");
+        lines
+    };
+    let data = with_wheel().await;
+    let mut command = participant_of_the_download(data.path(), 0);
+    let mut child = Participant::spawn({
+        command.env("BAILIWICK_LOG_FORMAT", "json");
+        command
+    });
+    let mut stderr = child.stderr.take().unwrap();
+    Participant::attached(child).unwrap().leave();
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(told(&said).len(), 3, "{said}");
+    assert!(data.stops().await);
+    let program = || {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+        program.env("BAILIWICK_LOG_FORMAT", "json");
+        program
+    };
+    let wrong: [&[&str]; 3] =
+        [&["--log", "bailiwick=rubbish=x", "manifest"], &["serve", "--http", "nowhere"], &["serve", "--no-such-flag"]];
+    for arguments in wrong {
+        let output = program().args(arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && told(&said).iter().all(|line| line["level"] == "ERROR") && !said.is_empty(),
+            "{said}"
+        );
+    }
+}

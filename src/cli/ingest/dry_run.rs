@@ -10,6 +10,7 @@ use crate::embedded;
 use crate::identity::Caller;
 use crate::ingest::{Options, Target};
 use crate::startup::{Deployment, Service};
+use crate::telemetry;
 
 /// Reads everything and tells what of it is new, changed and known. Without a database that could be asked all of it is new.
 pub(super) async fn run(
@@ -21,7 +22,7 @@ pub(super) async fn run(
     let opened = match open(database, &arguments.identity).await {
         Ok(opened) => opened,
         Err(error) => {
-            eprintln!("What is stored already cannot be looked at, so all counts as new: {error}");
+            telemetry::announce(&format!("What is stored already cannot be looked at, so all counts as new: {error}"));
             None
         }
     };

@@ -8,6 +8,7 @@ use crate::embedding::backlog::Backlog;
 use crate::identity::Caller;
 use crate::ingest::Embedding;
 use crate::startup::Service;
+use crate::telemetry;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -58,7 +59,9 @@ impl Waiting {
 }
 
 fn bar(documents: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(documents), ProgressDrawTarget::stderr_with_hz(5));
+    let target =
+        if telemetry::is_watched() { ProgressDrawTarget::stderr_with_hz(5) } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(documents), target);
     let template = "{wide_bar} {pos} of {len} documents embedded, {eta} left {msg}";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

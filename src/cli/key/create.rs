@@ -10,6 +10,7 @@ use crate::call::Problems;
 use crate::db::TenantStatus;
 use crate::db::admin::keys::{self, Creation, NewKey};
 use crate::identity::{ApiKey, Scope, Scopes, UserId};
+use crate::telemetry;
 
 /// Whose key, for what and how long.
 #[derive(Debug, Args)]
@@ -106,12 +107,12 @@ pub(super) async fn run(client: &Client, request: Request) -> Result<(), Command
     if !json {
         // Beside the key rather than with it, so that `KEY=$(bailiwick key create …)` holds the key alone.
         let until = expires_at.map_or_else(|| "without end".to_owned(), |end| format!("until {end}"));
-        eprintln!(
+        telemetry::announce(&format!(
             "Key {prefix} of {user_id} in tenant {tenant}, {until}, for {scopes}.\n\
              Copy it now: it is kept nowhere and cannot be shown again. Its user sends it as\n  \
              Authorization: Bearer bwk_{prefix}_…\n\
              To take it back: bailiwick key revoke {prefix}"
-        );
+        ));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use rmcp::ServiceExt;
 
 use super::{CommandError, DRAIN, Running, Signals, end};
 use crate::configuration::{IdentityArguments, IdentitySettings};
+use crate::telemetry;
 
 /// Serves the one user of a process, over its stdin and stdout.
 pub(super) async fn run(
@@ -16,8 +17,8 @@ pub(super) async fn run(
     let Running { deployment, service, maintenance } = running;
     let caller = service.caller(&deployment, &IdentitySettings::resolve(identity)?).await?;
     if std::io::stdin().is_terminal() {
-        eprintln!(
-            "Serving MCP over stdio: a client starts this program by itself. `bailiwick demo` shows what it does; Ctrl-D ends."
+        telemetry::announce(
+            "Serving MCP over stdio: a client starts this program by itself. `bailiwick demo` shows what it does; Ctrl-D ends.",
         );
     }
     let served = tokio::select! {

@@ -73,7 +73,11 @@ pub(super) async fn listen<S: ServerHandler + Clone>(
         ended.cancel();
     });
     tokio::spawn(watch(Arc::clone(&legacy.face), standing, Arc::clone(&open)));
-    let endpoint = Event::default().event("endpoint").data(format!("/messages?sessionId={}", open.id()));
+    let endpoint = Event::default().event("endpoint").data(format!(
+        "{}/messages?sessionId={}",
+        legacy.face.options.prefix(),
+        open.id()
+    ));
     let messages = stream::poll_fn(move |cx| answers.poll_recv(cx)).map(move |message| {
         let _ = &listed;
         open.answered(&message);

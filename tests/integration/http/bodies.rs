@@ -16,7 +16,7 @@ use crate::harness::TestDatabase;
 const LARGEST_BYTES: usize = 12 << 20;
 
 /// Resident memory of the server.
-fn resident_bytes(served: &Served) -> u64 {
+pub(super) fn resident_bytes(served: &Served) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", served.child.id().unwrap())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10

@@ -138,31 +138,18 @@ async fn nothing_follows_a_request_whose_end_is_said_in_pieces() {
         "Transfer-Encoding: chunked, identity\r\n",
         "Transfer-Encoding : chunked\r\n",
         " Transfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
     ] {
         let head = format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ada}\r\n{lengths}\r\n");
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(format!("{head}{pieces}").as_bytes()).await.unwrap();
         let answer = rest(&mut stream).await;
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{lengths}: {answer}");
+        let is_refused = answer.starts_with("HTTP/1.1 400 ") || answer.starts_with("HTTP/1.1 501 ");
+        assert!(answer.is_empty() || is_refused, "{lengths}: {answer}");
         assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{lengths}: {answer}");
     }
     assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs").await, 4, "one call each, and no hidden one");
-}
-
-#[tokio::test]
-async fn a_batch_is_refused_in_words() {
-    let database = TestDatabase::create().await;
-    let server = HttpServer::start(&database, HttpOptions::default()).await;
-    let (ada, client) = (key(&database, "demo", "ada", ALL_SCOPES).await, Client::new());
-    let call = tool_call(1, "tenant_status", &json!({}));
-    let post =
-        client.post(server.url("/mcp")).bearer_auth(&ada).header("accept", "application/json, text/event-stream");
-    let answer = post.json(&json!([call, call])).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
-    let told: serde_json::Value = answer.json().await.unwrap();
-    assert_eq!((&told["error"]["code"], &told["id"]), (&json!(-32600), &json!(null)), "{told}");
-    assert!(told["error"]["message"].as_str().unwrap().starts_with("a batch is not taken"), "{told}");
-    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs").await, 0);
 }
 
 #[tokio::test]

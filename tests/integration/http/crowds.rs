@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
+use super::bodies::resident_bytes;
+use super::served::Served;
 use super::{ALL_SCOPES, HttpServer, key, tool_call};
 use crate::audit::tools::Ending;
 use crate::harness::TestDatabase;
@@ -120,4 +122,35 @@ async fn where_all_connections_work_one_more_is_closed_unheard() {
         assert_eq!(super::reply(response.unwrap().unwrap()).await["result"]["isError"], false);
     }
     assert!(is_healthy(&server, 9).await, "places come back");
+}
+
+#[tokio::test]
+async fn who_says_nothing_costs_little_more_than_a_socket() {
+    const MANY: u16 = 1_600;
+    // A reader's and a writer's buffer for each would be 25 MiB.
+    const MOST_MIB: u64 = 12;
+    let _ = bailiwick::http::connections_within_limits(usize::from(MANY) + 1_000);
+    let database = TestDatabase::create().await;
+    let served = Served::start(&database).await;
+    let address: std::net::SocketAddr =
+        served.url.trim_start_matches("http://").trim_end_matches("/mcp").parse().unwrap();
+    let client = Client::new();
+    for _ in 0..20 {
+        assert!(client.get(served.at("/healthz")).send().await.unwrap().status().is_success());
+    }
+    let before = resident_bytes(&served);
+    let mut silent = Vec::new();
+    for number in 0..MANY {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 2 + (number % 8) as u8], 0).into()).unwrap();
+        silent.push(socket.connect(address).await.unwrap());
+    }
+    // They are all taken in before one that comes after them.
+    assert!(Client::new().get(served.at("/healthz")).send().await.unwrap().status().is_success());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let more = resident_bytes(&served).saturating_sub(before) >> 20;
+    assert!(more < MOST_MIB, "{more} MiB more for {MANY} connections that say nothing");
+    let first = silent.first_mut().unwrap();
+    first.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    assert_eq!(first.read_u8().await.unwrap(), b'H', "whoever speaks is heard");
 }

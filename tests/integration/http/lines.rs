@@ -44,6 +44,9 @@ async fn each_line_is_an_object_and_names_its_request() {
     assert_eq!(code, Some(0));
     let lines: Vec<Value> =
         lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let named =
+        |line: &Value| line["target"].as_str().is_some_and(|target| !target.is_empty()) && line["level"].is_string();
+    assert!(lines.iter().all(named), "{:?}", lines.iter().find(|line| !named(line)));
     let about = |id: &str| lines.iter().filter(|line| request_of(line) == Some(id)).collect::<Vec<_>>();
     for (id, status) in ids.iter().zip([200, 200, 401, 404]) {
         let answered: Vec<_> = about(id).into_iter().filter(|line| line["message"] == "answered").collect();

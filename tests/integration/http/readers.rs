@@ -85,3 +85,116 @@ async fn little_is_done_for_those_who_ask_on_and_on_and_never_read() {
     // What the system takes of them is bounded, and nothing is begun behind an answer that has not gone.
     assert!(answered <= CLIENTS * 4, "{answered} answers for {CLIENTS} clients that read none");
 }
+
+/// A document whose answer is larger than what the system takes of one for a reader that reads nothing, as a call of it.
+async fn large(server: &HttpServer, key: &str) -> serde_json::Value {
+    let arguments = json!({ "title": "long", "content": "word ".repeat(60_000) });
+    let inserted = server.call(&Client::new(), key, "insert_document", arguments).await;
+    json!({ "document_id": inserted["structuredContent"]["document_id"] })
+}
+
+#[tokio::test]
+async fn no_call_begins_before_the_last_answer_has_gone() {
+    let database = TestDatabase::create().await;
+    let server = HttpServer::start(&database, HttpOptions::default()).await;
+    let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
+    let arguments = large(&server, &ada).await;
+    let get = request(&ada, &tool_call(1, "get_document", &arguments));
+    let calls = async || -> i64 {
+        database.value("SELECT count(*) FROM audit_logs WHERE resource = 'tools/get_document'").await
+    };
+    let mut stream = connect(&server.address.to_string()).await;
+    stream.write_all(get.repeat(3).as_bytes()).await.unwrap();
+    while calls().await == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    assert_eq!(calls().await, 1, "the second call has begun, and nobody has read the first one's answer");
+    let mut text = Vec::new();
+    let mut piece = vec![0; 64 << 10];
+    while String::from_utf8_lossy(&text).matches("HTTP/1.1 200").count() < 3 {
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut piece)).await;
+        text.extend_from_slice(&piece[..read.expect("all is answered").unwrap()]);
+    }
+    while calls().await < 3 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_waited_behind_an_unread_answer_has_its_own_time() {
+    let database = TestDatabase::create().await;
+    let short = Duration::from_millis(400);
+    let options = HttpOptions { header_limit: short, idle_limit: short, ..HttpOptions::default() };
+    let server = HttpServer::start(&database, options).await;
+    let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
+    let arguments = large(&server, &ada).await;
+    let get = request(&ada, &tool_call(1, "get_document", &arguments));
+    let second = request(&ada, &tool_call(2, "tenant_status", &json!({})));
+    let (head, body) = second.split_at(second.find("\r\n\r\n").unwrap() + 4);
+    let mut stream = connect(&server.address.to_string()).await;
+    stream.write_all(format!("{get}{head}").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (mut reader, mut writer) = stream.into_split();
+    // Its body takes longer than a head may, or a pause.
+    let sending = async {
+        for piece in body.as_bytes().chunks(20) {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            if writer.write_all(piece).await.is_err() {
+                break;
+            }
+        }
+    };
+    let reading = async {
+        let (mut text, mut piece) = (Vec::new(), vec![0; 64 << 10]);
+        while String::from_utf8_lossy(&text).matches("HTTP/1.1 200").count() < 2 {
+            let read = tokio::time::timeout(Duration::from_secs(20), reader.read(&mut piece)).await;
+            let length = read.expect("it is answered").unwrap_or_default();
+            assert!(length > 0, "it was cut");
+            text.extend_from_slice(&piece[..length]);
+        }
+    };
+    tokio::join!(sending, reading);
+}
+
+#[tokio::test]
+async fn nothing_is_begun_for_a_user_whose_answers_wait_to_be_read() {
+    let database = TestDatabase::create().await;
+    let options = HttpOptions { most_unread_bytes_of_principal: 100_000, ..HttpOptions::default() };
+    let server = HttpServer::start(&database, options).await;
+    let (ada, eve) = (key(&database, "demo", "ada", ALL_SCOPES).await, key(&database, "demo", "eve", ALL_SCOPES).await);
+    let (arguments, client) = (large(&server, &ada).await, Client::new());
+    let get = request(&ada, &tool_call(1, "get_document", &arguments));
+    let status = tool_call(1, "tenant_status", &json!({}));
+    let mut unread = Vec::new();
+    let refused = loop {
+        let response = server.post(&client, &ada).json(&status).send().await.unwrap();
+        if response.status() != 200 {
+            break response;
+        }
+        assert!(unread.len() < 20, "{} answers wait, and nothing is refused", unread.len());
+        let mut stream = connect(&server.address.to_string()).await;
+        stream.write_all(get.as_bytes()).await.unwrap();
+        unread.push(stream);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    assert!(unread.len() >= 2, "{}", unread.len());
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert!(refused.text().await.unwrap().contains("read them first"));
+    assert_eq!(server.post(&client, &eve).json(&status).send().await.unwrap().status(), 200, "others are served");
+    // Whoever reads is served again, and so is whoever has gone.
+    let mut piece = vec![0; 64 << 10];
+    for mut stream in unread.drain(1..) {
+        let reading = async { while stream.read(&mut piece).await.is_ok_and(|length| length > 0) {} };
+        let _ = tokio::time::timeout(Duration::from_millis(500), reading).await;
+    }
+    assert_eq!(server.post(&client, &ada).json(&status).send().await.unwrap().status(), 200);
+    // An answer that has no room at all is not given.
+    let uri = format!("bailiwick://documents/{}", arguments["document_id"].as_str().unwrap());
+    let read = json!({ "jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": { "uri": uri } });
+    let response = server.post(&client, &ada).json(&read).send().await.unwrap();
+    assert_eq!(response.status(), 503, "300,000 bytes where 100,000 may wait");
+    drop(unread);
+    assert_eq!(server.post(&client, &ada).json(&status).send().await.unwrap().status(), 200);
+}
