@@ -220,6 +220,10 @@ CREATE TABLE tenants (
     audit_key          bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()),
     created_at         timestamptz NOT NULL DEFAULT now(),
     updated_at         timestamptz NOT NULL DEFAULT now(),
+    deleted_at         timestamptz,
+    status_before_deletion text,
+    purge_began_at     timestamptz,
+    import_sha256      bytea,
     -- The slug names the tenant in configuration, so it is unique over all of them; only administrators may insert one,
     -- which is why this key is no oracle to a tenant.
     CONSTRAINT tenants_slug_unique UNIQUE (slug),
@@ -229,7 +233,8 @@ CREATE TABLE tenants (
     CONSTRAINT tenants_settings_is_object CHECK (jsonb_typeof(settings) = 'object'),
     CONSTRAINT tenants_max_documents_not_negative CHECK (max_documents >= 0),
     CONSTRAINT tenants_max_storage_not_negative CHECK (max_storage_mb >= 0),
-    CONSTRAINT tenants_budget_not_negative CHECK (monthly_budget_usd >= 0)
+    CONSTRAINT tenants_budget_not_negative CHECK (monthly_budget_usd >= 0),
+    CONSTRAINT tenants_ends_are_of_deleted CHECK (status = 'deleted' OR (deleted_at IS NULL AND purge_began_at IS NULL AND import_sha256 IS NULL))
 );
 COMMENT ON TABLE tenants IS 'Organisations that share this server; each sees only its own row.';
 COMMENT ON COLUMN tenants.slug IS 'Short name for configuration and the command line.';
@@ -238,6 +243,10 @@ COMMENT ON COLUMN tenants.max_documents IS 'Document quota; NULL is unlimited.';
 COMMENT ON COLUMN tenants.max_storage_mb IS 'Quota for the bytes of titles and contents, in MiB; NULL is unlimited.';
 COMMENT ON COLUMN tenants.monthly_budget_usd IS 'Spending limit for a UTC calendar month; NULL is unlimited.';
 COMMENT ON COLUMN tenants.audit_key IS 'Keys the HMAC that stands for a query in the audit trail: equal queries of one tenant are seen to be equal, and nothing more.';
+COMMENT ON COLUMN tenants.deleted_at IS 'Since when nobody gets in; its rows are purged some days after.';
+COMMENT ON COLUMN tenants.status_before_deletion IS 'What `bailiwick tenant restore` makes it again.';
+COMMENT ON COLUMN tenants.purge_began_at IS 'From then on it cannot be restored, for some of its rows are gone.';
+COMMENT ON COLUMN tenants.import_sha256 IS 'While it is imported, and nobody gets in: the checksum of the file, so that the same one can go on where it was broken off.';
 CREATE INDEX idx_tenants_status ON tenants (status);
 SELECT protect_tenant_table('tenants', 'id');
 GRANT SELECT ON tenants TO bailiwick_app, bailiwick_definer;
@@ -245,6 +254,27 @@ GRANT SELECT ON tenants TO bailiwick_app, bailiwick_definer;
 CREATE TRIGGER update_tenants_updated_at
     BEFORE UPDATE ON tenants
     FOR EACH ROW EXECUTE FUNCTION update_updated_at_column();
+
+CREATE FUNCTION note_tenant_deletion() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    IF NEW.status <> 'deleted' THEN
+        NEW.deleted_at = NULL;
+        NEW.status_before_deletion = NULL;
+    ELSIF TG_OP = 'INSERT' THEN
+        NEW.deleted_at = now();
+    ELSIF OLD.status <> 'deleted' THEN
+        NEW.deleted_at = now();
+        NEW.status_before_deletion = OLD.status;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION note_tenant_deletion() IS 'Trigger: notes when a tenant was deleted, by whoever it was, and what it had been.';
+CREATE TRIGGER note_tenant_deletion
+    BEFORE INSERT OR UPDATE OF status ON tenants
+    FOR EACH ROW EXECUTE FUNCTION note_tenant_deletion();
 
 CREATE TABLE tenant_usage (
     tenant_id      uuid PRIMARY KEY REFERENCES tenants (id) ON DELETE CASCADE,
@@ -353,6 +383,52 @@ $$;
 COMMENT ON FUNCTION note_api_key_use(uuid, uuid) IS 'Moves a key''s last_used_at forward, at most once a minute, before there is a context.';
 GRANT EXECUTE ON FUNCTION note_api_key_use(uuid, uuid) TO bailiwick_app;
 ALTER FUNCTION note_api_key_use(uuid, uuid) OWNER TO bailiwick_identity;
+
+-- Purging deleted tenants. By the catalog, so that a table that is added later is purged by itself.
+SET LOCAL ROLE bailiwick_owner;
+CREATE FUNCTION purge_tenant_rows(p_tenant_id uuid, p_limit integer) RETURNS TABLE (table_name text, row_count bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    -- What was done and what was paid is kept, until its months are retired. Calls under way are closed by whoever runs them.
+    v_kept constant text[] := ARRAY['audit_logs', 'cost_tracking', 'cost_kinds', 'cost_sums', 'budget_ledger', 'call_intents'];
+    v_table regclass;
+    v_gone bigint;
+BEGIN
+    PERFORM FROM tenants t WHERE t.id = p_tenant_id AND t.status = 'deleted' AND t.purge_began_at IS NOT NULL FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'only a tenant that was deleted can be purged' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    FOR v_table IN
+        WITH RECURSIVE tenant_tables AS (
+            SELECT c.oid AS id FROM pg_class c
+            WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+              AND c.relname <> ALL (v_kept)
+              AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped)
+        ), depths (id, depth) AS (
+            SELECT t.id, 0 FROM tenant_tables t
+            UNION ALL
+            SELECT t.id, d.depth + 1
+            FROM depths d
+            JOIN pg_constraint k ON k.confrelid = d.id AND k.contype = 'f' AND k.conrelid <> d.id
+            JOIN tenant_tables t ON t.id = k.conrelid
+            WHERE d.depth < 10
+        )
+        -- What refers to others goes before them.
+        SELECT d.id::regclass FROM depths d GROUP BY d.id ORDER BY max(d.depth) DESC, d.id::regclass::text
+    LOOP
+        EXECUTE format('DELETE FROM %1$s WHERE tenant_id = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM %1$s WHERE tenant_id = $1 LIMIT $2))', v_table)
+            USING p_tenant_id, p_limit;
+        GET DIAGNOSTICS v_gone = ROW_COUNT;
+        IF v_gone > 0 THEN
+            RETURN QUERY SELECT v_table::text, v_gone;
+            RETURN;
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION purge_tenant_rows(uuid, integer) IS
+    'Deletes some rows of one table of a deleted tenant and says which; no row once all are gone but those of the trail and the costs, and its own.';
 
 -- ==== 000003_documents.up.sql ====
 
@@ -710,6 +786,11 @@ CREATE TRIGGER documents_40_count_deleted AFTER DELETE ON documents
     REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_documents();
 ALTER FUNCTION count_new_documents() OWNER TO bailiwick_definer;
 ALTER FUNCTION count_deleted_documents() OWNER TO bailiwick_definer;
+
+-- For imports. By its owner, for what the owner before it had goes with the ownership.
+SET LOCAL ROLE bailiwick_definer;
+GRANT EXECUTE ON FUNCTION register_embedding_model(text, integer, text, text[], text, integer), allocate_chunk_numbers(uuid, integer) TO bailiwick_owner;
+SET LOCAL ROLE bailiwick_owner;
 
 -- ==== 000004_search.up.sql ====
 
@@ -1337,7 +1418,8 @@ GRANT SELECT, INSERT ON audit_logs TO bailiwick_definer;
 GRANT USAGE ON SEQUENCE audit_logs_id_seq TO bailiwick_definer;
 
 CREATE FUNCTION create_month_partition(p_parent regclass, p_month date) RETURNS boolean
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+-- A lock that is waited for keeps every call behind it waiting. Months are made ahead, so whoever is in the way may end first.
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '200ms'
 AS $$
 DECLARE
     v_table text := (SELECT relname FROM pg_class WHERE oid = p_parent);
@@ -1349,54 +1431,59 @@ DECLARE
     v_columns text := (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
                        WHERE attrelid = p_parent AND attnum > 0 AND NOT attisdropped AND attgenerated = '');
     v_has_strays boolean := false;
+    v_role text := coalesce(current_setting('app.current_user_role', true), '');
 BEGIN
     IF to_regclass(format('public.%I', v_name)) IS NOT NULL THEN
         RETURN false;
     END IF;
+    -- Made apart and attached then: to make it as a partition would lock its parent against every call.
+    EXECUTE format('CREATE TABLE public.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING INDEXES INCLUDING STORAGE)',
+                   v_name, p_parent);
+    -- Queried by its own name a partition would skip its parent's policies: forced security with no policy shows nothing.
+    EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', v_name);
     IF v_default IS NOT NULL THEN
-        -- Rows that came while the month was missing stand in its way. Its owner sees them only unforced.
-        EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', v_default);
+        -- Rows that came while the month was missing stand in its way; the administrator's policy shows them.
+        PERFORM set_config('app.current_user_role', 'admin', true);
         EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE "timestamp" >= %L AND "timestamp" < %L)', v_default, v_from, v_to)
             INTO v_has_strays;
     END IF;
     IF v_has_strays THEN
         EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', p_parent, v_default);
-    END IF;
-    EXECUTE format('CREATE TABLE public.%I PARTITION OF %s FOR VALUES FROM (%L) TO (%L)', v_name, p_parent, v_from, v_to);
-    IF v_has_strays THEN
         -- Into the partition itself: what their insertion triggered has happened.
         EXECUTE format('INSERT INTO public.%I (%s) SELECT %s FROM %s WHERE "timestamp" >= %L AND "timestamp" < %L',
                        v_name, v_columns, v_columns, v_default, v_from, v_to);
         EXECUTE format('DELETE FROM %s WHERE "timestamp" >= %L AND "timestamp" < %L', v_default, v_from, v_to);
+    END IF;
+    EXECUTE format('ALTER TABLE %s ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)', p_parent, v_name, v_from, v_to);
+    IF v_has_strays THEN
         EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s DEFAULT', p_parent, v_default);
     END IF;
-    IF v_default IS NOT NULL THEN
-        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', v_default);
-    END IF;
-    -- Queried by its own name a partition would skip its parent's policies: forced security with no policy shows nothing.
-    EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', v_name);
     EXECUTE format('ALTER TABLE public.%I FORCE ROW LEVEL SECURITY', v_name);
+    PERFORM set_config('app.current_user_role', v_role, true);
     RETURN true;
 END
 $$;
 COMMENT ON FUNCTION create_month_partition(regclass, date) IS
     'Makes a month''s partition of a table partitioned by timestamp, with the rows of that month that had landed in the DEFAULT partition; false if it is there.';
 
-CREATE FUNCTION maintain_partitions(p_months_ahead integer DEFAULT 3) RETURNS integer
+CREATE FUNCTION maintain_partitions(p_months_ahead integer DEFAULT 3, p_today date DEFAULT (now() AT TIME ZONE 'UTC')::date) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     v_parent regclass;
     v_created integer := 0;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('bailiwick.maintain_partitions', 0));
+    -- Another who is at it makes the same ones.
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('bailiwick.maintain_partitions', 0)) THEN
+        RETURN 0;
+    END IF;
     FOR v_parent IN
         SELECT p.partrelid::regclass FROM pg_partitioned_table p
         WHERE p.partstrat = 'r' AND p.partrelid::regclass::text IN ('audit_logs', 'cost_tracking')
+        ORDER BY 1
     LOOP
         FOR v_month IN 0..p_months_ahead LOOP
-            IF create_month_partition(v_parent,
-                   (date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => v_month))::date) THEN
+            IF create_month_partition(v_parent, (date_trunc('month', p_today) + make_interval(months => v_month))::date) THEN
                 v_created := v_created + 1;
             END IF;
         END LOOP;
@@ -1404,22 +1491,49 @@ BEGIN
     RETURN v_created;
 END
 $$;
-COMMENT ON FUNCTION maintain_partitions(integer) IS
+COMMENT ON FUNCTION maintain_partitions(integer, date) IS
     'Makes the partitions of this month and the months ahead for audit_logs and cost_tracking; returns how many were new.';
 
-CREATE FUNCTION drop_month_partitions(p_parent regclass, p_before date) RETURNS text[]
+CREATE FUNCTION month_partitions(p_parent regclass, p_before date) RETURNS TABLE (partition regclass, month date)
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT c.oid::regclass, to_date(right(c.relname, 7), 'YYYY_MM')
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = p_parent AND c.relname ~ '_\d{4}_\d{2}$'
+      AND to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month' <= p_before
+    ORDER BY c.relname
+$$;
+COMMENT ON FUNCTION month_partitions(regclass, date) IS 'The month partitions that end by that date, the oldest first.';
+
+CREATE FUNCTION hold_month_partitions(p_parent regclass, p_before date) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_partition regclass;
+    v_held integer := 0;
+BEGIN
+    FOR v_partition IN SELECT m.partition FROM month_partitions(p_parent, p_before) AS m LOOP
+        -- Whoever reads goes on reading; nobody adds to a month that is over, but for a row that was late.
+        EXECUTE format('LOCK TABLE %s IN EXCLUSIVE MODE', v_partition);
+        v_held := v_held + 1;
+    END LOOP;
+    RETURN v_held;
+END
+$$;
+COMMENT ON FUNCTION hold_month_partitions(regclass, date) IS
+    'Retention: lets nobody write to the month partitions that end by that date until the transaction ends, and returns how many they are.';
+
+CREATE FUNCTION drop_month_partitions(p_parent regclass, p_before date) RETURNS text[]
+-- To take a partition off, its parent is locked against every call: for milliseconds, once that lock is had, so it is waited for
+-- no longer than calls may be kept behind it. (PostgreSQL refuses DETACH CONCURRENTLY beside a DEFAULT partition.)
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '200ms'
 AS $$
 DECLARE
     v_partition record;
     v_dropped text[] := '{}';
 BEGIN
     FOR v_partition IN
-        SELECT c.oid::regclass AS name, c.relname
-        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = p_parent AND c.relname ~ '_\d{4}_\d{2}$'
-          AND to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month' <= p_before
-        ORDER BY c.relname
+        SELECT m.partition AS name, c.relname FROM month_partitions(p_parent, p_before) AS m JOIN pg_class c ON c.oid = m.partition
     LOOP
         EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', p_parent, v_partition.name);
         EXECUTE format('DROP TABLE %s', v_partition.name);
@@ -1428,12 +1542,16 @@ BEGIN
     RETURN v_dropped;
 END
 $$;
-COMMENT ON FUNCTION drop_month_partitions(regclass, date) IS 'Retention: drops the month partitions that end by that date and returns their names.';
+COMMENT ON FUNCTION drop_month_partitions(regclass, date) IS
+    'Retention: drops the month partitions that end by that date and returns their names; fails within moments if it cannot have the lock.';
 
 -- Rows of a month without a partition land here rather than fail; one row here blocks adding its month, so it is kept empty.
 CREATE TABLE audit_logs_default PARTITION OF audit_logs DEFAULT;
 ALTER TABLE audit_logs_default ENABLE ROW LEVEL SECURITY;
 ALTER TABLE audit_logs_default FORCE ROW LEVEL SECURITY;
+-- So that rows here are seen by those who look for them, and can be moved into their month.
+CREATE POLICY admin_full_access_policy ON audit_logs_default FOR ALL TO bailiwick_owner
+    USING (current_setting('app.current_user_role', true) = 'admin') WITH CHECK (current_setting('app.current_user_role', true) = 'admin');
 
 SELECT maintain_partitions();
 
@@ -1588,6 +1706,8 @@ CREATE INDEX idx_cost_tracking_user_timestamp ON cost_tracking (tenant_id, user_
 CREATE TABLE cost_tracking_default PARTITION OF cost_tracking DEFAULT;
 ALTER TABLE cost_tracking_default ENABLE ROW LEVEL SECURITY;
 ALTER TABLE cost_tracking_default FORCE ROW LEVEL SECURITY;
+CREATE POLICY admin_full_access_policy ON cost_tracking_default FOR ALL TO bailiwick_owner
+    USING (current_setting('app.current_user_role', true) = 'admin') WITH CHECK (current_setting('app.current_user_role', true) = 'admin');
 
 CREATE TABLE budget_ledger (
     tenant_id    uuid NOT NULL,
@@ -1958,6 +2078,23 @@ COMMENT ON FUNCTION refresh_tenant_statistics() IS 'Recounts tenant_statistics w
 REVOKE EXECUTE ON FUNCTION refresh_tenant_statistics() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION refresh_tenant_statistics() TO bailiwick_owner;
 
+CREATE FUNCTION refresh_stale_statistics(p_older_than interval) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('bailiwick.refresh_statistics', 0))
+       OR EXISTS (SELECT FROM tenant_statistics s WHERE s.as_of > now() - p_older_than) THEN
+        RETURN false;
+    END IF;
+    PERFORM refresh_tenant_statistics();
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION refresh_stale_statistics(interval) IS
+    'Recounts tenant_statistics if the last count is older than that and nobody else is counting, so that of several servers one does.';
+REVOKE EXECUTE ON FUNCTION refresh_stale_statistics(interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION refresh_stale_statistics(interval) TO bailiwick_owner;
+
 CREATE FUNCTION current_tenant_statistics() RETURNS SETOF tenant_statistics
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$ SELECT * FROM tenant_statistics WHERE tenant_id = current_tenant_id() $$;
@@ -1990,7 +2127,10 @@ GRANT EXECUTE ON FUNCTION tenants_to_embed() TO bailiwick_app;
 CREATE FUNCTION open_budget_alerts() RETURNS TABLE (tenant_id uuid, id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
-    SELECT a.tenant_id, a.id FROM budget_alerts a WHERE a.delivered_at IS NULL AND a.due_at <= now() AND a.attempts < 20 ORDER BY a.due_at LIMIT 100
+    SELECT a.tenant_id, a.id FROM budget_alerts a JOIN tenants t ON t.id = a.tenant_id
+    -- Those of a suspended tenant wait for it: no call of its own would be let in to tell them, and tries are not endless.
+    WHERE t.status = 'active' AND a.delivered_at IS NULL AND a.due_at <= now() AND a.attempts < 20
+    ORDER BY a.due_at LIMIT 100
 $$;
 COMMENT ON FUNCTION open_budget_alerts() IS
     'Alerts of any tenant that are to be told now: their ids and nothing else. What they say is read in each one''s own context.';
@@ -2480,12 +2620,12 @@ SET LOCAL search_path = public;
 DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', '5ed68edb7abc9f170069dd132a51183e9ba43ab12e89e2433aa3170a38327c22'),
-    (2, 'tenants', '56634f3d01b2d4147e00605268b984c093de5694934e7d16aacb928199c2d372'),
-    (3, 'documents', 'c9d0e1054a570cc6d0b38419aaa65899aea1a8b3107fdc33788eb114ec0e1547'),
+    (2, 'tenants', '31d296f6cfc96ec6b69a895d39aec150f4459d49c87da29650a3a23c4d4dccfc'),
+    (3, 'documents', 'c9819ae425c2c94f8c02d996c65fa32d11cd0f4f7b4115ffe1971947732f2179'),
     (4, 'search', 'c619a6daede0d3cd24f106b4b85bead76fefb6568ac18243666ebea87fdc1f47'),
-    (5, 'audit', 'f533fc9cedde08933707dc136576f4ae3dd26eb8902093d88317e26e47944306'),
-    (6, 'costs', '5fa95219d872d8114a30ab9754896b39f6b5381067dcfdff2406744946028e37'),
-    (7, 'statistics', 'd72de553261746a5811be3e6bf825997b40c47a866c53f9e56000080e20e5099'),
+    (5, 'audit', '37c5e2876f562fc4229c2b83ff31490c08c5dc1ad416cedbf29c20c85b3c6789'),
+    (6, 'costs', '6681869b999468932b4d527bcb00a17a5292a5c5913fc09592ab55e812d50f34'),
+    (7, 'statistics', '336d400bef39ce37dee0a967da047eb1ce7b90d18928ccfe20d8dfb856167846'),
     (8, 'hybrid_search', 'bb1ddc5bc6f82965f991486f479a69d56c20ff559ab642302979a196c9a99b94'),
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292'),
     (10, 'calls', '573db7c8d7e507f902e3f0f451f7548e7aa05292f4bca8910e5e49bec4e5c085'),

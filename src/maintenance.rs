@@ -6,6 +6,7 @@
 
 mod background;
 mod check;
+mod housekeeping;
 pub(crate) mod lock;
 mod merge;
 pub mod metering;
@@ -17,7 +18,8 @@ mod vectors;
 
 pub use background::spawn;
 pub use check::{IndexReport, check};
+pub use housekeeping::{Housekeeping, Kept};
 pub(crate) use lock::{MOVES, try_take};
 pub use pass::{Report, Scope, TenantReport, merge_step, run, settle_vectors};
 pub use vectors::PROMOTE_AT_VECTORS;
-pub(crate) use vectors::build_next_index;
+pub(crate) use vectors::{build_next_index, drop_indexes as drop_vector_indexes};

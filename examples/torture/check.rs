@@ -195,6 +195,27 @@ impl Check {
         if count(ledgers).await? > 0 {
             self.violations.push("a budget's ledger is not the sum of its rows".to_owned());
         }
+        let held = "SELECT count(*) FROM budget_ledger AS l WHERE reserved_budget(l.tenant_id, l.period, l.starts, l.user_id) <> 0";
+        if count(held).await? > 0 {
+            self.violations.push("money is held for calls that are over".to_owned());
+        }
+        // Three accounts of the same money, to the last decimal: what each tenant was told by its trail, its cost rows, its ledger.
+        let accounts = "SELECT count(*) FROM tenants AS t
+            CROSS JOIN LATERAL (SELECT coalesce(sum((a.details->>'cost_usd')::numeric), 0) AS usd FROM audit_logs AS a
+                                WHERE a.tenant_id = t.id AND a.outcome = 'ok' AND a.action IN ('record', 'embed')) AS trail
+            CROSS JOIN LATERAL (SELECT coalesce(sum(c.total_cost), 0) AS usd FROM cost_tracking AS c WHERE c.tenant_id = t.id) AS costs
+            CROSS JOIN LATERAL (SELECT coalesce(sum(l.spent_usd), 0) AS usd FROM budget_ledger AS l
+                                WHERE l.tenant_id = t.id AND l.period = 'month' AND l.user_id = '') AS ledger
+            WHERE trail.usd <> costs.usd OR costs.usd <> ledger.usd";
+        if count(accounts).await? > 0 {
+            self.violations.push("trail, costs and ledger tell of different sums".to_owned());
+        }
+        let unbilled = "SELECT count(*) FROM cost_tracking AS c WHERE NOT EXISTS (
+                            SELECT FROM audit_logs AS a WHERE a.tenant_id = c.tenant_id AND a.call_id = c.call_id AND a.outcome = 'ok'
+                              AND (a.details->>'cost_usd')::numeric = c.total_cost)";
+        if count(unbilled).await? > 0 {
+            self.violations.push("a cost stands in no call's row".to_owned());
+        }
         Ok(())
     }
 }

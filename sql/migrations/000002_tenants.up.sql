@@ -13,6 +13,10 @@ CREATE TABLE tenants (
     audit_key          bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()),
     created_at         timestamptz NOT NULL DEFAULT now(),
     updated_at         timestamptz NOT NULL DEFAULT now(),
+    deleted_at         timestamptz,
+    status_before_deletion text,
+    purge_began_at     timestamptz,
+    import_sha256      bytea,
     -- The slug names the tenant in configuration, so it is unique over all of them; only administrators may insert one,
     -- which is why this key is no oracle to a tenant.
     CONSTRAINT tenants_slug_unique UNIQUE (slug),
@@ -22,7 +26,8 @@ CREATE TABLE tenants (
     CONSTRAINT tenants_settings_is_object CHECK (jsonb_typeof(settings) = 'object'),
     CONSTRAINT tenants_max_documents_not_negative CHECK (max_documents >= 0),
     CONSTRAINT tenants_max_storage_not_negative CHECK (max_storage_mb >= 0),
-    CONSTRAINT tenants_budget_not_negative CHECK (monthly_budget_usd >= 0)
+    CONSTRAINT tenants_budget_not_negative CHECK (monthly_budget_usd >= 0),
+    CONSTRAINT tenants_ends_are_of_deleted CHECK (status = 'deleted' OR (deleted_at IS NULL AND purge_began_at IS NULL AND import_sha256 IS NULL))
 );
 COMMENT ON TABLE tenants IS 'Organisations that share this server; each sees only its own row.';
 COMMENT ON COLUMN tenants.slug IS 'Short name for configuration and the command line.';
@@ -31,6 +36,10 @@ COMMENT ON COLUMN tenants.max_documents IS 'Document quota; NULL is unlimited.';
 COMMENT ON COLUMN tenants.max_storage_mb IS 'Quota for the bytes of titles and contents, in MiB; NULL is unlimited.';
 COMMENT ON COLUMN tenants.monthly_budget_usd IS 'Spending limit for a UTC calendar month; NULL is unlimited.';
 COMMENT ON COLUMN tenants.audit_key IS 'Keys the HMAC that stands for a query in the audit trail: equal queries of one tenant are seen to be equal, and nothing more.';
+COMMENT ON COLUMN tenants.deleted_at IS 'Since when nobody gets in; its rows are purged some days after.';
+COMMENT ON COLUMN tenants.status_before_deletion IS 'What `bailiwick tenant restore` makes it again.';
+COMMENT ON COLUMN tenants.purge_began_at IS 'From then on it cannot be restored, for some of its rows are gone.';
+COMMENT ON COLUMN tenants.import_sha256 IS 'While it is imported, and nobody gets in: the checksum of the file, so that the same one can go on where it was broken off.';
 CREATE INDEX idx_tenants_status ON tenants (status);
 SELECT protect_tenant_table('tenants', 'id');
 GRANT SELECT ON tenants TO bailiwick_app, bailiwick_definer;
@@ -38,6 +47,27 @@ GRANT SELECT ON tenants TO bailiwick_app, bailiwick_definer;
 CREATE TRIGGER update_tenants_updated_at
     BEFORE UPDATE ON tenants
     FOR EACH ROW EXECUTE FUNCTION update_updated_at_column();
+
+CREATE FUNCTION note_tenant_deletion() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    IF NEW.status <> 'deleted' THEN
+        NEW.deleted_at = NULL;
+        NEW.status_before_deletion = NULL;
+    ELSIF TG_OP = 'INSERT' THEN
+        NEW.deleted_at = now();
+    ELSIF OLD.status <> 'deleted' THEN
+        NEW.deleted_at = now();
+        NEW.status_before_deletion = OLD.status;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION note_tenant_deletion() IS 'Trigger: notes when a tenant was deleted, by whoever it was, and what it had been.';
+CREATE TRIGGER note_tenant_deletion
+    BEFORE INSERT OR UPDATE OF status ON tenants
+    FOR EACH ROW EXECUTE FUNCTION note_tenant_deletion();
 
 CREATE TABLE tenant_usage (
     tenant_id      uuid PRIMARY KEY REFERENCES tenants (id) ON DELETE CASCADE,
@@ -146,3 +176,49 @@ $$;
 COMMENT ON FUNCTION note_api_key_use(uuid, uuid) IS 'Moves a key''s last_used_at forward, at most once a minute, before there is a context.';
 GRANT EXECUTE ON FUNCTION note_api_key_use(uuid, uuid) TO bailiwick_app;
 ALTER FUNCTION note_api_key_use(uuid, uuid) OWNER TO bailiwick_identity;
+
+-- Purging deleted tenants. By the catalog, so that a table that is added later is purged by itself.
+SET LOCAL ROLE bailiwick_owner;
+CREATE FUNCTION purge_tenant_rows(p_tenant_id uuid, p_limit integer) RETURNS TABLE (table_name text, row_count bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    -- What was done and what was paid is kept, until its months are retired. Calls under way are closed by whoever runs them.
+    v_kept constant text[] := ARRAY['audit_logs', 'cost_tracking', 'cost_kinds', 'cost_sums', 'budget_ledger', 'call_intents'];
+    v_table regclass;
+    v_gone bigint;
+BEGIN
+    PERFORM FROM tenants t WHERE t.id = p_tenant_id AND t.status = 'deleted' AND t.purge_began_at IS NOT NULL FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'only a tenant that was deleted can be purged' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    FOR v_table IN
+        WITH RECURSIVE tenant_tables AS (
+            SELECT c.oid AS id FROM pg_class c
+            WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+              AND c.relname <> ALL (v_kept)
+              AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped)
+        ), depths (id, depth) AS (
+            SELECT t.id, 0 FROM tenant_tables t
+            UNION ALL
+            SELECT t.id, d.depth + 1
+            FROM depths d
+            JOIN pg_constraint k ON k.confrelid = d.id AND k.contype = 'f' AND k.conrelid <> d.id
+            JOIN tenant_tables t ON t.id = k.conrelid
+            WHERE d.depth < 10
+        )
+        -- What refers to others goes before them.
+        SELECT d.id::regclass FROM depths d GROUP BY d.id ORDER BY max(d.depth) DESC, d.id::regclass::text
+    LOOP
+        EXECUTE format('DELETE FROM %1$s WHERE tenant_id = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM %1$s WHERE tenant_id = $1 LIMIT $2))', v_table)
+            USING p_tenant_id, p_limit;
+        GET DIAGNOSTICS v_gone = ROW_COUNT;
+        IF v_gone > 0 THEN
+            RETURN QUERY SELECT v_table::text, v_gone;
+            RETURN;
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION purge_tenant_rows(uuid, integer) IS
+    'Deletes some rows of one table of a deleted tenant and says which; no row once all are gone but those of the trail and the costs, and its own.';

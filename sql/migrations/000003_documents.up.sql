@@ -349,3 +349,8 @@ CREATE TRIGGER documents_40_count_deleted AFTER DELETE ON documents
     REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_documents();
 ALTER FUNCTION count_new_documents() OWNER TO bailiwick_definer;
 ALTER FUNCTION count_deleted_documents() OWNER TO bailiwick_definer;
+
+-- For imports. By its owner, for what the owner before it had goes with the ownership.
+SET LOCAL ROLE bailiwick_definer;
+GRANT EXECUTE ON FUNCTION register_embedding_model(text, integer, text, text[], text, integer), allocate_chunk_numbers(uuid, integer) TO bailiwick_owner;
+SET LOCAL ROLE bailiwick_owner;

@@ -144,6 +144,8 @@ CREATE INDEX idx_cost_tracking_user_timestamp ON cost_tracking (tenant_id, user_
 CREATE TABLE cost_tracking_default PARTITION OF cost_tracking DEFAULT;
 ALTER TABLE cost_tracking_default ENABLE ROW LEVEL SECURITY;
 ALTER TABLE cost_tracking_default FORCE ROW LEVEL SECURITY;
+CREATE POLICY admin_full_access_policy ON cost_tracking_default FOR ALL TO bailiwick_owner
+    USING (current_setting('app.current_user_role', true) = 'admin') WITH CHECK (current_setting('app.current_user_role', true) = 'admin');
 
 CREATE TABLE budget_ledger (
     tenant_id    uuid NOT NULL,

@@ -2,6 +2,7 @@ SET LOCAL ROLE bailiwick_statistics;
 DROP FUNCTION open_budget_alerts();
 DROP FUNCTION tenants_to_embed();
 DROP FUNCTION current_tenant_statistics();
+DROP FUNCTION refresh_stale_statistics(interval);
 DROP FUNCTION refresh_tenant_statistics();
 DROP MATERIALIZED VIEW tenant_statistics;
 

@@ -48,6 +48,23 @@ COMMENT ON FUNCTION refresh_tenant_statistics() IS 'Recounts tenant_statistics w
 REVOKE EXECUTE ON FUNCTION refresh_tenant_statistics() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION refresh_tenant_statistics() TO bailiwick_owner;
 
+CREATE FUNCTION refresh_stale_statistics(p_older_than interval) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('bailiwick.refresh_statistics', 0))
+       OR EXISTS (SELECT FROM tenant_statistics s WHERE s.as_of > now() - p_older_than) THEN
+        RETURN false;
+    END IF;
+    PERFORM refresh_tenant_statistics();
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION refresh_stale_statistics(interval) IS
+    'Recounts tenant_statistics if the last count is older than that and nobody else is counting, so that of several servers one does.';
+REVOKE EXECUTE ON FUNCTION refresh_stale_statistics(interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION refresh_stale_statistics(interval) TO bailiwick_owner;
+
 CREATE FUNCTION current_tenant_statistics() RETURNS SETOF tenant_statistics
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$ SELECT * FROM tenant_statistics WHERE tenant_id = current_tenant_id() $$;
@@ -80,7 +97,10 @@ GRANT EXECUTE ON FUNCTION tenants_to_embed() TO bailiwick_app;
 CREATE FUNCTION open_budget_alerts() RETURNS TABLE (tenant_id uuid, id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
-    SELECT a.tenant_id, a.id FROM budget_alerts a WHERE a.delivered_at IS NULL AND a.due_at <= now() AND a.attempts < 20 ORDER BY a.due_at LIMIT 100
+    SELECT a.tenant_id, a.id FROM budget_alerts a JOIN tenants t ON t.id = a.tenant_id
+    -- Those of a suspended tenant wait for it: no call of its own would be let in to tell them, and tries are not endless.
+    WHERE t.status = 'active' AND a.delivered_at IS NULL AND a.due_at <= now() AND a.attempts < 20
+    ORDER BY a.due_at LIMIT 100
 $$;
 COMMENT ON FUNCTION open_budget_alerts() IS
     'Alerts of any tenant that are to be told now: their ids and nothing else. What they say is read in each one''s own context.';

@@ -30,6 +30,12 @@ impl Month {
         moment(self.0.saturating_add(1.month()))
     }
 
+    /// The month after it.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1.month()))
+    }
+
     /// Its first day, as SQL writes it.
     #[must_use]
     pub fn first_day(self) -> String {

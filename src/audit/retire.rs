@@ -14,9 +14,12 @@ use crate::db::{DbError, OperatorTransaction};
 use crate::maintenance::lock;
 
 const MONTHS_BEFORE: &str = include_str!("../../sql/queries/audit/months_before.sql");
-const HOLD_WRITERS: &str = include_str!("../../sql/queries/audit/hold_writers.sql");
+const HOLD_MONTHS: &str = include_str!("../../sql/queries/audit/hold_months.sql");
 const RETIRE: &str = include_str!("../../sql/queries/audit/retire.sql");
 const DROP_LEAVES: &str = include_str!("../../sql/queries/audit/drop_leaves.sql");
+
+/// The partitions are taken off under a lock against every call, which is waited for a fifth of a second at a time.
+const TRIES: u32 = 60;
 
 /// What was retired.
 #[derive(Debug, Clone, Serialize)]
@@ -92,10 +95,8 @@ async fn work(
     if !chain::may_follow(Some(&last), keeping) {
         return refuse("the seals are signed, and without the key (BAILIWICK_AUDIT_KEY) none can follow".to_owned());
     }
-    transaction.query(HOLD_WRITERS, &[]).await?;
+    transaction.query(HOLD_MONTHS, &[&before.first_day()]).await?;
     let rows = covered(transaction, before, &last, archives).await?;
-    let dropped = transaction.query(RETIRE, &[&before.first_day()]).await?;
-    let partitions = dropped.first().map_or(Ok(Vec::new()), |row| row.try_get("dropped")).map_err(DbError::from)?;
     let retained_from = last.retained_from.max(Some(before.begin()));
     let seal =
         chain::next_seal(Some(&last), Leaves::default(), last.last_id, last.sealed_until, retained_from, keeping);
@@ -103,6 +104,9 @@ async fn work(
         return refuse("somebody else sealed at the same moment: try again".to_owned());
     };
     transaction.query(DROP_LEAVES, &[&retained_from]).await?;
+    // Last, for from here on to the commit every call waits.
+    let dropped = transaction.query_patiently(RETIRE, &[&before.first_day()], TRIES).await?;
+    let partitions = dropped.first().map_or(Ok(Vec::new()), |row| row.try_get("dropped")).map_err(DbError::from)?;
     Ok((Retired { partitions, rows, seal_no: seal.seal_no }, database, seal))
 }
 

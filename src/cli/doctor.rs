@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -41,13 +42,18 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArgument
     let overdue = audit::overdue_rows(&client).await?;
     let mut failed = admin::failed_embeddings(&client).await?;
     failed.retain(|failed| arguments.tenant.as_ref().is_none_or(|slug| *slug == failed.tenant));
-    let is_sound = overdue == 0 && failed.is_empty() && reports.iter().all(|(_, report)| report.fault_count == 0);
+    let mut strays = admin::stray_rows(&client).await?.to_vec();
+    strays.retain(|(_, rows)| *rows > 0);
+    let is_sound = overdue == 0
+        && strays.is_empty()
+        && failed.is_empty()
+        && reports.iter().all(|(_, report)| report.fault_count == 0);
     if arguments.json {
         let tenants: Vec<_> = reports.iter().map(|(slug, report)| json!({ "slug": slug, "index": report })).collect();
         println!(
             "{}",
             serde_json::to_string_pretty(
-                &json!({ "sound": is_sound, "tenants": tenants, "unsealed_calls": overdue, "failed_embeddings": failed })
+                &json!({ "sound": is_sound, "tenants": tenants, "unsealed_calls": overdue, "failed_embeddings": failed, "stray_rows": strays.iter().copied().collect::<BTreeMap<_, _>>() })
             )?
         );
     } else {
@@ -74,6 +80,11 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArgument
             println!(
                 "{}: {} documents could not be embedded ({}) and are found by words alone; `bailiwick embed --retry-failed` tries them again",
                 failed.tenant, failed.documents, failed.error
+            );
+        }
+        for (table, rows) in &strays {
+            println!(
+                "{rows} rows of {table} have no partition for their month; `bailiwick maintain` makes those of this month and the next three, and moves rows into them. Rows of other months have a wrong time"
             );
         }
         if overdue > 0 {

@@ -12,7 +12,9 @@ use self::waiting::Waiting;
 use super::serve::Maintenance;
 use super::signals::{Signal, Signals};
 use super::{CommandError, Style};
-use crate::configuration::{AuditArguments, DatabaseArguments, DatabaseSettings, IdentityArguments, IdentitySettings};
+use crate::configuration::{
+    AuditArguments, DatabaseArguments, DatabaseSettings, IdentityArguments, IdentitySettings, RetentionArguments,
+};
 use crate::db::admin;
 use crate::identity::TenantId;
 use crate::ingest::{self, Embedding, Format, Options, Report, Target};
@@ -85,6 +87,7 @@ pub(super) struct IngestArguments {
 pub(super) async fn run(
     database: &DatabaseArguments,
     audit: &AuditArguments,
+    retention: &RetentionArguments,
     arguments: &IngestArguments,
 ) -> Result<ExitCode, CommandError> {
     let options = options(arguments)?;
@@ -95,7 +98,7 @@ pub(super) async fn run(
     let (deployment, service, caller) = open(database, &arguments.identity).await?;
     // Fresh postings are merged while they come, as `serve` does; without an administrator's connection a server does it.
     let upkeep = match deployment.admin().is_ok() {
-        true => Some(Maintenance::of(&deployment, audit)?),
+        true => Some(Maintenance::of(&deployment, audit, retention)?),
         false => None,
     };
     let waiting = match arguments.wait {

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -5,9 +6,9 @@ use clap::Args;
 
 use super::{CommandError, Style};
 use crate::audit::{Keeping, Sealed, Sealer};
-use crate::configuration::{AuditArguments, DatabaseArguments, DatabaseSettings};
+use crate::configuration::{AuditArguments, DatabaseArguments, DatabaseSettings, RetentionArguments};
 use crate::db::admin;
-use crate::maintenance::{self, Scope};
+use crate::maintenance::{self, Housekeeping, Kept, Scope};
 use crate::startup::Deployment;
 
 /// What is under way gets so long to end, so that its rows can be sealed.
@@ -27,14 +28,51 @@ pub(super) struct MaintainArguments {
     json: bool,
 }
 
+/// What is due by the calendar, as configured.
+pub(super) fn housekeeping(
+    deployment: &Deployment,
+    audit: &AuditArguments,
+    retention: &RetentionArguments,
+) -> Result<Housekeeping, CommandError> {
+    let data_dir = deployment.data_dir();
+    let keeping = Keeping::open(audit, data_dir)?;
+    let data_dir = data_dir.map(Path::to_owned);
+    Ok(Housekeeping { retention: retention.clone(), audit: audit.clone(), keeping, data_dir, today: None })
+}
+
+/// What was done by the calendar, for a person.
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn print_kept(kept: &Kept) {
+    if kept.busy {
+        println!("partitions, months and deleted tenants: another server is at them");
+    }
+    if let Some(retired) = &kept.retired {
+        println!("retired {} rows of the audit trail ({})", retired.rows, retired.partitions.join(", "));
+    }
+    if let Some(retired) = &kept.retired_costs {
+        println!("dropped costs ({}), {} rows of which are in files", retired.partitions.join(", "), retired.rows);
+    }
+    for purged in &kept.purged {
+        println!("purged the deleted tenant {}: {} rows", purged.slug, purged.rows.values().sum::<i64>());
+    }
+    for (table, rows) in &kept.strays {
+        println!("{rows} rows of {table} have no partition for their month");
+    }
+    for (work, error) in &kept.failures {
+        println!("{work}: {error}");
+    }
+}
+
 /// Does all the maintenance that there is to do.
 #[expect(clippy::print_stdout, reason = "the command's output")]
 pub(super) async fn run(
     database: &DatabaseArguments,
     audit: &AuditArguments,
+    retention: &RetentionArguments,
     arguments: &MaintainArguments,
 ) -> Result<ExitCode, CommandError> {
     let settings = DatabaseSettings::resolve(database)?;
+    retention.checked()?;
     let deployment = Deployment::open(&settings).await?;
     let client = admin::connect(deployment.admin()?).await?;
     let observer = admin::connect(deployment.admin()?).await?;
@@ -48,16 +86,24 @@ pub(super) async fn run(
     };
     let scope = if arguments.rebuild { Scope::Rebuild } else { Scope::Everything };
     let report = maintenance::run(&client, Some(&observer), scope, only).await?;
-    let keeping = Keeping::open(audit, deployment.data_dir())?;
-    let sealed = Sealer::new(keeping).settle(&client, SEALS_WITHIN).await?;
+    let housekeeping = housekeeping(&deployment, audit, retention)?;
+    let sealed = Sealer::new(housekeeping.keeping.clone()).settle(&client, SEALS_WITHIN).await?;
     let sealed_rows = if let Sealed::Rows { rows, .. } = sealed { rows } else { 0 };
-    let code = if report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    // Behind the seals: only months that are sealed are retired.
+    let kept = if only.is_none() { housekeeping.pass(&client).await? } else { Kept::default() };
+    let code = if report.has_errors() || !kept.failures.is_empty() || !kept.strays.is_empty() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    };
     if arguments.json {
         let mut report = serde_json::to_value(&report)?;
         report["sealed_rows"] = sealed_rows.into();
+        report["calendar"] = serde_json::to_value(&kept)?;
         println!("{}", serde_json::to_string_pretty(&report)?);
         return Ok(code);
     }
+    print_kept(&kept);
     match sealed {
         Sealed::Rows { rows, .. } => println!("sealed {rows} rows of the audit trail"),
         Sealed::Nothing => {}

@@ -10,6 +10,7 @@ mod manifest;
 mod migrate;
 mod output;
 mod prices;
+mod progress;
 mod report;
 mod search;
 mod serve;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::configuration::{AuditArguments, DatabaseArguments, LogFormat, TelemetryArguments};
+use crate::configuration::{AuditArguments, DatabaseArguments, LogFormat, RetentionArguments, TelemetryArguments};
 use crate::demo::DemoArguments;
 use crate::embedded::{self, Options, Progress};
 use crate::telemetry::{self, Telemetry};
@@ -44,6 +45,8 @@ pub struct Cli {
     database: DatabaseArguments,
     #[command(flatten)]
     audit: AuditArguments,
+    #[command(flatten)]
+    retention: RetentionArguments,
     #[command(flatten)]
     telemetry: TelemetryArguments,
     #[command(flatten)]
@@ -76,10 +79,10 @@ enum Command {
         after_help = "Examples:\n  bailiwick migrate up\n  bailiwick migrate status --json\n  bailiwick migrate down 1"
     )]
     Migrate(migrate::MigrateCommand),
-    /// Make tenants and see what they hold
+    /// Make, change, suspend and delete tenants, see what they hold, take their data elsewhere
     #[command(
         subcommand,
-        after_help = "Examples:\n  bailiwick tenant create acme --name 'Acme Ltd' --monthly-budget-usd 100\n  bailiwick tenant list --json"
+        after_help = "Examples:\n  bailiwick tenant create acme --name 'Acme Ltd' --monthly-budget-usd 100\n  bailiwick tenant list --json\n  bailiwick tenant export acme acme.jsonl.gz\n  bailiwick tenant delete acme"
     )]
     Tenant(tenant::TenantCommand),
     /// List what models cost, and add prices; a price is never edited
@@ -94,7 +97,7 @@ enum Command {
         after_help = "Examples:\n  bailiwick key create --tenant acme --user ada@acme.example\n  bailiwick key list --tenant acme\n  bailiwick key revoke 7k3m9q2v"
     )]
     Key(key::KeyCommand),
-    /// Look after the search indexes: merge, clear away what was deleted, make vector indexes (`serve` does it by itself)
+    /// Look after the search indexes (merge, clear away what was deleted, make vector indexes), months and deleted tenants (`serve` does it by itself)
     #[command(
         after_help = "Examples:\n  bailiwick maintain\n  bailiwick maintain --tenant acme --json\n  bailiwick maintain --rebuild"
     )]
@@ -172,17 +175,23 @@ pub async fn run() -> ExitCode {
 
 async fn carry_out(cli: Cli) -> Result<ExitCode, CommandError> {
     let done = match cli.command {
-        None => return serve::run(&cli.database, &cli.audit, &cli.serve).await,
-        Some(Command::Serve(arguments)) => return serve::run(&cli.database, &cli.audit, &arguments).await,
+        None => return serve::run(&cli.database, &cli.audit, &cli.retention, &cli.serve).await,
+        Some(Command::Serve(arguments)) => {
+            return serve::run(&cli.database, &cli.audit, &cli.retention, &arguments).await;
+        }
         Some(Command::Demo(arguments)) => crate::demo::run(&cli.database, &arguments).await,
-        Some(Command::Ingest(arguments)) => return ingest::run(&cli.database, &cli.audit, &arguments).await,
+        Some(Command::Ingest(arguments)) => {
+            return ingest::run(&cli.database, &cli.audit, &cli.retention, &arguments).await;
+        }
         Some(Command::Search(arguments)) => return search::run(&cli.database, *arguments).await,
         Some(Command::Extraction) => crate::ingest::serve_extraction().map_err(Into::into),
         Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,
-        Some(Command::Tenant(command)) => tenant::run(&cli.database, &command).await,
+        Some(Command::Tenant(command)) => tenant::run(&cli.database, &cli.retention, &command).await,
         Some(Command::Prices(command)) => prices::run(&cli.database, &command).await,
         Some(Command::Key(command)) => key::run(&cli.database, command).await,
-        Some(Command::Maintain(arguments)) => return maintain::run(&cli.database, &cli.audit, &arguments).await,
+        Some(Command::Maintain(arguments)) => {
+            return maintain::run(&cli.database, &cli.audit, &cli.retention, &arguments).await;
+        }
         Some(Command::Embed(arguments)) => return embed::run(&cli.database, &arguments).await,
         Some(Command::Report(command)) => report::run(&cli.database, &command).await,
         Some(Command::Doctor(arguments)) => return doctor::run(&cli.database, &arguments).await,

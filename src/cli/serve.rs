@@ -8,10 +8,9 @@ use clap::Args;
 
 use super::CommandError;
 use super::signals::Signals;
-use crate::audit::Keeping;
 use crate::configuration::{
     AuditArguments, BudgetArguments, DatabaseArguments, DatabaseSettings, HttpArguments, HttpSettings,
-    IdentityArguments,
+    IdentityArguments, RetentionArguments,
 };
 use crate::costs::alerts::Alerts;
 use crate::startup::{Deployment, Service};
@@ -37,15 +36,20 @@ pub(super) struct Maintenance {
 }
 
 impl Maintenance {
-    pub(super) fn of(deployment: &Deployment, audit: &AuditArguments) -> Result<Self, CommandError> {
+    pub(super) fn of(
+        deployment: &Deployment,
+        audit: &AuditArguments,
+        retention: &RetentionArguments,
+    ) -> Result<Self, CommandError> {
+        retention.checked()?;
         let Ok(config) = deployment.admin() else {
             tracing::warn!(
                 "no administrator's connection (BAILIWICK_ADMIN_DATABASE_URL): run `bailiwick maintain` now and then, or searches slow down as documents come and the audit trail is not sealed"
             );
             return Ok(Self { upkeep: None, watch: deployment.watch(), alerts: None });
         };
-        let keeping = Keeping::open(audit, deployment.data_dir())?;
-        let upkeep = Some(crate::maintenance::spawn(config.clone(), keeping));
+        let housekeeping = super::maintain::housekeeping(deployment, audit, retention)?;
+        let upkeep = Some(crate::maintenance::spawn(config.clone(), housekeeping));
         Ok(Self { upkeep, watch: deployment.watch(), alerts: None })
     }
 }
@@ -66,12 +70,13 @@ const DRAIN: Duration = Duration::from_secs(12);
 pub(super) async fn run(
     database: &DatabaseArguments,
     audit: &AuditArguments,
+    retention: &RetentionArguments,
     arguments: &ServeArguments,
 ) -> Result<ExitCode, CommandError> {
     let http = HttpSettings::resolve(&arguments.http)?;
     let mut signals = Signals::listen()?;
     let started = tokio::select! {
-        started = start(database, audit, &arguments.budget) => started?,
+        started = start(database, audit, retention, &arguments.budget) => started?,
         signal = signals.next() => return Ok(signal.exit_code()),
     };
     match http {
@@ -90,13 +95,14 @@ struct Running {
 async fn start(
     database: &DatabaseArguments,
     audit: &AuditArguments,
+    retention: &RetentionArguments,
     budget: &BudgetArguments,
 ) -> Result<Running, CommandError> {
     let webhook = budget.webhook()?;
     let settings = DatabaseSettings::resolve(database)?;
     let deployment = Deployment::open(&settings).await?;
     let service = Service::start(&deployment, &settings).await?;
-    let mut maintenance = Maintenance::of(&deployment, audit)?;
+    let mut maintenance = Maintenance::of(&deployment, audit, retention)?;
     maintenance.alerts = Some(Alerts::start(service.calls(), webhook));
     Ok(Running { deployment, service, maintenance })
 }

@@ -1,3 +1,7 @@
+mod ends;
+mod transfer;
+
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Subcommand;
@@ -6,11 +10,12 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use super::{CommandError, Style};
-use crate::configuration::{DatabaseArguments, DatabaseSettings};
+use crate::configuration::{DatabaseArguments, DatabaseSettings, RetentionArguments};
 use crate::db::DbError;
 use crate::db::admin::{self, NewTenant, TenantChange};
 use crate::startup::Deployment;
 use crate::tenants::SettingsPatch;
+use crate::tenants::transfer::ImportOptions;
 
 /// What to do with tenants.
 #[derive(Debug, Subcommand)]
@@ -79,6 +84,57 @@ pub(super) enum TenantCommand {
         /// Its short name
         slug: String,
     },
+    /// Let nobody in any more; its rows stay for BAILIWICK_PURGE_AFTER_DAYS (30), and until then `restore` undoes it
+    Delete {
+        /// Its short name
+        slug: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a deleted tenant what it was before
+    Restore {
+        /// Its short name
+        slug: String,
+    },
+    /// Delete a deleted tenant's rows for good, all but those of its audit trail and costs, which go with their months
+    Purge {
+        /// Its short name
+        slug: String,
+        /// Before its days are over
+        #[arg(long, requires = "confirm")]
+        now: bool,
+        /// Its short name once more, for there is no way back
+        #[arg(long, value_name = "SLUG")]
+        confirm: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write its settings, documents, passages and vectors to a new file of JSON lines, by gzip if it is named .gz
+    Export {
+        /// Its short name
+        slug: String,
+        /// The file, which must not be there yet
+        file: PathBuf,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a tenant of what `export` wrote, here or in another database; run again after it was broken off it goes on
+    Import {
+        /// The file
+        file: PathBuf,
+        /// Its short name here; as in the file if absent
+        #[arg(long = "as", value_name = "SLUG")]
+        slug: Option<String>,
+        /// Leave the vectors out: the documents are embedded anew, by the model of this database
+        #[arg(long)]
+        without_vectors: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// A limit or none, as it is given.
@@ -96,12 +152,22 @@ fn limit<T: FromStr + PartialOrd + Default>(text: &str) -> Result<Limit<T>, Stri
 async fn change(client: &Client, slug: &str, change: TenantChange) -> Result<(), CommandError> {
     match admin::change_tenant(client, slug, &change).await {
         Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(unknown(slug)),
+        Ok(None) => Err(not_there(client, slug).await?),
         Err(DbError::RefusedValue(text)) if text.contains("tenants_") => {
             Err("the tenant was not changed: a name is not blank, and limits are not negative".into())
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Why a tenant cannot be changed.
+async fn not_there(client: &Client, slug: &str) -> Result<CommandError, CommandError> {
+    let end = admin::tenant_end(client, slug, 0).await?;
+    Ok(match end.filter(|end| end.is_deleted) {
+        Some(end) if end.import_sha256.is_some() => format!("the import of the tenant {slug:?} has not ended").into(),
+        Some(_) => format!("the tenant {slug:?} is deleted; `bailiwick tenant restore {slug}` brings it back").into(),
+        None => unknown(slug),
+    })
 }
 
 fn unknown(slug: &str) -> CommandError {
@@ -110,7 +176,11 @@ fn unknown(slug: &str) -> CommandError {
 
 /// Runs a tenant command as the database's administrator.
 #[expect(clippy::print_stdout, reason = "the command's output")]
-pub(super) async fn run(database: &DatabaseArguments, command: &TenantCommand) -> Result<(), CommandError> {
+pub(super) async fn run(
+    database: &DatabaseArguments,
+    retention: &RetentionArguments,
+    command: &TenantCommand,
+) -> Result<(), CommandError> {
     let settings = DatabaseSettings::resolve(database)?;
     let deployment = Deployment::open(&settings).await?;
     let client = admin::connect(deployment.admin()?).await?;
@@ -208,6 +278,16 @@ pub(super) async fn run(database: &DatabaseArguments, command: &TenantCommand) -
             let wanted = TenantChange { status: Some("active"), ..TenantChange::default() };
             change(&client, slug, wanted).await?;
             println!("tenant {slug} active: its calls are served");
+        }
+        TenantCommand::Delete { slug, json } => ends::delete(&client, retention, slug, *json).await?,
+        TenantCommand::Restore { slug } => ends::restore(&client, slug).await?,
+        TenantCommand::Purge { slug, now, confirm, json } => {
+            ends::purge(&client, retention, slug, *now, confirm.as_deref(), *json).await?;
+        }
+        TenantCommand::Export { slug, file, json } => transfer::export(&client, slug, file, *json).await?,
+        TenantCommand::Import { file, slug, without_vectors, json } => {
+            let options = ImportOptions { slug: slug.clone(), without_vectors: *without_vectors };
+            transfer::import(&client, file, &options, *json).await?;
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ mod embedding;
 mod http;
 mod identity;
 mod issuer;
+mod retention;
 
 pub use arguments::{
     AuditArguments, BudgetArguments, DatabaseArguments, EmbeddingArguments, HttpArguments, IdentityArguments,
@@ -19,6 +20,7 @@ pub use embedding::{EmbedderChoice, EmbeddingSettings, HttpEmbedder};
 pub use http::HttpSettings;
 pub use identity::IdentitySettings;
 pub use issuer::IssuerArguments;
+pub use retention::RetentionArguments;
 
 /// What is wrong with the configuration, one line a problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

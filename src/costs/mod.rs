@@ -5,6 +5,7 @@ mod budget;
 pub mod prices;
 mod report;
 mod reservation;
+pub mod retention;
 mod usage;
 
 pub use budget::{Budget, BudgetStatus, Limit};

@@ -1,6 +1,7 @@
 //! Connections for administration: migrations, tenants, background maintenance. Never used to serve a call.
 
 mod embedding;
+mod ends;
 pub mod keys;
 mod prices;
 mod tenants;
@@ -10,8 +11,11 @@ pub use embedding::{
     failed_embeddings, prepare_next_embeddings, switch_embedding_model,
 };
 
+pub use ends::{TenantEnd, delete_tenant, restore_tenant, tenant_end};
 pub use prices::{PriceRow, Standing, add_prices, judge_prices, list_prices};
 pub use tenants::{TenantChange, change_tenant, show_tenant};
+
+use std::time::Duration;
 
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -25,6 +29,8 @@ use crate::identity::TenantId;
 const CREATE_TENANT: &str = include_str!("../../sql/queries/administration/create_tenant.sql");
 const LIST_TENANTS: &str = include_str!("../../sql/queries/administration/list_tenants.sql");
 const MAINTAIN_PARTITIONS: &str = include_str!("../../sql/queries/administration/maintain_partitions.sql");
+const STRAY_ROWS: &str = include_str!("../../sql/queries/administration/stray_rows.sql");
+const REFRESH_STALE_STATISTICS: &str = include_str!("../../sql/queries/administration/refresh_stale_statistics.sql");
 const REFRESH_STATISTICS: &str = include_str!("../../sql/queries/administration/refresh_statistics.sql");
 
 /// Opens one connection as an administrator.
@@ -84,6 +90,25 @@ pub async fn drop_database(client: &Client, name: &str) -> Result<(), DbError> {
 pub async fn maintain_partitions(client: &Client) -> Result<i32, DbError> {
     let rows = as_owner(client, MAINTAIN_PARTITIONS, &[]).await?;
     rows.first().map_or(Ok(0), |row| Ok(row.try_get("created")?))
+}
+
+/// Rows of the audit trail and of costs that have no partition for their month.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn stray_rows(client: &Client) -> Result<[(&'static str, i64); 2], DbError> {
+    let rows = as_owner(client, STRAY_ROWS, &[]).await?;
+    let row = rows.first().ok_or_else(|| DbError::Other("no row".to_owned()))?;
+    Ok([("audit_logs", row.try_get("audit_logs")?), ("cost_tracking", row.try_get("cost_tracking")?)])
+}
+
+/// Counts the operator's overview anew if the last count is older than that and no other server is at it; whether it did.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn refresh_stale_statistics(client: &Client, older_than: Duration) -> Result<bool, DbError> {
+    let rows = as_owner(client, REFRESH_STALE_STATISTICS, &[&older_than.as_secs_f64()]).await?;
+    rows.first().map_or(Ok(false), |row| Ok(row.try_get("is_refreshed")?))
 }
 
 /// Counts the operator's overview of all tenants anew.

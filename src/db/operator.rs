@@ -1,8 +1,13 @@
 //! The operator's way to what is of all tenants together: the audit trail and its seals.
 
+use std::time::Duration;
+
 use tokio_postgres::{Client, Row, RowStream};
 
 use super::{DbError, Parameter};
+
+/// Whoever was kept waiting by a try goes on meanwhile.
+const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
 /// A transaction of the schema's owner with the administrator's setting, which opens every tenant's rows to it.
 pub struct OperatorTransaction<'a> {
@@ -51,6 +56,31 @@ impl<'a> OperatorTransaction<'a> {
     /// Any [`DbError`].
     pub async fn stream(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<RowStream, DbError> {
         Ok(self.client.query_raw(sql, parameters.iter().copied()).await?)
+    }
+
+    /// Tries a statement that may not get a lock at once: again and again, with pauses in which others go on. What was done in the
+    /// transaction before it stays done.
+    ///
+    /// # Errors
+    /// [`DbError::TimedOut`] if there was no lock to be had each time, and any other at once.
+    #[expect(clippy::disallowed_methods, reason = "the operator's own transaction")]
+    pub async fn query_patiently(
+        &self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+        tries: u32,
+    ) -> Result<Vec<Row>, DbError> {
+        for tried in 1.. {
+            self.client.batch_execute("SAVEPOINT here").await?;
+            match self.query(sql, parameters).await {
+                Err(DbError::TimedOut(_)) if tried < tries => {
+                    self.client.batch_execute("ROLLBACK TO SAVEPOINT here").await?;
+                    tokio::time::sleep(BETWEEN_TRIES).await;
+                }
+                done => return done,
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Commits if the work succeeded, and rolls back if not.

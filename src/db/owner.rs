@@ -1,6 +1,6 @@
 //! Maintenance's and reports' way to a tenant's rows: the schema's owner, bound by row-level security to one tenant at a time.
 
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, RowStream};
 
 use super::{DbError, Parameter};
 use crate::identity::TenantId;
@@ -56,6 +56,14 @@ impl<'a> OwnerTransaction<'a> {
     /// Any [`DbError`].
     pub async fn query(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, DbError> {
         Ok(self.client.query(sql, parameters).await?)
+    }
+
+    /// Runs a statement whose rows come as they are taken, so that no number of them fills the memory.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn stream(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<RowStream, DbError> {
+        Ok(self.client.query_raw(sql, parameters.iter().copied()).await?)
     }
 
     /// Makes all statements of the transaction, of which none may have run yet, see the same moment.

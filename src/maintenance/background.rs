@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::Config;
 
+use super::Housekeeping;
 use super::metering;
 use super::pass::{Report, Scope, run, settle_vectors};
 use crate::audit::{self, AuditError, Keeping, Sealer};
@@ -11,8 +12,10 @@ use crate::db::{DbError, admin};
 
 /// Between two looks at what is due.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Monthly partitions and the operator's overview are looked after this often: hourly.
-const HOURLY: u32 = 1_800;
+/// Between two looks at the calendar.
+const HOUSE_EVERY: Duration = Duration::from_secs(60);
+/// What is still wrong is told again after so many of them: hourly.
+const TELL_AGAIN: u32 = 60;
 /// After a failure, up to this long.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
@@ -24,13 +27,15 @@ const SEALS_EVERY: Duration = Duration::from_secs(5);
 
 /// Looks after indexes and seals until the handle is aborted, on connections of its own. A failure is logged and tried again.
 #[must_use]
-pub fn spawn(config: Config, keeping: Keeping) -> JoinHandle<()> {
+pub fn spawn(config: Config, housekeeping: Housekeeping) -> JoinHandle<()> {
+    let keeping = housekeeping.keeping.clone();
     tokio::spawn(async move {
         // Side by side, for a build may take minutes and nobody's postings or seals shall wait for it.
         tokio::join!(
             again_and_again("postings", || postings(config.clone())),
             again_and_again("vectors", || vectors(config.clone())),
             again_and_again(metering::SEALS, || seals(config.clone(), keeping.clone())),
+            again_and_again("house", || house(config.clone(), housekeeping.clone())),
         );
     })
 }
@@ -51,13 +56,41 @@ async fn again_and_again<E: Display, W: Future<Output = Result<(), E>>>(name: &'
 
 async fn postings(config: Config) -> Result<(), DbError> {
     let client = admin::connect(&config).await?;
-    for round in 0_u32.. {
-        if round.is_multiple_of(HOURLY) {
-            admin::maintain_partitions(&client).await?;
-            admin::refresh_statistics(&client).await?;
-        }
+    loop {
         tell(&run(&client, None, Scope::Due, None).await?);
         tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+async fn house(config: Config, housekeeping: Housekeeping) -> Result<(), DbError> {
+    let client = admin::connect(&config).await?;
+    let (mut strays, mut failures) = (Vec::new(), Vec::new());
+    for round in 0_u32.. {
+        let kept = housekeeping.pass(&client).await?;
+        metering::kept(&kept);
+        let is_due = round.is_multiple_of(TELL_AGAIN);
+        if (is_due || kept.strays != strays) && !kept.strays.is_empty() {
+            tracing::error!(
+                rows = ?kept.strays,
+                "rows have no partition for their month: a row's time is far from now, or partitions were not made in time"
+            );
+        }
+        if is_due || kept.failures != failures {
+            for (work, error) in &kept.failures {
+                tracing::warn!(work, %error, "maintenance failed and is tried again");
+            }
+        }
+        for purged in &kept.purged {
+            tracing::info!(tenant = %purged.slug, rows = purged.rows.values().sum::<i64>(), "a deleted tenant was purged");
+        }
+        if let Some(retired) = &kept.retired {
+            tracing::info!(partitions = ?retired.partitions, rows = retired.rows, "months of the audit trail were retired");
+        }
+        if let Some(retired) = &kept.retired_costs {
+            tracing::info!(partitions = ?retired.partitions, rows = retired.rows, "months of costs were dropped");
+        }
+        (strays, failures) = (kept.strays, kept.failures);
+        tokio::time::sleep(HOUSE_EVERY).await;
     }
     Ok(())
 }

@@ -11,6 +11,9 @@ pub(crate) const VECTORS: i64 = i64::from_be_bytes(*b"bwvector");
 /// The lock for sealing the audit trail.
 pub(crate) const SEALS: i64 = i64::from_be_bytes(*b"bwseals\0");
 
+/// The lock for what is due by the calendar.
+pub(crate) const HOUSE: i64 = i64::from_be_bytes(*b"bwhouse\0");
+
 /// The lock for moving the database to another embedding model.
 pub(crate) const MOVES: i64 = i64::from_be_bytes(*b"bwmoves\0");
 
@@ -39,4 +42,9 @@ pub(crate) async fn release(client: &Client, key: i64) -> Result<(), DbError> {
 pub(crate) fn of(tenant_id: TenantId) -> i64 {
     let (high, low) = tenant_id.as_uuid().as_u64_pair();
     i64::from_ne_bytes((high ^ low.rotate_left(32) ^ u64::from_be_bytes(*b"\0\0\0index")).to_ne_bytes())
+}
+
+/// The lock of a tenant that is being imported.
+pub(crate) fn import_of(tenant_id: TenantId) -> i64 {
+    of(tenant_id) ^ i64::from_be_bytes(*b"\0\0import")
 }

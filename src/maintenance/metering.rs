@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Report;
+use super::{Kept, Report};
 use crate::audit::Sealed;
 
 /// The background's work on the audit trail.
@@ -18,6 +18,12 @@ pub fn describe() {
         "bailiwick_maintenance_unmerged_chunks",
         "Chunks whose postings wait to be merged, of all tenants; searches read them one by one."
     );
+    metrics::describe_gauge!(
+        "bailiwick_stray_rows",
+        "Rows of the audit trail and of costs that have no partition for their month; there should be none."
+    );
+    metrics::describe_counter!("bailiwick_months_retired_total", "Months that were dropped, by table.");
+    metrics::describe_counter!("bailiwick_tenants_purged_total", "Deleted tenants whose rows were purged.");
     metrics::describe_gauge!(
         "bailiwick_audit_lag_seconds",
         metrics::Unit::Seconds,
@@ -46,6 +52,25 @@ pub(super) fn done(report: &Report) {
     }
     metrics::counter!("bailiwick_maintenance_merged_chunks_total").increment(u64::try_from(merged).unwrap_or(u64::MAX));
     metrics::counter!("bailiwick_maintenance_purged_chunks_total").increment(u64::try_from(purged).unwrap_or(u64::MAX));
+}
+
+/// A look at the calendar ended.
+pub(super) fn kept(kept: &Kept) {
+    for table in ["audit_logs", "cost_tracking"] {
+        let rows = kept.strays.iter().find(|(name, _)| *name == table).map_or(0, |(_, rows)| *rows);
+        metrics::gauge!("bailiwick_stray_rows", "table" => table).set(rows as f64);
+    }
+    for (work, _) in &kept.failures {
+        metrics::counter!("bailiwick_maintenance_failures_total", "work" => *work).increment(1);
+    }
+    let months = [
+        ("audit_logs", kept.retired.as_ref().map_or(0, |retired| retired.partitions.len())),
+        ("cost_tracking", kept.retired_costs.as_ref().map_or(0, |retired| retired.partitions.len())),
+    ];
+    for (table, months) in months {
+        metrics::counter!("bailiwick_months_retired_total", "table" => table).increment(months as u64);
+    }
+    metrics::counter!("bailiwick_tenants_purged_total").increment(kept.purged.len() as u64);
 }
 
 /// What all tenants have waiting.

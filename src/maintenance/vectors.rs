@@ -119,6 +119,18 @@ pub(crate) async fn build_next_index(
     built
 }
 
+/// Drops all indexes of the tenant's vectors. The caller holds [`lock::VECTORS`](super::lock::VECTORS).
+///
+/// # Errors
+/// Any [`DbError`].
+pub(crate) async fn drop_indexes(client: &Client, tenant_id: TenantId) -> Result<(), DbError> {
+    for kind in ["hnsw", "hnsw_next"] {
+        let name = format!("{kind}_{}", tenant_id.as_uuid().simple());
+        as_owner(client, &format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")).await?;
+    }
+    Ok(())
+}
+
 fn build_statement(name: &str, partition: &str, column: &str, tenant_id: TenantId) -> String {
     format!(
         "CREATE INDEX CONCURRENTLY {name} ON {partition} USING hnsw ({column} halfvec_cosine_ops) WITH (m = 16, ef_construction = 400) WHERE tenant_id = '{tenant_id}'"

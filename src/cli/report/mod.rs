@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 use super::{CommandError, Style};
 use crate::configuration::{DatabaseArguments, DatabaseSettings};
 use crate::db::admin::{self, TenantRow};
+use crate::identity::TenantId;
 use crate::startup::{DEFAULT_TENANT, Deployment};
 
 /// What to report.
@@ -35,8 +36,11 @@ pub(super) async fn run(database: &DatabaseArguments, command: &ReportCommand) -
         ReportCommand::Audit(arguments) => {
             let request = arguments.checked()?;
             let (deployment, client) = open(&settings).await?;
-            let tenant = tenant(&deployment, &client, arguments.tenant.as_deref()).await?;
-            audit::run(&client, tenant.id, request).await
+            let tenant = match purged(arguments.tenant.as_deref()) {
+                Some(id) => id,
+                None => tenant(&deployment, &client, arguments.tenant.as_deref()).await?.id,
+            };
+            audit::run(&client, tenant, request).await
         }
         ReportCommand::Costs(arguments) => {
             let request = arguments.checked()?;
@@ -65,5 +69,12 @@ async fn tenant(deployment: &Deployment, client: &Client, named: Option<&str>) -
     };
     let tenants = admin::list_tenants(client).await?;
     let tenant = tenants.into_iter().find(|tenant| tenant.slug == slug);
-    tenant.ok_or_else(|| format!("there is no tenant {slug:?}; `bailiwick tenant list` shows them").into())
+    tenant.ok_or_else(|| {
+        format!("there is no tenant {slug:?}; `bailiwick tenant list` shows them, and one that was purged is named by its id").into()
+    })
+}
+
+/// A tenant by its id, which its trail is kept under when it is gone.
+fn purged(named: Option<&str>) -> Option<TenantId> {
+    named?.parse().ok().map(|id: uuid::Uuid| TenantId::from(id))
 }

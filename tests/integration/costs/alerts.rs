@@ -101,3 +101,47 @@ async fn without_a_webhook_the_trail_is_told_and_nothing_stays_open() {
     until(&database, "SELECT count(*) FROM budget_alerts WHERE delivered_at IS NOT NULL", 2).await;
     assert_eq!(database.value::<i64>("SELECT count(*) FROM open_budget_alerts()").await, 0);
 }
+
+/// Warnings in the trail once a limit was crossed and more was spent behind it.
+async fn told_of_a_crossing(plant: &str) -> i64 {
+    let (database, session) = session().await;
+    database.execute(plant).await;
+    let _alerts = [(); 2].map(|()| Alerts::start(&session.calls, None));
+    for usd in [44.0, 1.0, 1.0, 1.0] {
+        session.ok("record_usage", of_usd(usd)).await;
+    }
+    until(&database, "SELECT count(*) FROM budget_alerts WHERE delivered_at IS NULL", 0).await;
+    database.value("SELECT count(*) FROM audit_logs WHERE action = 'alert' AND details->>'level' = 'WARNING'").await
+}
+
+/// A crossing that is told again and again, or never, is seen.
+#[tokio::test]
+async fn the_count_of_crossings_bites() {
+    assert_eq!(told_of_a_crossing("SELECT 1").await, 1);
+    assert_eq!(told_of_a_crossing("ALTER TABLE budget_alerts DROP CONSTRAINT budget_alerts_once").await, 3);
+    let deaf = "CREATE OR REPLACE FUNCTION raise_budget_alerts(p_tenant_id uuid, p_user_id text, p_at timestamptz) RETURNS void LANGUAGE sql AS ''";
+    assert_eq!(told_of_a_crossing(deaf).await, 0);
+}
+
+#[tokio::test]
+async fn an_alert_of_a_suspended_tenant_waits_for_it_without_using_up_its_tries() {
+    let (database, session) = session().await;
+    session.ok("record_usage", of_usd(46.0)).await;
+    database.execute("UPDATE tenants SET status = 'suspended' WHERE slug = 'demo'").await;
+    let _alerts = Alerts::start(&session.calls, None);
+    // Another tenant's alert is told meanwhile, so the teller has been there.
+    let other = "INSERT INTO budget_alerts (tenant_id, period, starts, level, limit_usd, spent_usd)
+                 SELECT id, 'month', '2026-01-01', 'WARNING', 500, 450 FROM tenants WHERE slug = 'enterprise'";
+    let announced = "SELECT count(*) FROM audit_logs WHERE action = 'alert' AND outcome = 'ok'";
+    for round in 1..=2 {
+        database.execute(&other.replace("2026-01", &format!("2026-0{round}"))).await;
+        until(&database, announced, round).await;
+    }
+    assert_eq!(database.value::<i32>("SELECT max(attempts) FROM budget_alerts WHERE announced_at IS NULL").await, 0);
+    assert_eq!(
+        database.value::<i64>("SELECT count(*) FROM audit_logs WHERE action = 'alert' AND outcome <> 'ok'").await,
+        0
+    );
+    database.execute("UPDATE tenants SET status = 'active' WHERE slug = 'demo'").await;
+    until(&database, announced, 3).await;
+}

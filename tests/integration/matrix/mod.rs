@@ -2,7 +2,7 @@
 //! application's role. Tables come from the catalog, so a new one is in the matrix by itself.
 
 mod attacks;
-mod seed;
+pub mod seed;
 
 use crate::harness::TestDatabase;
 use attacks::{Target, violations};

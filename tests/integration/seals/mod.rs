@@ -10,3 +10,5 @@ mod speed;
 mod structure;
 mod tampering;
 mod trail;
+
+pub use trail::PATIENCE;
