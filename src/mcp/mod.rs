@@ -5,6 +5,7 @@ mod resources;
 pub mod schema;
 mod server;
 mod toolbox;
+mod views;
 
 pub use manifest::manifest;
 pub use server::{ClientAddress, DeniedScope, Server};

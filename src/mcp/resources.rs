@@ -11,10 +11,13 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::views;
 use crate::call::{Calls, Client, Failure, Kind, Tool};
 use crate::documents::Listed;
-use crate::identity::Caller;
-use crate::resources::{CompleteIds, CompleteSources, ListResources, ReadDocument, ReadSchema, ReadStatistics};
+use crate::identity::{Caller, Scope};
+use crate::resources::{
+    CompleteIds, CompleteSources, ListResources, ReadCostView, ReadDocument, ReadSchema, ReadStatistics,
+};
 use crate::tools::EmbeddingSpace;
 
 const DOCUMENTS: &str = "bailiwick://documents/";
@@ -29,6 +32,7 @@ pub(super) struct Shelf {
     document: Arc<ReadDocument>,
     statistics: Arc<ReadStatistics>,
     schema: Arc<ReadSchema>,
+    cost_view: Arc<ReadCostView>,
     ids: Arc<CompleteIds>,
     sources: Arc<CompleteSources>,
 }
@@ -55,14 +59,22 @@ impl Shelf {
             document: Arc::new(ReadDocument),
             statistics: Arc::new(ReadStatistics { embeddings: space.embeddings.clone() }),
             schema: Arc::new(ReadSchema { space: space.clone() }),
+            cost_view: Arc::new(ReadCostView),
             ids: Arc::new(CompleteIds),
             sources: Arc::new(CompleteSources),
         }
     }
 
-    /// A page of documents, behind the two resources that every organisation has.
+    /// A page of documents, behind the resources that every organisation has. As with tools, what the caller may not read is
+    /// not listed.
     pub(super) async fn list(&self, asked: Asked<'_>, cursor: Option<String>) -> Result<ListResourcesResult, Failure> {
+        let may = |scope| asked.caller.scopes.allow(scope);
+        let views = if cursor.is_none() && may(Scope::CostsRead) { vec![views::listed()] } else { Vec::new() };
+        if !may(Scope::DocumentsRead) {
+            return Ok(ListResourcesResult::with_all_items(views));
+        }
         let mut resources = if cursor.is_none() { standing() } else { Vec::new() };
+        resources.extend(views);
         let arguments = cursor.map_or_else(|| json!({}), |cursor| json!({ "cursor": cursor }));
         let listing = asked.call(&self.list, arguments).await?;
         resources.extend(listing.documents.iter().map(document));
@@ -80,13 +92,15 @@ impl Shelf {
         match uri {
             STATISTICS => Ok(as_json(serde_json::to_value(asked.call(&self.statistics, json!({})).await?))),
             SCHEMA => Ok(as_json(serde_json::to_value(asked.call(&self.schema, json!({})).await?))),
+            views::COST_REPORT => asked.call(&self.cost_view, json!({})).await.map(|_| views::contents()),
             _ => {
                 let id = uri.strip_prefix(DOCUMENTS).and_then(|id| Uuid::parse_str(id).ok());
                 // An id that no document has, for what is none.
                 let found = asked.call(&self.document, json!({ "document_id": id.unwrap_or_default() })).await;
                 let found = found.map_err(|failure| match failure {
                     Failure::NotFound(_) if id.is_none() => Failure::NotFound(format!(
-                        "there is no such resource; there are {TEMPLATE}, {STATISTICS} and {SCHEMA}."
+                        "there is no such resource; there are {TEMPLATE}, {STATISTICS}, {SCHEMA} and {}.",
+                        views::COST_REPORT
                     )),
                     other => other,
                 })?;
@@ -128,6 +142,7 @@ pub(super) fn kind(method: &str, params: &JsonObject) -> Option<Kind> {
         "resources/read" => Some(match params.get("uri")?.as_str()? {
             STATISTICS => Kind::of::<ReadStatistics>(),
             SCHEMA => Kind::of::<ReadSchema>(),
+            views::COST_REPORT => Kind::of::<ReadCostView>(),
             _ => Kind::of::<ReadDocument>(),
         }),
         "completion/complete" => match (text("ref", "type")?.as_str(), text("argument", "name")?.as_str()) {
@@ -137,6 +152,11 @@ pub(super) fn kind(method: &str, params: &JsonObject) -> Option<Kind> {
         },
         _ => None,
     }
+}
+
+/// What reading a resource asks of its caller.
+pub(super) fn scope(uri: &str) -> Scope {
+    if uri == views::COST_REPORT { ReadCostView::SCOPE } else { Scope::DocumentsRead }
 }
 
 fn standing() -> Vec<Resource> {

@@ -16,8 +16,8 @@ use rmcp::service::{RequestContext, RoleServer};
 
 use tracing::{Instrument, Span};
 
-use super::Toolbox;
 use super::resources::{self, Asked, Shelf};
+use super::{Toolbox, views};
 use crate::call::{Calls, Client, Failure, FailureCode, Progress};
 use crate::identity::{Caller, Scope};
 use crate::telemetry::{RemoteContext, RequestSpan};
@@ -92,14 +92,20 @@ impl Server {
         Asked { calls: &self.calls, caller, client: client_of(context), cancelled: &context.ct }
     }
 
-    /// A failure as the protocol's error; the face over HTTP is told of a denial as of a tool's.
-    fn told(&self, failure: &Failure, caller: &Caller, context: &RequestContext<RoleServer>) -> ErrorData {
+    /// A failure as the protocol's error; the face over HTTP is told of a denial for want of a scope as of a tool's.
+    fn told(
+        &self,
+        failure: &Failure,
+        caller: &Caller,
+        needed: Scope,
+        context: &RequestContext<RoleServer>,
+    ) -> ErrorData {
         let parts = context.extensions.get::<http::request::Parts>();
         let denied = parts.and_then(|parts| parts.extensions.get::<DeniedScope>());
         if let Some(denied) = denied.filter(|_| matches!(failure, Failure::Forbidden(_)))
-            && !caller.scopes.allow(Scope::DocumentsRead)
+            && !caller.scopes.allow(needed)
         {
-            let _ = denied.0.set(Scope::DocumentsRead);
+            let _ = denied.0.set(needed);
         }
         resources::error(failure)
     }
@@ -117,7 +123,10 @@ impl ServerHandler for Server {
         let offered = ServerCapabilities::builder().enable_tools();
         // No subscriptions: nothing here would tell that a document has changed.
         let capabilities = match self.toolbox.shelf() {
-            Some(_) => offered.enable_resources().enable_prompts().enable_completions().build(),
+            Some(_) => {
+                let offered = offered.enable_resources().enable_prompts().enable_completions();
+                offered.enable_extensions_with(views::capability()).build()
+            }
             None => offered.build(),
         };
         let mut info = ServerConfig::new(capabilities);
@@ -144,13 +153,9 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let (caller, shelf) = (self.caller(&context)?, self.shelf::<ListResourcesRequestMethod>()?);
-        // As with tools, what the caller may not read is not listed.
-        let mut result = if caller.scopes.allow(Scope::DocumentsRead) {
-            let listed = shelf.list(self.asked(&caller, &context), request.and_then(|request| request.cursor));
-            listed.instrument(span_of(&context)).await.map_err(|failure| self.told(&failure, &caller, &context))?
-        } else {
-            ListResourcesResult::default()
-        };
+        let listed = shelf.list(self.asked(&caller, &context), request.and_then(|request| request.cursor));
+        let listed = listed.instrument(span_of(&context)).await;
+        let mut result = listed.map_err(|failure| self.told(&failure, &caller, Scope::DocumentsRead, &context))?;
         (result.cache_scope, result.ttl_ms) = cache(&context, 0).unzip();
         Ok(result)
     }
@@ -176,7 +181,8 @@ impl ServerHandler for Server {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let (caller, shelf) = (self.caller(&context)?, self.shelf::<ReadResourceRequestMethod>()?);
         let read = shelf.read(self.asked(&caller, &context), &request.uri).instrument(span_of(&context)).await;
-        let contents = read.map_err(|failure| self.told(&failure, &caller, &context))?;
+        let needed = resources::scope(&request.uri);
+        let contents = read.map_err(|failure| self.told(&failure, &caller, needed, &context))?;
         let mut result = ReadResourceResult::new(vec![contents]);
         (result.cache_scope, result.ttl_ms) = cache(&context, 0).unzip();
         Ok(result.into())
@@ -191,7 +197,7 @@ impl ServerHandler for Server {
         let ArgumentInfo { name, value, .. } = &request.argument;
         let completed = shelf.complete(self.asked(&caller, &context), &request.r#ref, name, value);
         let completed = completed.instrument(span_of(&context)).await;
-        let completion = completed.map_err(|failure| self.told(&failure, &caller, &context))?;
+        let completion = completed.map_err(|failure| self.told(&failure, &caller, Scope::DocumentsRead, &context))?;
         Ok(CompleteResult::new(completion.unwrap_or_default()))
     }
 

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::resources::{self, Shelf};
 use super::schema;
+use super::views;
 use crate::call::{Calls, Client, Failure, Kind, Tool};
 use crate::embedding::Embeddings;
 use crate::identity::{Caller, Scope, Scopes};
@@ -139,6 +140,7 @@ fn registered<T: Tool>(tool: T) -> Box<dyn Entry> {
     definition.title = Some(T::TITLE.to_owned());
     definition.output_schema = Some(Arc::new(schema::output_schema::<T::Output>()));
     definition.annotations = Some(annotations);
+    definition.meta = views::link(T::NAME);
     Box::new(Registered { tool: Arc::new(tool), definition })
 }
 

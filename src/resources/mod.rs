@@ -6,9 +6,11 @@ mod document;
 mod list;
 mod schema;
 mod statistics;
+mod view;
 
 pub use complete::{CompleteIds, CompleteSources, Completion};
 pub use document::ReadDocument;
 pub use list::ListResources;
 pub use schema::ReadSchema;
 pub use statistics::ReadStatistics;
+pub use view::ReadCostView;

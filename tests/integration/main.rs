@@ -37,3 +37,4 @@ mod tenants;
 mod tools;
 mod torture;
 mod trail;
+mod views;

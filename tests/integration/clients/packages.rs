@@ -27,7 +27,7 @@ pub fn python_packages(pins: &str) -> Result<PathBuf, String> {
     if !has_pip.is_ok_and(|output| output.status.success()) {
         return Err("there is no Python 3 with pip".to_owned());
     }
-    Ok(installed(pins.trim_end_matches(".txt"), &[pins], |folder| {
+    Ok(installed(pins.trim_end_matches(".txt"), &scripts(), &[pins], |folder| {
         let mut pip = Command::new("python3");
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
         pip.arg(folder).arg("-r").arg(scripts().join(pins));
@@ -41,18 +41,24 @@ pub fn javascript() -> Option<PathBuf> {
         skip(Lacking::Node, "there is no npm on this machine, so the JavaScript clients were not tried");
         return None;
     }
-    let folder = installed("javascript", &["package.json", "package-lock.json"], |folder| {
-        for name in ["package.json", "package-lock.json"] {
-            std::fs::copy(scripts().join(name), folder.join(name)).unwrap();
-        }
-        let mut npm = Command::new("npm");
-        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder);
-        npm
-    });
+    let folder = javascript_of("javascript", &scripts());
     for name in ["plan.json", "plan.mjs", "typescript_v1.mjs", "typescript_v2.mjs"] {
         std::fs::copy(scripts().join(name), folder.join(name)).unwrap();
     }
     Some(folder)
+}
+
+/// A folder with the `node_modules` that the pins in another folder name.
+pub fn javascript_of(kind: &str, pinned_in: &Path) -> PathBuf {
+    let pins = ["package.json", "package-lock.json"];
+    installed(kind, pinned_in, &pins, |folder| {
+        for name in pins {
+            std::fs::copy(pinned_in.join(name), folder.join(name)).unwrap();
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder);
+        npm
+    })
 }
 
 /// A Node that is new enough for every package: the pinned one where it exists for this machine.
@@ -72,11 +78,11 @@ pub fn node(folder: &Path) -> Option<PathBuf> {
 }
 
 /// A folder that holds what `install` put there, made once for these pins, whoever comes first.
-fn installed(kind: &str, pins: &[&str], install: impl FnOnce(&Path) -> Command) -> PathBuf {
+fn installed(kind: &str, pinned_in: &Path, pins: &[&str], install: impl FnOnce(&Path) -> Command) -> PathBuf {
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
     std::fs::create_dir_all(&parent).unwrap();
     let digest =
-        pins.iter().fold(Sha256::new(), |hash, name| hash.chain_update(std::fs::read(scripts().join(name)).unwrap()));
+        pins.iter().fold(Sha256::new(), |hash, name| hash.chain_update(std::fs::read(pinned_in.join(name)).unwrap()));
     let digest: String = digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let folder = parent.join(format!("{kind}-{digest}"));
     let lock = File::create(parent.join(format!("{kind}.lock"))).unwrap();

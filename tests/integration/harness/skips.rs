@@ -11,6 +11,8 @@ pub enum Lacking {
     Node,
     /// Python 3 with pip, and with it what pip fetches.
     Python,
+    /// Chromium.
+    Chromium,
     /// systemd's own tools.
     Systemd,
     /// Leave to mount file systems.

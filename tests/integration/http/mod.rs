@@ -141,7 +141,7 @@ pub fn tool_call(id: i64, tool: &str, arguments: &Value) -> Value {
 }
 
 /// The one message of a reply.
-async fn reply(response: Response) -> Value {
+pub async fn reply(response: Response) -> Value {
     assert_eq!(response.status(), 200);
     response.json().await.unwrap()
 }
