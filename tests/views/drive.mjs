@@ -56,7 +56,7 @@ async function opened(options = {}, { width = 960, reducedMotion = "reduce" } = 
       return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join("; ")}`);
     },
     shot: (name) => page.screenshot({ path: `${folder}/${name}.png`, fullPage: true }),
-    settled: () => frame.waitForFunction(() => document.querySelector(".trend table, .trend .note, #report > .waiting, #notice p") && document.querySelector("main").ariaBusy !== "true"),
+    settled: () => frame.waitForFunction(() => document.querySelector(".trend table, .trend .note, #report > .waiting:not(#waiting), #notice p") && document.querySelector("main").ariaBusy !== "true"),
     close: () => context.close(),
   };
 }
@@ -81,15 +81,15 @@ async function keyboard(view) {
     const { activeElement: on } = document;
     return `${on.tagName.toLowerCase()} ${on.id || on.getAttribute("aria-label")?.split(/[,.]/)[0] || on.textContent}`.trim();
   });
-  for (let at = 0; at < 30; at += 1) {
+  for (let at = 0; at < 50; at += 1) {
     await press("Tab");
     const now = await focus();
-    if (now.startsWith("body")) break;
+    if (now.startsWith("body") && path.length > 0) break;
     path.push(now);
   }
   // All of it once more, this time with a purpose at each stop.
   const to = async (name) => {
-    for (let at = 0; at < 60 && (await focus()) !== name; at += 1) await press("Tab");
+    for (let at = 0; at < 100 && (await focus()) !== name; at += 1) await press("Tab");
     if ((await focus()) !== name) throw new Error(`no ${name} in the order of tabs: ${path}`);
   };
   const chart = path.find((name) => name.startsWith("div Costs by day"));
@@ -125,11 +125,10 @@ async function darkened({ page, frame }) {
 }
 
 async function range({ page, frame }) {
-  await frame.selectOption("#range", "own");
-  await frame.fill("#from", args.from.slice(0, 10));
-  await frame.waitForFunction(() => document.querySelector("main").ariaBusy !== "true");
+  await frame.fill("#from", args.from);
   const end = new Date(Date.parse(args.from) + 3 * 86_400_000).toISOString().slice(0, 10);
   await frame.fill("#to", end);
+  await frame.press("#to", "Enter");
   await frame.waitForFunction(() => document.querySelector("main").ariaBusy === "false" && document.querySelectorAll(".trend tbody tr").length === 4);
   return {};
 }
@@ -159,7 +158,19 @@ const saw = {
   range: await glance("range", {}, {}, range),
   planted: await glance("planted", { args: { ...args, group_by: ["user"] } }),
   german: await glance("german", { context: { theme: "light", locale: "de-DE" } }),
-  odd: await glance("odd", { context: { theme: "purple", locale: "no such locale", styles: { variables: { "--color-text-primary": "#fff", "--else": "x" } } } }),
+  odd: await glance("odd", { context: { locale: "no such locale", styles: { variables: { "--color-text-primary": "#fff", "--else": "x" } } } }),
+  altered: await glance("altered", {
+    altered: {
+      "/zone": "Asia/Seoul",
+      "/previous": { from: "2025-12-01T00:00:00Z", to: "2026-01-01T00:00:00Z", operations: 2, total_tokens: 9, total_cost_usd: "40.5", change_usd: "-12.25", change_percent: "-30.2" },
+      "/totals/unpriced_operations": 3,
+      "/totals/average_cost_usd": "0.125",
+      "/budget/status": "WARNING",
+      "/budget/limits/0/status": "WARNING",
+      "/budget/limits/0/reserved_usd": "3.5",
+    },
+  }),
+  cut: await glance("cut", { args: { ...args, group_by: ["model", "user"] }, altered: { "/truncated": true } }),
   empty: await glance("empty", { args: empty }),
   refused: await glance("refused", { args: bad }),
   cancelled: await glance("cancelled", { cancelled: "the person stopped it" }),

@@ -7,7 +7,7 @@ const HOST = { name: "bailiwick-test-host", version: "1" };
 
 window.host = {
   /** Connects to a server, calls its tool and shows the result in its view. */
-  async show({ url, key, mode, sandbox, args, context, withoutTools, onlyText, cancelled }) {
+  async show({ url, key, mode, sandbox, args, context, withoutTools, onlyText, cancelled, altered = {} }) {
     const capabilities = { extensions: { "io.modelcontextprotocol/ui": { mimeTypes: [RESOURCE_MIME_TYPE] } } };
     const client = new Client(HOST, { capabilities, versionNegotiation: { mode } });
     await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers: { Authorization: `Bearer ${key}` } } }));
@@ -55,6 +55,12 @@ window.host = {
     await bridge.sendToolInput({ arguments: args });
     if (cancelled) return bridge.sendToolCancelled({ reason: cancelled });
     const result = await client.callTool({ name: tool.name, arguments: args });
+    // What the server of this test has no occasion to tell.
+    for (const [pointer, value] of Object.entries(altered)) {
+      const steps = pointer.slice(1).split("/");
+      const last = steps.pop();
+      steps.reduce((inner, step) => inner[step], result.structuredContent)[last] = value;
+    }
     await bridge.sendToolResult(onlyText ? { content: result.content } : result);
     return { protocol: client.getNegotiatedProtocolVersion?.(), app: bridge.getAppVersion(), able: bridge.getAppCapabilities() };
   },

@@ -42,7 +42,8 @@ async fn documents_are_listed_page_by_page_and_read_whole_each_with_its_row() {
     }
     let first = session.client.list_resources(None).await.unwrap();
     let mut uris: Vec<String> = first.resources.iter().map(|resource| resource.uri.clone()).collect();
-    assert_eq!(uris.drain(..2).collect::<Vec<_>>(), ["bailiwick://tenant/statistics", "bailiwick://schema"]);
+    let standing = ["bailiwick://tenant/statistics", "bailiwick://schema", "ui://bailiwick/cost-report"];
+    assert_eq!(uris.drain(..3).collect::<Vec<_>>(), standing);
     let next = PaginatedRequestParams::default().with_cursor(first.next_cursor);
     let second = session.client.list_resources(Some(next)).await.unwrap();
     assert_eq!(second.next_cursor, None);
@@ -76,19 +77,19 @@ async fn what_is_not_there_is_not_found_whosever_it_is() {
     let (foreign, absent) = (told(&id).await, told("01890a5d-ac96-774b-bcce-b302099a8057").await);
     assert!(foreign.contains("not_found: there is no document ID"), "{foreign}");
     assert_eq!(foreign, absent);
-    for uri in ["bailiwick://documents/x", "bailiwick://else", "file:///etc/passwd", ""] {
+    for uri in ["bailiwick://documents/x", "bailiwick://else", "ui://bailiwick/else", "file:///etc/passwd", ""] {
         assert!(
             read(&session, uri).await.unwrap_err().contains("not_found: there is no such resource; there are"),
             "{uri}"
         );
     }
-    assert_eq!(rows(&database).await, ["resources/document error"; 6].join(", "));
+    assert_eq!(rows(&database).await, ["resources/document error"; 7].join(", "));
     // Completion and list show nothing of another tenant's either, with either guard.
     for state in ["SELECT", "ALTER TABLE documents DISABLE ROW LEVEL SECURITY"] {
         database.execute(state).await;
         assert_eq!(completed(&session, template(), "id", &id[..4]).await, [""; 0]);
         assert_eq!(completed(&session, Reference::for_prompt("answer_with_sources"), "source", "their").await, [""; 0]);
-        assert_eq!(session.client.list_resources(None).await.unwrap().resources.len(), 2);
+        assert_eq!(session.client.list_resources(None).await.unwrap().resources.len(), 3);
         assert!(told(&id).await.contains("not_found"));
     }
 }
@@ -152,7 +153,7 @@ async fn statistics_schema_and_prompt_say_what_there_is() {
 async fn who_may_not_read_documents_is_shown_none() {
     let (database, session) = session().await;
     let id = stored(&session, json!({ "title": "t", "content": "c" })).await;
-    let (tenant, scopes): (_, Scopes) = (database.tenant("demo").await, "costs:read".parse().unwrap());
+    let (tenant, scopes): (_, Scopes) = (database.tenant("demo").await, "costs:write".parse().unwrap());
     let other = Session::open_with(&database, &tenant, scopes, &database.call_options()).await;
     assert_eq!(other.client.list_resources(None).await.unwrap().resources.len(), 0);
     assert_eq!(other.client.list_all_resource_templates().await.unwrap().len(), 0);

@@ -42,6 +42,7 @@ fn asked(messages: &str) -> Vec<(&str, Option<Value>, Option<&str>)> {
         (request("resources/list", json!({})), Some("resources/list")),
         (request("resources/read", json!({ "uri": "bailiwick://schema" })), Some("resources/schema")),
         (request("resources/read", json!({ "uri": "bailiwick://documents/x" })), Some("resources/document")),
+        (request("resources/read", json!({ "uri": "ui://bailiwick/cost-report" })), Some("resources/cost_view")),
         (
             request("completion/complete", json!({ "ref": prompt, "argument": { "name": "source", "value": "" } })),
             Some("completion/sources"),

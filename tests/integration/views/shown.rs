@@ -215,6 +215,7 @@ async fn a_host_shows_what_the_tool_tells_to_whoever_looks_reads_or_listens() {
         );
     }
     assert_are_the_days(&saw["stateless"], &by_day);
+    told_or_not(&saw, &by_model);
     assert_eq!(
         (&saw["stateless"]["shown"]["protocol"], &saw["light"]["shown"]["protocol"]),
         (&json!("2026-07-28"), &json!("2025-11-25"))
@@ -232,6 +233,26 @@ async fn a_host_shows_what_the_tool_tells_to_whoever_looks_reads_or_listens() {
     );
     assert!(planted["groups"].as_array().unwrap().iter().any(|group| group["name"] == HOSTILE));
     audited(&stage, &saw).await;
+}
+
+/// What servers tell only at times.
+fn told_or_not(saw: &Value, by_model: &Value) {
+    let altered = &saw["altered"];
+    assert!(altered["period"].as_str().unwrap().ends_with("Asia/Seoul"));
+    assert_eq!(altered["comparison"], json!({ "text": "-$12.25", "value": "-12.25" }));
+    let note = altered["cards"]["Total"]["note"].as_str().unwrap();
+    assert!(note.contains("▼ -$12.25 (-30.2%) against $40.50, Dec 1"), "{note}");
+    assert_eq!(altered["cards"]["Operations"]["note"], "$0.125 each");
+    assert_eq!(altered["cards"]["Without a price"]["text"], "3");
+    let limit = &altered["limits"][0];
+    assert!(limit["told"].as_str().unwrap().contains("$3.50 held"), "{limit}");
+    assert_eq!((&limit["badge"], &limit["values"][1]), (&json!("Warning"), &json!("3.5")));
+    let cut = &saw["cut"];
+    let bars: Vec<_> = dearest(by_model, "model").into_iter().map(|(model, _)| json!(model)).collect();
+    let seen: Vec<_> = cut["groups"].as_array().unwrap().iter().map(|bar| bar["name"].clone()).collect();
+    assert_eq!(seen, bars, "of a cut answer the groups are asked for");
+    assert_eq!(cut["log"]["calls"].as_array().unwrap().len(), 2);
+    assert!(cut["report"].as_str().unwrap().contains("groups are listed; the totals count all of them."));
 }
 
 fn themes(saw: &Value) {

@@ -15,6 +15,7 @@ const RANGES: [value: string, name: string][] = [
 /** What a server groups by that does not say: what every one can. */
 const KEYS = ["model", "provider", "user", "operation"];
 
+const SETTLING_MS = 300;
 const DAY_MS = 86_400_000;
 
 /** A day of a time zone as YYYY-MM-DD. */
@@ -48,17 +49,27 @@ export class Controls {
     private readonly ask: (args: Arguments) => void,
     resize: () => void,
   ) {
-    const changed = () => this.changed();
+    // Who goes through the choices by arrow keys passes some that are not meant.
+    let soon: ReturnType<typeof setTimeout> | undefined;
+    const changed = () => {
+      clearTimeout(soon);
+      soon = setTimeout(() => this.changed(), SETTLING_MS);
+    };
     this.range = h("select", { id: "range", change: changed }, ...RANGES.map(([value, name]) => h("option", { value }, name)));
     this.group = h("select", { id: "group", change: changed });
-    this.from = h("input", { id: "from", type: "date", change: changed });
-    this.to = h("input", { id: "to", type: "date", change: changed });
-    this.own = h("span", { class: "own", hidden: true }, field("From", this.from), field("To", this.to));
-    this.again = h("button", { type: "button", class: "plain", click: changed }, "Refresh");
+    this.from = h("input", { id: "from", type: "date", required: true });
+    this.to = h("input", { id: "to", type: "date", required: true, input: () => this.to.setCustomValidity("") });
+    // A date that is being typed is many dates; so it is shown when it is done.
+    const show = h("button", { type: "submit", class: "plain" }, "Show");
+    this.own = h("span", { class: "own", hidden: true }, field("From", this.from), field("To", this.to), show);
+    this.again = h("button", { type: "button", class: "plain", click: () => this.changed() }, "Refresh");
     const whole = h("button", { type: "button", class: "plain", id: "whole", hidden: true, click: resize }, "Full screen");
     const choices = h("span", { class: "choices", id: "choices" }, field("Period", this.range), this.own, field("Group by", this.group), this.again);
     form.append(choices, whole);
-    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.changed();
+    });
   }
 
   /** Shows what the host can do. */
@@ -83,7 +94,6 @@ export class Controls {
     if (!isOwn) this.range.value = args.from === undefined && args.to === undefined ? "month" : "own";
     this.from.value = dayOf(Date.parse(report.from), this.zone);
     this.to.value = dayOf(Math.max(Date.parse(report.to) - 1, Date.parse(report.from)), this.zone);
-    this.from.max = this.to.value;
     this.own.hidden = this.range.value !== "own";
   }
 
@@ -100,9 +110,8 @@ export class Controls {
 
   private ownPeriod(): Arguments | undefined {
     const [from, to] = [this.from.value, this.to.value];
-    if (!from || !to) return undefined;
     this.to.setCustomValidity(from <= to ? "" : "The end is before the start.");
-    if (!this.to.reportValidity()) return undefined;
+    if (!this.from.reportValidity() || !this.to.reportValidity()) return undefined;
     return { from, to: daysLater(to, 1) };
   }
 

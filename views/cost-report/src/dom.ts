@@ -29,6 +29,14 @@ export function wide<T extends HTMLElement>(element: T, share: number): T {
   return element;
 }
 
+/** Puts one part of the page in place of another, and leaves the focus where it was. */
+export function replace(old: Element, by: Element): void {
+  const stops = (part: Element) => [...part.querySelectorAll<HTMLElement>("[tabindex], button, summary, select, input")];
+  const at = stops(old).indexOf(document.activeElement as HTMLElement);
+  old.replaceWith(by);
+  stops(by)[at]?.focus();
+}
+
 /** A table that scrolls by itself where it is too wide, by keyboard too. */
 export function scrolling(name: string, table: HTMLTableElement): HTMLElement {
   return h("div", { class: "scrolling", role: "region", "aria-label": name, tabindex: 0 }, table);

@@ -1,7 +1,7 @@
 import { cardsSection } from "./cards.ts";
 import { budgetSection } from "./budget.ts";
 import { Controls } from "./controls.ts";
-import { byId, h } from "./dom.ts";
+import { byId, h, replace } from "./dom.ts";
 import { type Groups, groupKey, groupsOf, groupsSection } from "./groups.ts";
 import { Host, type ToolResult } from "./host.ts";
 import { type Arguments, readReport, type Report, TIMES } from "./report.ts";
@@ -46,9 +46,11 @@ const host = new Host(window.parent, {
   cancelled: ({ reason }) => say(`The report was cancelled${reason ? `: ${reason}` : ""}.`, () => ask(args)),
   context: (context) => {
     wear(context);
-    if (words.locale !== context.locale) words = new Words(context.locale);
     controls.allow(host.callsTools, context.displayMode, context.availableDisplayModes ?? []);
-    render();
+    const before = words.locale;
+    words = new Words(context.locale);
+    if (words.locale === before) renderCharts();
+    else render();
   },
 });
 
@@ -112,7 +114,7 @@ async function complete(to: Shown): Promise<void> {
   } catch (error) {
     to.fault = (error as Error).message;
   }
-  if (shown === to) render();
+  if (shown === to) renderCharts();
 }
 
 async function supplement(asked: Arguments): Promise<Report> {
@@ -124,16 +126,29 @@ async function supplement(asked: Arguments): Promise<Report> {
 
 function render(): void {
   if (!shown) return;
-  const { report, groups, trend } = shown;
+  const { report } = shown;
   const zone = report.zone ?? "UTC";
   byId("period").textContent = `${words.period(report.from, report.to, zone)} · ${zone}`;
-  const empty = report.rows.length === 0 && h("p", { class: "waiting" }, "There are no costs in this period.");
-  const charts = h("div", { class: "charts" }, empty ? undefined : trendSlot(shown, trend), groups && !empty && groupsSection(groups, words));
-  byId("report").replaceChildren(
+  const isEmpty = report.rows.length === 0;
+  const whole = h(
+    "div",
+    { id: "report" },
     cardsSection(report, words),
-    ...(report.budget ? [budgetSection(report.budget, words)] : []),
-    ...(empty ? [empty] : [charts, tableSection(report, words, sorting)]),
+    report.budget && budgetSection(report.budget, words),
+    isEmpty ? h("p", { class: "waiting" }, "There are no costs in this period.") : charts(shown),
+    !isEmpty && tableSection(report, words, sorting),
   );
+  replace(byId("report"), whole);
+}
+
+/** Draws what has colours of the theme or came later than the rest. */
+function renderCharts(): void {
+  const old = document.querySelector(".charts");
+  if (shown && old) replace(old, charts(shown));
+}
+
+function charts(of: Shown): HTMLElement {
+  return h("div", { class: "charts" }, trendSlot(of, of.trend), of.groups && groupsSection(of.groups, words));
 }
 
 function trendSlot(of: Shown, trend: Trend | undefined): HTMLElement {
@@ -155,6 +170,8 @@ function announce(report: Report, isOwn: boolean): void {
 }
 
 function say(message: string, retry?: () => void): void {
+  // What had the focus is about to go.
+  if (byId("notice").contains(document.activeElement)) byId("title").focus();
   byId("notice").replaceChildren(
     ...(message ? [h("p", {}, message), ...(retry && host.callsTools ? [h("button", { type: "button", class: "plain", click: retry }, "Try again")] : [])] : []),
   );
@@ -179,6 +196,7 @@ function structure(result: ToolResult): unknown {
   }
 }
 
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", renderCharts);
 if (window.parent === window) {
   byId("waiting").textContent = "This page shows what the tool cost_report answers, inside an MCP client that shows views. It has no data of its own.";
 } else {
