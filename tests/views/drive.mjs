@@ -1,7 +1,8 @@
 // Shows the view of cost_report in headless Chromium, in several ways, and prints what it saw as one line of JSON.
 // node drive.mjs CHROMIUM FOLDER: prints its origin first, and reads a line with the server's URL, the key and the arguments.
+// With pages in that line these are shown in place of the server's, once each.
 import { createInterface } from "node:readline";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { look } from "./look.mjs";
@@ -13,7 +14,7 @@ const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pra
 const served = await serve();
 console.log(JSON.stringify({ origin: served.origin }));
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const { url, key, args, empty } = JSON.parse((await lines.next()).value);
+const { url, key, args, empty, pages } = JSON.parse((await lines.next()).value);
 
 const browser = await chromium.launch({
   executablePath,
@@ -30,7 +31,9 @@ async function opened(options = {}, { width = 960, reducedMotion = "reduce" } = 
     if (isView(request.frame())) requests.push(request.url());
   });
   page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) complaints.push(message.text());
+    // What the host's own client is told by the server (that there are no streams, say) is none of the page's.
+    const isOfServer = message.location().url === url;
+    if (["error", "warning"].includes(message.type()) && !isOfServer) complaints.push(message.text());
   });
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("dialog", (dialog) => {
@@ -55,7 +58,12 @@ async function opened(options = {}, { width = 960, reducedMotion = "reduce" } = 
       const found = await frame.evaluate((rules) => axe.run(document, { runOnly: rules, resultTypes: ["violations"] }), RULES);
       return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join("; ")}`);
     },
-    shot: (name) => page.screenshot({ path: `${folder}/${name}.png`, fullPage: true }),
+    async shot(name) {
+      // A frame that has just grown is not painted at once.
+      await page.setViewportSize({ width, height: await page.evaluate(() => document.documentElement.scrollHeight) });
+      await page.waitForTimeout(250);
+      await page.screenshot({ path: `${folder}/${name}.png` });
+    },
     settled: () => frame.waitForFunction(() => document.querySelector(".trend table, .trend .note, #report > .waiting:not(#waiting), #notice p") && document.querySelector("main").ariaBusy !== "true"),
     close: () => context.close(),
   };
@@ -148,7 +156,7 @@ async function denied(view) {
 
 const bad = { ...args, group_by: ["colour"] };
 const dark = { context: { theme: "dark", locale: "en-US" } };
-const saw = {
+const scenes = async () => ({
   light: await glance("light", {}),
   dark: await glance("dark", {}, {}, darkened),
   stateless: await glance("stateless", { mode: { pin: "2026-07-28" }, args: { ...args, group_by: ["day", "model"] } }),
@@ -182,8 +190,15 @@ const saw = {
     await frame.waitForFunction(() => document.querySelector("#whole").textContent === "Leave full screen");
     return {};
   }),
+});
+const given = async () => {
+  const seen = {};
+  for (const [name, html] of Object.entries(pages)) seen[name] = await glance(`given-${name}`, { html });
+  return seen;
 };
+const saw = await (pages ? given() : scenes());
+// For whoever wonders, beside the pictures.
+writeFileSync(`${folder}/${pages ? "given" : "saw"}.json`, JSON.stringify(saw, null, 1));
 await browser.close();
 served.close();
-console.log(JSON.stringify(saw));
-process.exit(0);
+process.stdout.write(`${JSON.stringify(saw)}\n`, () => process.exit(0));

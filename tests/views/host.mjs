@@ -7,7 +7,7 @@ const HOST = { name: "bailiwick-test-host", version: "1" };
 
 window.host = {
   /** Connects to a server, calls its tool and shows the result in its view. */
-  async show({ url, key, mode, sandbox, args, context, withoutTools, onlyText, cancelled, altered = {} }) {
+  async show({ url, key, mode, sandbox, args, context, withoutTools, onlyText, cancelled, altered = {}, html }) {
     const capabilities = { extensions: { "io.modelcontextprotocol/ui": { mimeTypes: [RESOURCE_MIME_TYPE] } } };
     const client = new Client(HOST, { capabilities, versionNegotiation: { mode } });
     await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers: { Authorization: `Bearer ${key}` } } }));
@@ -50,7 +50,7 @@ window.host = {
     };
     const initialized = new Promise((resolve) => (bridge.oninitialized = resolve));
     await bridge.connect(new PostMessageTransport(frame.contentWindow, frame.contentWindow));
-    await bridge.sendSandboxResourceReady({ html: page.text, csp: page._meta.ui.csp });
+    await bridge.sendSandboxResourceReady({ html: html ?? page.text, csp: page._meta.ui.csp });
     await initialized;
     await bridge.sendToolInput({ arguments: args });
     if (cancelled) return bridge.sendToolCancelled({ reason: cancelled });
@@ -62,6 +62,7 @@ window.host = {
       steps.reduce((inner, step) => inner[step], result.structuredContent)[last] = value;
     }
     await bridge.sendToolResult(onlyText ? { content: result.content } : result);
-    return { protocol: client.getNegotiatedProtocolVersion?.(), app: bridge.getAppVersion(), able: bridge.getAppCapabilities() };
+    const { forecast_month_end_usd: forecast } = result.structuredContent?.budget ?? {};
+    return { forecast, protocol: client.getNegotiatedProtocolVersion?.(), app: bridge.getAppVersion(), able: bridge.getAppCapabilities() };
   },
 };

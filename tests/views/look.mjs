@@ -1,6 +1,7 @@
 // What a person, or whoever reads for them, finds on the page; runs within it.
 export function look() {
-  const text = (element) => element?.innerText.replace(/\s+/g, " ").trim();
+  // What is folded away has no inner text.
+  const text = (element) => (element?.innerText || element?.textContent)?.replace(/\s+/g, " ").trim();
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
   const figure = (element) => {
     const data = element?.querySelector("data");

@@ -8,7 +8,7 @@ const STYLE = "body{margin:0;font-family:sans-serif}iframe{display:block;width:1
 async function page(script, body) {
   const entry = fileURLToPath(new URL(script, import.meta.url));
   const result = await build({ entryPoints: [entry], bundle: true, write: false, format: "iife", logLevel: "error" });
-  return `<!doctype html><title>${script}</title><style>${STYLE}</style><body>${body}<script>${result.outputFiles[0].text.replaceAll("</script", "<\\/script")}</script>`;
+  return `<!doctype html><title>${script}</title><link rel="icon" href="data:,"><style>${STYLE}</style><body>${body}<script>${result.outputFiles[0].text.replaceAll("</script", "<\\/script")}</script>`;
 }
 
 /** The policy that the specification has hosts make of a resource's metadata ("Content Security Policy Enforcement"). */

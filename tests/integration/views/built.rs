@@ -8,7 +8,8 @@ const MOST_BYTES: usize = 128 * 1024;
 #[tokio::test]
 async fn the_page_is_what_its_sources_make() {
     let Some(folder) = folder("built").await else { return };
-    for (name, words) in [("tsc", vec!["node_modules/typescript/bin/tsc"]), ("build", vec!["build.mjs", "built.html"])]
+    for (name, words) in
+        [("tsc", vec!["../../node_modules/typescript/bin/tsc"]), ("build", vec!["build.mjs", "built.html"])]
     {
         let output = Command::new("node").args(&words).current_dir(folder.join("cost-report")).output().await.unwrap();
         let told = [output.stdout, output.stderr].concat();
@@ -37,6 +38,8 @@ fn the_page_is_small_names_nobody_elses_server_and_keeps_the_licences_of_what_is
     for words in ["uPlot", "The MIT License", "Copyright (c)", "THE SOFTWARE IS PROVIDED \"AS IS\""] {
         assert!(licence.contains(words), "{words} is not in\n{licence}");
     }
+    let image = std::fs::read_to_string(sources().join("../../packaging/Dockerfile.dockerignore")).unwrap();
+    assert!(image.lines().any(|line| line == "!views/cost-report/page.html"), "the image is built with the page");
     let lock = std::fs::read_to_string(sources().join("package-lock.json")).unwrap();
     assert!(!lock.contains("\"resolved\""), "a lock file without addresses is one for every registry");
 }

@@ -83,8 +83,8 @@ fn screenshots() -> PathBuf {
     folder
 }
 
-/// Lets the browser look at all scenes; what it saw.
-async fn look(folder: &Path, chromium: &Path) -> (Stage, Value) {
+/// Lets the browser look at all scenes, or at other pages in place of ours; what it saw.
+async fn look(folder: &Path, chromium: &Path, pages: Value) -> (Stage, Value) {
     let mut driver = Command::new("node");
     driver.arg("views/drive.mjs").arg(chromium).arg(screenshots()).current_dir(folder);
     let mut driver =
@@ -99,12 +99,13 @@ async fn look(folder: &Path, chromium: &Path) -> (Stage, Value) {
     let mut told = async |what: &str| {
         let line = tokio::time::timeout(Duration::from_secs(300), lines.next_line()).await;
         let line = line.unwrap_or_else(|_| panic!("{what} does not come")).unwrap();
-        line.and_then(|line| serde_json::from_str::<Value>(&line).ok())
+        line.map(|line| serde_json::from_str::<Value>(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
     };
     let Some(first) = told("the host").await else { panic!("{}", complaints.await.unwrap()) };
     let stage = Stage::set(first["origin"].as_str().unwrap()).await;
     let empty = json!({ "from": "2020-01-01", "to": "2020-02-01" });
-    let asked = json!({ "url": stage.served.url, "key": stage.key, "args": stage.args, "empty": empty });
+    let asked =
+        json!({ "url": stage.served.url, "key": stage.key, "args": stage.args, "empty": empty, "pages": pages });
     driver.stdin.take().unwrap().write_all(format!("{asked}\n").as_bytes()).await.unwrap();
     match told("what was seen").await {
         Some(saw) => (stage, saw),
@@ -122,7 +123,7 @@ fn dearest<'a>(report: &'a Value, key: &str) -> Vec<(&'a str, &'a Value)> {
     let mut rows: Vec<_> =
         report["rows"].as_array().unwrap().iter().map(|row| (row["group"][key].as_str().unwrap(), row)).collect();
     let cost = |row: &Value| row["total_cost_usd"].as_str().unwrap().parse::<rust_decimal::Decimal>().unwrap();
-    rows.sort_by(|one, other| cost(other.1).cmp(&cost(one.1)));
+    rows.sort_by_key(|row| std::cmp::Reverse(cost(row.1)));
     rows
 }
 
@@ -177,16 +178,19 @@ fn assert_is_the_budget(scene: &Value, report: &Value) {
         let status = seen["badge"].as_str().unwrap().to_uppercase();
         assert_eq!(json!(status), limit["status"]);
     }
-    assert_eq!(scene["forecast"]["value"], budget["forecast_month_end_usd"]);
+    // It rises with each moment that passes without costs, so it is compared with what the host was told.
+    assert_eq!(scene["forecast"]["value"], scene["shown"]["forecast"]);
 }
 
 /// What holds of every scene, whatever it shows.
 fn assert_is_in_order(name: &str, scene: &Value) {
-    let expected = if name == "denied" { 1 } else { 0 };
-    let complaints = scene["complaints"].as_array().unwrap();
-    assert!(complaints.len() <= expected, "{name}: {complaints:?}");
-    assert_eq!(scene["requests"], json!([]), "{name}: the page asks the network for nothing");
-    assert_eq!(scene["faults"], json!([]), "{name}");
+    for (list, words) in [
+        ("complaints", "errors"),
+        ("requests", "requests to the network"),
+        ("faults", "barriers to whoever reads otherwise"),
+    ] {
+        assert_eq!(scene[list], json!([]), "{name}: there are no {words}");
+    }
     assert_eq!(scene["overflow"], 0, "{name}: nothing is wider than the page");
     for (color, contrast) in scene["contrasts"].as_object().unwrap() {
         let least = if color == "--warn" || color == "--bad" { 4.5 } else { 3.0 };
@@ -199,7 +203,7 @@ fn assert_is_in_order(name: &str, scene: &Value) {
 async fn a_host_shows_what_the_tool_tells_to_whoever_looks_reads_or_listens() {
     let Some(chromium) = chromium() else { return };
     let Some(folder) = folder("shown").await else { return };
-    let (stage, saw) = look(&folder, &chromium).await;
+    let (stage, saw) = look(&folder, &chromium, Value::Null).await;
     for (name, scene) in saw.as_object().unwrap() {
         assert_is_in_order(name, scene);
     }
@@ -344,4 +348,31 @@ async fn audited(stage: &Stage, saw: &Value) {
     // One of the page's calls was declined by the person; one scene had none of the host's; and two were this test's own.
     let expected = by_views - 1 + scenes.len() - 1 + 2;
     assert_eq!(count("resource = 'tools/cost_report'").await, expected as i64);
+}
+
+#[tokio::test]
+async fn pages_with_faults_do_not_pass_for_ours() {
+    let Some(chromium) = chromium() else { return };
+    let Some(folder) = folder("planted").await else { return };
+    let page = std::fs::read_to_string(folder.join("cost-report/page.html")).unwrap();
+    let with = |more: &str| page.replace("</body>", &format!("{more}</body>"));
+    let pages = json!({
+        "none": page,
+        "total": page.replace("total_cost_usd", "input_cost_usd"),
+        "network": with("<img alt='' src='https://mcp.example/pixel.png'>"),
+        "fetch": with("<script>fetch('https://mcp.example/').catch(() => 0)</script>"),
+        "contrast": with("<style>.soft { color: light-dark(#bbb, #555) !important }</style>"),
+        "series": with("<style>:root { --series-2: light-dark(#ffe0c0, #402000) !important }</style>"),
+        "label": page.replace("\"aria-labelledby\"", "\"data-labelledby\"").replace("Arrow keys tell each.", ""),
+        "wide": with("<style>main { min-width: 1200px }</style>"),
+    });
+    let (stage, saw) = look(&folder, &chromium, pages).await;
+    let report = stage.report(json!(["model"])).await;
+    for (name, scene) in saw.as_object().unwrap() {
+        let passes = std::panic::catch_unwind(|| {
+            assert_is_in_order(name, scene);
+            assert_is_the_report(scene, &report);
+        });
+        assert_eq!(passes.is_ok(), name == "none", "{name}: {scene}");
+    }
 }
