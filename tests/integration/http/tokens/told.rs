@@ -32,6 +32,15 @@ async fn a_token_that_lacks_a_scope_is_told_which_and_leaves_one_row_a_call() {
         let text = answer["result"]["content"][0]["text"].as_str().unwrap();
         assert!(text.starts_with("forbidden: ") && text.contains(scope), "{text}");
     }
+    for (uri, scope) in [("bailiwick://schema", "documents:read"), ("ui://bailiwick/cost-report", "costs:read")] {
+        denied += 1;
+        let token = issuer.token(&issuer.claims("demo", &ALL_SCOPES.replace(scope, "")));
+        let read = json!({ "jsonrpc": "2.0", "id": 8, "method": "resources/read", "params": { "uri": uri } });
+        let response = server.post(&client, &token).json(&read).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::FORBIDDEN, "{uri}");
+        let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+        assert!(challenge.contains(&format!("scope=\"{ALL_SCOPES}\"")), "{challenge}");
+    }
     let none = issuer.token(&issuer.claims("demo", "openid profile"));
     assert_eq!(ask(&server, &client, &none).await.status(), StatusCode::FORBIDDEN);
     let rows = "SELECT count(*) || ' ' || count(*) FILTER (WHERE outcome = 'denied') FROM audit_logs";
