@@ -7,6 +7,7 @@ pub mod audit;
 pub mod call;
 pub mod cli;
 pub mod configuration;
+pub mod connect;
 pub mod costs;
 pub mod db;
 pub mod demo;

@@ -1,11 +1,14 @@
 //! The command line.
 
 mod audit;
+mod completions;
+mod connect;
 mod doctor;
 mod embed;
 mod ingest;
 mod key;
 mod maintain;
+mod man;
 mod manifest;
 mod migrate;
 mod output;
@@ -122,9 +125,24 @@ enum Command {
         after_help = "Examples:\n  bailiwick audit verify\n  bailiwick audit export --month 2026-08 2026-08.jsonl\n  bailiwick audit retire --before 2026-09 --archive 2026-08.jsonl"
     )]
     Audit(audit::AuditCommand),
+    /// Put this server into an MCP client's configuration, leaving all else in it as it is
+    #[command(
+        after_help = "Examples:\n  bailiwick connect claude-desktop\n  bailiwick connect vscode --project --tenant acme\n  bailiwick connect cursor --url https://mcp.example.com/mcp\n  bailiwick connect claude-code --remove"
+    )]
+    Connect(Box<connect::ConnectArguments>),
     /// Print mcp-manifest.json: the MCPB manifest of this program
-    #[command(after_help = "Example:\n  bailiwick manifest > mcp-manifest.json")]
-    Manifest,
+    #[command(
+        after_help = "Examples:\n  bailiwick manifest > mcp-manifest.json\n  bailiwick manifest --server-json > server.json"
+    )]
+    Manifest(manifest::ManifestArguments),
+    /// Print the completions of a shell
+    #[command(
+        after_help = "Examples:\n  bailiwick completions bash > ~/.local/share/bash-completion/completions/bailiwick\n  bailiwick completions zsh > ~/.zfunc/_bailiwick"
+    )]
+    Completions(completions::CompletionsArguments),
+    /// Print the manual page
+    #[command(after_help = "Examples:\n  bailiwick man | man -l -\n  bailiwick man --dir ~/.local/share/man/man1")]
+    Man(man::ManArguments),
     /// Takes texts out of files that are named on stdin (for `ingest`)
     #[command(hide = true)]
     Extraction,
@@ -196,7 +214,10 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, CommandError> {
         Some(Command::Report(command)) => report::run(&cli.database, &command).await,
         Some(Command::Doctor(arguments)) => return doctor::run(&cli.database, &arguments).await,
         Some(Command::Audit(command)) => return audit::run(&cli.database, &cli.audit, &command).await,
-        Some(Command::Manifest) => manifest::run(),
+        Some(Command::Connect(arguments)) => connect::run(&arguments),
+        Some(Command::Manifest(arguments)) => manifest::run(&arguments),
+        Some(Command::Completions(arguments)) => completions::run(&arguments),
+        Some(Command::Man(arguments)) => man::run(&arguments),
         Some(Command::EmbeddedKeeper { data_dir, grace_ms }) => {
             embedded::run_keeper(&data_dir, Duration::from_millis(grace_ms)).await.map_err(Into::into)
         }

@@ -31,6 +31,7 @@ impl Exposition {
         crate::costs::alerts::describe();
         let process = metrics_process::Collector::default();
         process.describe();
+        metrics::describe_gauge!("bailiwick_ready", "1 if calls can be served, as /readyz has it; 0 if they cannot.");
         metrics::describe_counter!(
             "bailiwick_http_requests_total",
             "HTTP requests that were answered, by route and status."

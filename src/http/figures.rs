@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -9,6 +10,7 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN};
 use http::uri::Authority;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::health::Health;
 use super::listener::Peer;
 use super::{Exposition, Face};
 use crate::call::Calls;
@@ -28,6 +30,7 @@ pub(super) enum Readers {
 #[derive(Clone)]
 pub(super) struct Figures {
     calls: Calls,
+    health: Arc<Health>,
     exposition: Option<Exposition>,
     readers: Readers,
 }
@@ -37,7 +40,8 @@ impl Figures {
     /// make a stranger's look like a neighbour's, but it cannot make up a token.
     pub(super) fn of(face: &Face) -> Self {
         let readers = face.options.metrics_token.clone().map_or(Readers::Nobody, Readers::Bearers);
-        Self { calls: face.calls.clone(), exposition: face.exposition.clone(), readers }
+        let (calls, exposition) = (face.calls.clone(), face.exposition.clone());
+        Self { health: Health::new(calls.clone()), calls, exposition, readers }
     }
 
     /// Answers `GET /metrics`; who may not read them finds nothing.
@@ -46,6 +50,7 @@ impl Figures {
             return StatusCode::NOT_FOUND.into_response();
         };
         figures.calls.gauge();
+        figures.health.gauge().await;
         let kind = (CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
         ([kind, (CACHE_CONTROL, "no-store")], exposition.text()).into_response()
     }
@@ -54,7 +59,7 @@ impl Figures {
 /// The figures alone, for a listener of their own. Without a token it must be one that only this machine reaches.
 pub fn figures(calls: Calls, exposition: Exposition, token: Option<SecretString>) -> Router {
     let readers = token.map_or(Readers::Neighbours, Readers::Bearers);
-    let figures = Figures { calls, exposition: Some(exposition), readers };
+    let figures = Figures { health: Health::new(calls.clone()), calls, exposition: Some(exposition), readers };
     Router::new().route("/metrics", get(Figures::show)).with_state(figures)
 }
 

@@ -84,6 +84,11 @@ impl Health {
         }
     }
 
+    /// The same as a figure.
+    pub(super) async fn gauge(&self) {
+        metrics::gauge!("bailiwick_ready").set(f64::from(u8::from(self.look().await.ready)));
+    }
+
     async fn database(&self) -> Database {
         let mut found = self.found.lock().await;
         if let Some((when, database)) = *found

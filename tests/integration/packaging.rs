@@ -103,7 +103,7 @@ async fn the_server_needs_no_root_file_system_that_can_be_written() {
 
 #[test]
 fn prometheus_scrapes_where_the_unit_shows_figures() {
-    let told: Value = serde_saphyr::from_str(&text("packaging/prometheus.yml")).unwrap();
+    let told: Value = serde_saphyr::from_str(&text("packaging/prometheus/prometheus.yml")).unwrap();
     let jobs = told["scrape_configs"].as_array().unwrap();
     let listens = text("packaging/bailiwick.env");
     let listens = listens.lines().find_map(|line| line.strip_prefix("BAILIWICK_METRICS_LISTEN=")).unwrap().to_owned();
@@ -133,4 +133,148 @@ async fn the_packaged_settings_start_a_server() {
     let ready = reqwest::get(served.at("/readyz").replace("0.0.0.0", "127.0.0.1")).await.unwrap();
     assert_eq!(ready.status(), 200);
     assert_eq!(served.finish().await.0, Some(0));
+}
+
+/// What the registry's schema of 2025-12-11 demands of what is written here, in our words.
+fn registry_rules() -> Value {
+    let short = |most: u32| json!({ "type": "string", "minLength": 1, "maxLength": most });
+    let input = json!({
+        "type": "object",
+        "properties": {
+            "description": { "type": "string" }, "placeholder": { "type": "string" }, "default": { "type": "string" },
+            "value": { "type": "string" }, "isRequired": { "type": "boolean" }, "isSecret": { "type": "boolean" }
+        }
+    });
+    let named = json!({ "allOf": [input], "required": ["name"], "properties": { "name": short(200) } });
+    json!({
+        "type": "object",
+        "required": ["$schema", "name", "description", "version"],
+        "additionalProperties": false,
+        "properties": {
+            "$schema": { "const": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json" },
+            "name": { "type": "string", "minLength": 3, "maxLength": 200, "pattern": "^[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+$" },
+            "title": short(100),
+            "description": short(100),
+            "version": { "type": "string", "maxLength": 255, "pattern": "^[0-9]+\\.[0-9]+\\.[0-9]+(-[0-9A-Za-z.-]+)?$" },
+            "remotes": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "required": ["type", "url"],
+                    "properties": {
+                        "type": { "enum": ["streamable-http", "sse"] },
+                        "url": { "type": "string", "pattern": "^https://" },
+                        "variables": { "type": "object", "additionalProperties": input },
+                        "headers": { "type": "array", "items": named }
+                    }
+                }
+            },
+            "packages": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["registryType", "identifier", "transport", "fileSha256"],
+                    "properties": {
+                        "registryType": { "const": "mcpb" },
+                        "identifier": { "type": "string", "pattern": "^https://" },
+                        "fileSha256": { "type": "string", "pattern": "^[a-f0-9]{64}$" },
+                        "version": { "type": "string", "minLength": 1, "not": { "const": "latest" } },
+                        "transport": { "const": { "type": "stdio" } },
+                        "environmentVariables": { "type": "array", "items": named }
+                    }
+                }
+            }
+        }
+    })
+}
+
+fn registry_faults(entry: &Value) -> Vec<String> {
+    let rules = jsonschema::validator_for(&registry_rules()).unwrap();
+    let mut faults: Vec<_> = rules.iter_errors(entry).map(|error| error.to_string()).collect();
+    // What stands in braces is asked for.
+    for remote in entry["remotes"].as_array().into_iter().flatten() {
+        let asked = |text: &str, variables: &Value| {
+            let names =
+                text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.to_owned());
+            names
+                .filter(|name| !variables[name].is_object())
+                .map(|name| format!("{name} is nowhere asked for"))
+                .collect::<Vec<_>>()
+        };
+        faults.extend(asked(remote["url"].as_str().unwrap_or_default(), &remote["variables"]));
+        for header in remote["headers"].as_array().into_iter().flatten() {
+            faults.extend(asked(header["value"].as_str().unwrap_or_default(), &header["variables"]));
+        }
+    }
+    faults
+}
+
+#[test]
+fn the_registrys_entry_is_the_programs_and_valid() {
+    let text_of = bailiwick::mcp::server_json("local.bailiwick", None);
+    let path = file("server.json");
+    if std::env::var_os("BAILIWICK_BLESS").is_some() {
+        std::fs::write(&path, &text_of).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == text_of, "server.json is out of date: run `BAILIWICK_BLESS=1 cargo test packaging`");
+    let entry: Value = serde_json::from_str(&text_of).unwrap();
+    assert_eq!(registry_faults(&entry), [""; 0]);
+    let cargo = text("Cargo.toml");
+    let version = cargo.lines().find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"')).unwrap();
+    let manifest: Value = serde_json::from_str(&text("mcp-manifest.json")).unwrap();
+    assert_eq!((&entry["version"], &manifest["version"]), (&json!(version), &json!(version)));
+    for (field, value) in [
+        ("name", json!("a/b/c")),
+        ("description", json!("x".repeat(101))),
+        ("version", json!("^1.0")),
+        ("extra", json!(1)),
+    ] {
+        let mut wrong = entry.clone();
+        wrong[field] = value;
+        assert_eq!(registry_faults(&wrong).len(), 1, "{field}");
+    }
+    let mut wrong = entry;
+    wrong["remotes"][0]["url"] = json!("https://{hosst}/mcp");
+    assert_eq!(registry_faults(&wrong), ["hosst is nowhere asked for"]);
+}
+
+#[test]
+fn a_published_bundle_is_named_with_its_hash() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = folder.path().join("bailiwick.mcpb");
+    std::fs::write(&bundle, "abc").unwrap();
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_bailiwick")).arg("manifest").args(arguments).output().unwrap()
+    };
+    let url = "https://example.com/bailiwick.mcpb";
+    let output = run(&[
+        "--server-json",
+        "--namespace",
+        "com.example",
+        "--bundle",
+        bundle.to_str().unwrap(),
+        "--bundle-url",
+        url,
+    ]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let entry: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(registry_faults(&entry), [""; 0]);
+    assert_eq!(entry["name"], "com.example/bailiwick");
+    let package = &entry["packages"][0];
+    // FIPS 180-2, appendix B.1.
+    assert_eq!(package["fileSha256"], "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_eq!(package["identifier"], url);
+    let known = text(".env.example");
+    for variable in package["environmentVariables"].as_array().unwrap() {
+        assert!(known.contains(&format!("#{}=", variable["name"].as_str().unwrap())), "{variable}");
+    }
+    for wrong in [
+        &["--namespace", "com.example"][..],
+        &["--server-json", "--bundle", "x"],
+        &["--server-json", "--namespace", "a b"],
+    ] {
+        assert_eq!(run(wrong).status.code(), Some(2), "{wrong:?}");
+    }
 }

@@ -15,6 +15,8 @@ pub enum Lacking {
     Chromium,
     /// systemd's own tools.
     Systemd,
+    /// Prometheus's own tools.
+    Prometheus,
     /// Leave to mount file systems.
     Mounts,
     /// The collections beside the repository.
