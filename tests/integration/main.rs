@@ -30,6 +30,7 @@ mod months;
 mod packaging;
 mod quality;
 mod reference;
+mod restoring;
 mod schemas;
 mod seals;
 mod search;

@@ -69,6 +69,15 @@ impl TestDatabase {
         Self { app: server.config("bailiwick_app", &name), admin: server.config("postgres", &name), name }
     }
 
+    /// A database with nothing of anybody's in it, to restore into.
+    pub async fn bare() -> Self {
+        let server = server().await;
+        let postgres = admin::connect(&server.config("postgres", "postgres")).await.unwrap();
+        let name = fresh_name();
+        postgres.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
+        Self { app: server.config("bailiwick_app", &name), admin: server.config("postgres", &name), name }
+    }
+
     /// How the application connects.
     pub fn app(&self) -> &Config {
         &self.app
