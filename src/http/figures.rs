@@ -14,6 +14,7 @@ use super::health::Health;
 use super::listener::Peer;
 use super::{Exposition, Face};
 use crate::call::Calls;
+use crate::embedding::Embeddings;
 
 /// Whose eyes the figures are for.
 #[derive(Debug, Clone)]
@@ -41,7 +42,8 @@ impl Figures {
     pub(super) fn of(face: &Face) -> Self {
         let readers = face.options.metrics_token.clone().map_or(Readers::Nobody, Readers::Bearers);
         let (calls, exposition) = (face.calls.clone(), face.exposition.clone());
-        Self { health: Health::new(calls.clone()), calls, exposition, readers }
+        let health = Health::new(calls.clone(), face.toolbox.embeddings().clone());
+        Self { calls, health, exposition, readers }
     }
 
     /// Answers `GET /metrics`; who may not read them finds nothing.
@@ -57,9 +59,10 @@ impl Figures {
 }
 
 /// The figures alone, for a listener of their own. Without a token it must be one that only this machine reaches.
-pub fn figures(calls: Calls, exposition: Exposition, token: Option<SecretString>) -> Router {
+pub fn figures(calls: Calls, embeddings: Embeddings, exposition: Exposition, token: Option<SecretString>) -> Router {
     let readers = token.map_or(Readers::Neighbours, Readers::Bearers);
-    let figures = Figures { health: Health::new(calls.clone()), calls, exposition: Some(exposition), readers };
+    let health = Health::new(calls.clone(), embeddings);
+    let figures = Figures { calls, health, exposition: Some(exposition), readers };
     Router::new().route("/metrics", get(Figures::show)).with_state(figures)
 }
 

@@ -80,7 +80,8 @@ async fn serve_figures(
     let listener = listen(address, tls).await?;
     let url = format!("{scheme}://{}", listener.address()?);
     let options = HttpOptions { most_connections: MOST_READERS, ..options.clone() };
-    let router = figures(service.calls().clone(), exposition, options.metrics_token.clone());
+    let (calls, embeddings) = (service.calls().clone(), service.embeddings().clone());
+    let router = figures(calls, embeddings, exposition, options.metrics_token.clone());
     tokio::spawn(async move { serve(listener, router, &options, stop).await });
     Ok(url)
 }
