@@ -58,7 +58,11 @@ fn figures() -> BTreeMap<String, BTreeSet<String>> {
         for kind in ["counter!(", "gauge!(", "histogram!("] {
             for (at, _) in text.match_indices(kind) {
                 let statement = text[at + kind.len()..].split(';').next().unwrap();
-                let name = statement.split('"').nth(1).unwrap();
+                // A name that is handed on stands where it is described.
+                let Some(name) = statement.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next())
+                else {
+                    continue;
+                };
                 if !name.starts_with("bailiwick_") {
                     continue;
                 }
