@@ -51,7 +51,7 @@ async fn guards(client: &Client) -> Vec<String> {
     let sql = "SELECT to_jsonb(p)::text AS line FROM pg_policies p
                UNION ALL
                SELECT format('%s %s %s %s %s', oid::regclass, relowner::regrole, relrowsecurity, relforcerowsecurity,
-                   (SELECT string_agg(acl::text, ',' ORDER BY acl::text) FROM unnest(coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END, relowner))) AS acl))
+                   (SELECT string_agg(acl::text, ',' ORDER BY acl::text) FROM unnest(coalesce(relacl, acldefault((CASE relkind WHEN 'S' THEN 's' ELSE 'r' END)::\"char\", relowner))) AS acl))
                FROM pg_class WHERE relnamespace = 'public'::regnamespace
                UNION ALL
                SELECT format('%s %s %s %s %s', oid::regprocedure, proowner::regrole, prosecdef, proconfig,

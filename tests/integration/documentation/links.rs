@@ -96,7 +96,8 @@ fn every_test_that_a_promise_names_is_there() {
             for row in &table[1..] {
                 let names = &row.last().unwrap().code;
                 assert!(!names.is_empty(), "{path}: a promise names no test: {}", row[0].text);
-                for name in names {
+                // What a test leaves behind is not its name.
+                for name in names.iter().filter(|name| !name.starts_with("target/")) {
                     assert!(is_test(name), "{path}: there is no test {name}");
                     named += 1;
                 }
