@@ -250,6 +250,10 @@ fn tell(report: &Report, as_json: bool) -> Result<(), CommandError> {
     if summary.passed_over > 0 {
         println!("{}", style.dim(&format!("{} files of other formats were passed over", summary.passed_over)));
     }
+    if summary.superseded > 0 {
+        let again = "lines were passed over, for their source came again further on";
+        println!("{}", style.dim(&format!("{} {again}", summary.superseded)));
+    }
     if summary.over_quota > 0 {
         let quota = format!("{} documents did not fit into the quota; all others went in", summary.over_quota);
         println!("{}", style.bad(&quota));

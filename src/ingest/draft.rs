@@ -20,6 +20,8 @@ pub(super) struct Draft {
     pub language: Option<String>,
     /// Whether it takes the place of what its source said before.
     pub replace: bool,
+    /// Whether it is a line of a stream: of lines with one source the last counts, of files the first.
+    pub is_line: bool,
 }
 
 /// What a file's text and fields came to, before it is known what the flags say.
@@ -51,6 +53,11 @@ pub struct Given {
 }
 
 impl Given {
+    /// The source of a file that has none but its place.
+    pub(super) fn place_of(&self, origin: &str) -> String {
+        format!("{}{origin}", self.source_prefix)
+    }
+
     /// The source of what came by a stream, which is no place to find it at again: itself, so that who sends it again finds it.
     pub(super) fn source_of_stream(&self, bytes: &[u8]) -> String {
         let digest: String = Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
@@ -80,10 +87,11 @@ impl Draft {
             origin: origin.to_owned(),
             title: shortened(&title),
             content: extracted.content,
-            source: Some(source.unwrap_or_else(|| format!("{}{origin}", given.source_prefix))),
+            source: Some(source.unwrap_or_else(|| given.place_of(origin))),
             metadata,
             language: extracted.language.or_else(|| given.language.clone()),
             replace: given.replace.unwrap_or(true),
+            is_line: false,
         }
     }
 

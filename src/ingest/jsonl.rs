@@ -99,6 +99,7 @@ fn document(bytes: &[u8], number: u64, place: String, (origin, is_stream): (&str
         metadata,
         language: line.language.or_else(|| given.language.clone()),
         origin: place,
+        is_line: true,
     }))
 }
 

@@ -16,6 +16,8 @@ mod progress;
 mod reader;
 mod report;
 mod run;
+mod sources;
+mod turns;
 mod walk;
 mod writer;
 

@@ -10,6 +10,7 @@ use super::draft::{Draft, Extracted, Given};
 use super::extraction::Worker;
 use super::format::Format;
 use super::jsonl::{self, LineRead};
+use super::turns::Turns;
 use super::walk::Entry;
 use super::{decode, front_matter};
 
@@ -29,7 +30,7 @@ pub(super) enum Piece {
 
 /// Reads entries until there are none, or the run is stopped. Several may share the list.
 pub(super) async fn read(
-    entries: Arc<Vec<Entry>>,
+    (entries, turns): (Arc<Vec<Entry>>, Arc<Turns>),
     next: Arc<AtomicUsize>,
     given: Arc<Given>,
     pieces: Sender<Piece>,
@@ -37,15 +38,32 @@ pub(super) async fn read(
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
-        let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        let Some(entry) = entries.get(at) else { return };
+        let turn = turns.begin(at);
         if pieces.send(Piece::File).await.is_err() {
             return;
         }
         if entry.format == Format::Jsonl {
+            if given.replace == Some(true) {
+                // Its lines may say again what those of another said.
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = turn.come() => {}
+                }
+            }
             stream(entry.clone(), Arc::clone(&given), pieces.clone(), stop.clone()).await;
             continue;
         }
-        let piece = match file(entry, &given, &mut worker).await {
+        let read = file(entry, &given, &mut worker).await;
+        let has_name = |draft: &Draft| draft.replace && draft.source.as_ref() != Some(&given.place_of(&entry.origin));
+        if read.as_ref().is_ok_and(has_name) {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = turn.come() => {}
+            }
+        }
+        let piece = match read {
             Ok(draft) => match draft.problem() {
                 None => Piece::Document(Box::new(draft)),
                 Some(reason) => Piece::Failed { origin: draft.origin, reason },
@@ -74,6 +92,9 @@ async fn file(entry: &Entry, given: &Given, worker: &mut Worker) -> Result<Draft
             // The next stream is another text: nothing tells that it corrects this one, unless it has a name.
             if !is_named {
                 (draft.source, draft.replace) = (Some(given.source_of_stream(&text)), false);
+            }
+            if path.is_some() {
+                draft.origin.clone_from(origin);
             }
             return Ok(draft);
         }

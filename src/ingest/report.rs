@@ -42,6 +42,8 @@ pub struct Summary {
     pub replaced: u64,
     /// Documents that were there already.
     pub unchanged: u64,
+    /// Lines whose source came again further on, with --replace: the last one counts.
+    pub superseded: u64,
     /// Documents that the quota left no room for; they count as failed, too.
     pub over_quota: u64,
     /// Files, lines and documents that failed.
@@ -83,6 +85,6 @@ impl Summary {
     /// Documents that went through.
     #[must_use]
     pub fn documents(&self) -> u64 {
-        self.stored + self.replaced + self.unchanged
+        self.stored + self.replaced + self.unchanged + self.superseded
     }
 }

@@ -15,6 +15,8 @@ use super::preview::PreviewDocuments;
 use super::progress::Progress;
 use super::reader::{self, Piece};
 use super::report::Report;
+use super::sources::{self, Place, Sources};
+use super::turns::Turns;
 use super::walk;
 use super::writer::{Writer, pretend};
 use crate::call::Calls;
@@ -26,7 +28,7 @@ use crate::identity::Caller;
 const BATCH_DOCUMENTS: usize = 500;
 const BATCH_BYTES: usize = 1 << 20;
 /// Batches under way: while one is stored the others are cut into passages, and one stands ready. More would only wait for each
-/// other, for a tenant's batches are stored one after the other.
+/// other, for a tenant's batches are stored one after the other, in whatever order; where that matters the later one waits.
 const MOST_UNDER_WAY: usize = 3;
 /// What readers may be ahead.
 const PIECES_AHEAD: usize = 64;
@@ -119,6 +121,7 @@ pub async fn run(options: &Options, target: Target, stop: CancellationToken) -> 
         continue_on_error: options.continue_on_error,
         asked: stop.clone(),
         stop: stop.child_token(),
+        sources: Sources::default(),
         under_way: VecDeque::new(),
     };
     run.report.summary.passed_over = found.passed_over;
@@ -136,11 +139,12 @@ pub async fn run(options: &Options, target: Target, stop: CancellationToken) -> 
         replace: options.replace,
     });
     let (entries, next) = (Arc::new(found.entries), Arc::new(AtomicUsize::new(0)));
+    let turns = Arc::new(Turns::new());
     let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
     for _ in 0..options.readers.clamp(1, 16) {
         let (entries, next, given) = (Arc::clone(&entries), Arc::clone(&next), Arc::clone(&given));
         tokio::spawn(reader::read(
-            entries,
+            (entries, Arc::clone(&turns)),
             next,
             given,
             sender.clone(),
@@ -169,12 +173,13 @@ struct Run {
     asked: CancellationToken,
     /// That, or a failure that is not to be gone on after.
     stop: CancellationToken,
-    under_way: VecDeque<JoinHandle<Stored>>,
+    sources: Sources,
+    under_way: VecDeque<(sources::Batch, JoinHandle<Stored>)>,
 }
 
 impl Run {
     async fn gather(&mut self, mut pieces: Receiver<Piece>) {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let (mut batch, mut bytes) = (Vec::<Draft>::new(), 0);
         loop {
             let piece = tokio::select! {
                 biased;
@@ -193,7 +198,22 @@ impl Run {
                         bytes = 0;
                     }
                     bytes += draft.content.len();
-                    batch.push(*draft);
+                    match self.sources.place(&draft) {
+                        Place::Next => {
+                            self.sources.note(&draft, batch.len());
+                            batch.push(*draft);
+                        }
+                        Place::Instead(place) => {
+                            self.report.summary.superseded += 1;
+                            bytes -= batch[place].content.len();
+                            batch[place] = *draft;
+                        }
+                        Place::Taken(first) => {
+                            let source = draft.source.unwrap_or_default();
+                            let reason = format!("conflict: {first} has the source {source:?}, too; give each its own");
+                            self.fail(draft.origin, reason);
+                        }
+                    }
                 }
             }
             self.progress.tell(&self.report.summary);
@@ -208,19 +228,24 @@ impl Run {
     }
 
     async fn send(&mut self, batch: Vec<Draft>) {
-        while self.under_way.len() >= MOST_UNDER_WAY {
+        let sources = self.sources.end_batch();
+        // What is further on is the younger text, and must not be overtaken by the older.
+        while self.under_way.len() >= MOST_UNDER_WAY
+            || self.under_way.iter().any(|(earlier, _)| sources.follows(earlier))
+        {
             self.settle().await;
         }
         let sink = self.sink.clone();
-        self.under_way.push_back(tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let outcomes = sink.take(&batch).await;
             (batch, outcomes)
-        }));
+        });
+        self.under_way.push_back((sources, task));
     }
 
     /// Waits for the oldest batch and counts what became of it.
     async fn settle(&mut self) {
-        let Some(task) = self.under_way.pop_front() else { return };
+        let Some((_, task)) = self.under_way.pop_front() else { return };
         let Ok((batch, outcomes)) = task.await else {
             self.fail("a batch".to_owned(), "could not be stored: the program failed".to_owned());
             return;

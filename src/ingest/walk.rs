@@ -42,7 +42,7 @@ pub(super) fn find(paths: &[String], format: Option<Format>, respects_ignores: b
         }
     }
     let mut seen = std::collections::HashSet::new();
-    found.entries.retain(|entry| entry.path.as_ref().is_none_or(|path| seen.insert(path.clone())));
+    found.entries.retain(|entry| seen.insert(entry.path.clone()));
     found
 }
 
@@ -100,11 +100,16 @@ fn pattern(text: &str, format: Option<Format>, respects_ignores: bool, found: &m
 fn add(path: &Path, format: Format, found: &mut Found) {
     match std::fs::metadata(path) {
         Ok(metadata) => {
-            let (bytes, is_stream) = (metadata.len(), !metadata.is_file());
+            let (bytes, is_stream) = (metadata.len(), !metadata.is_file() || is_of_the_process(path));
             found.entries.push(Entry { path: Some(path.to_owned()), origin: origin(path), format, bytes, is_stream });
         }
         Err(error) => found.failures.push((origin(path), error.to_string())),
     }
+}
+
+/// What the program was started with under this name, even where a file stands behind it: the next start has another there.
+fn is_of_the_process(path: &Path) -> bool {
+    path == Path::new("/dev/stdin") || ["/dev/fd", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder))
 }
 
 /// A path with slashes and without `./`, the same wherever the program runs.

@@ -121,3 +121,56 @@ async fn a_dry_run_tells_what_is_new_changed_and_known() {
     assert_eq!((dry.code, dry.counts(counts)), (Some(0), [10, 0, 0, 10]), "{dry:?}");
     assert!(dry.stderr.contains("all counts as new") && dry.report()["summary"].get("compared").is_none(), "{dry:?}");
 }
+
+/// A younger text never gives way to an older one, however long that takes to be cut, and a run again changes nothing.
+#[tokio::test]
+async fn of_lines_with_one_source_the_last_counts() {
+    let (database, folder) = (TestDatabase::create().await, tempfile::tempdir().unwrap());
+    let line =
+        |source: &str, text: &str| format!("{{\"title\":\"t\",\"source\":\"{source}\",\"content\":\"{text}\"}}\n");
+    // The first batch takes long; the second, which begins where the first would be of more than 1 MiB, does not.
+    let words = |times| "A sentence of many words that says something of leave and of parking. ".repeat(times);
+    let (long, last) = (words(7_000), words(1_500));
+    let text = line("k", "the old text")
+        + &line("other", &long)
+        + &line("more", &long)
+        + &line("last", &last)
+        + &line("k", "the new text");
+    std::fs::write(folder.path().join("lines.jsonl"), text).unwrap();
+    let content = "SELECT content FROM documents WHERE source = 'k'";
+    for _ in 0..3 {
+        let told = run(&database, folder.path(), &["ingest", "lines.jsonl", "--replace", "--json"]).await;
+        assert_eq!(told.code, Some(0), "{told:?}");
+        assert_eq!(database.value::<String>(content).await, "the new text");
+    }
+    // In one batch.
+    let text = line("j", "the old text") + &line("j", "the new text") + &line("i", "another");
+    std::fs::write(folder.path().join("few.jsonl"), text).unwrap();
+    let told = run(&database, folder.path(), &["ingest", "few.jsonl", "--replace", "--json"]).await;
+    assert_eq!((told.code, told.counts(["stored", "superseded", "failed"])), (Some(0), [2, 1, 0]), "{told:?}");
+    let told = run(&database, folder.path(), &["ingest", "few.jsonl", "--replace", "--json"]).await;
+    assert_eq!((told.code, told.counts(["replaced", "unchanged"])), (Some(0), [0, 2]), "{told:?}");
+    let content = "SELECT content FROM documents WHERE source = 'j'";
+    assert_eq!(database.value::<String>(content).await, "the new text");
+}
+
+/// Two files that say the same source: the first has it, whichever is read sooner, and the second is named each time.
+#[tokio::test]
+async fn of_files_with_one_source_the_second_is_refused_by_name() {
+    let (database, folder) = (TestDatabase::create().await, tempfile::tempdir().unwrap());
+    let page = |text: &str| format!("---\nurl: https://example.org/page\n---\n{text}\n");
+    std::fs::write(folder.path().join("a.md"), page("The text of the first file. ".repeat(20_000).as_str())).unwrap();
+    std::fs::write(folder.path().join("b.md"), page("The text of the second file.")).unwrap();
+    for again in [false, true] {
+        for readers in ["1", "4"] {
+            let arguments = ["ingest", ".", "--continue-on-error", "--readers", readers, "--json"];
+            let told = run(&database, folder.path(), &arguments).await;
+            let known = u64::from(again || readers == "4");
+            let counts = [1 - known, 0, known, 1];
+            assert_eq!(told.counts(["stored", "replaced", "unchanged", "failed"]), counts, "{told:?}");
+            assert_eq!(told.code, Some(1));
+            let why = "b.md: conflict: a.md has the source \"https://example.org/page\", too; give each its own";
+            assert_eq!(told.failures(), [why]);
+        }
+    }
+}

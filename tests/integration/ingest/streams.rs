@@ -131,3 +131,25 @@ async fn a_named_pipe_is_a_stream() {
     let ended = tokio::time::timeout(std::time::Duration::from_secs(30), silent.wait_with_output()).await;
     assert_eq!(ended.expect("it ends").unwrap().status.code(), Some(130));
 }
+
+/// What stands behind the program's own descriptors is another file the next time.
+#[tokio::test]
+async fn a_file_behind_a_descriptor_is_a_stream() {
+    let (database, folder) = (TestDatabase::create().await, tempfile::tempdir().unwrap());
+    for text in ["one text", "another text"] {
+        std::fs::write(folder.path().join("given.txt"), text).unwrap();
+        let given = std::fs::File::open(folder.path().join("given.txt")).unwrap();
+        let mut command = super::command(&database, folder.path()).await;
+        let ended = command.args(["ingest", "--format", "text", "/dev/stdin"]).stdin(given).output().await.unwrap();
+        assert!(ended.status.success(), "{ended:?}");
+    }
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, 2, "the second replaces nothing");
+    let told = run_with(&database, folder.path(), &["ingest", "-", "-", "--json"], b"a third text").await;
+    assert_eq!((told.code, told.counts(["files", "stored"])), (Some(0), [1, 1]), "it is read once: {told:?}");
+    let pipe = folder.path().join("empty.txt");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writing = tokio::task::spawn_blocking(move || std::fs::write(pipe, " ").unwrap());
+    let told = run(&database, folder.path(), &["ingest", "empty.txt", "--json"]).await;
+    writing.await.unwrap();
+    assert_eq!(told.failures(), ["empty.txt: has no text"]);
+}
