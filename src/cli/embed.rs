@@ -11,7 +11,7 @@ use crate::configuration::{DatabaseArguments, DatabaseSettings};
 use crate::db::admin::{self, EmbeddingState};
 use crate::db::{Pool, PoolOptions, System};
 use crate::embedding::moving::{self, Step};
-use crate::embedding::worker::Work;
+use crate::embedding::worker::{Done, Work};
 use crate::embedding::{Embedder, Embeddings};
 use crate::startup::{self, Deployment, Service};
 use crate::telemetry;
@@ -62,6 +62,7 @@ struct Told {
     passages: u64,
     tokens: u64,
     pending: u64,
+    unattended: u64,
     failed: u64,
     moved: bool,
 }
@@ -71,6 +72,11 @@ async fn fill(deployment: &Deployment, settings: &DatabaseSettings, retry_failed
     let service = Service::prepare(deployment, settings).await?;
     let work = Work::new(service.calls().clone(), service.embeddings().clone());
     let work = work.ok_or_else(|| service.embeddings().reason().unwrap_or("no embedder").to_owned())?;
+    if let Some((embedder, _)) = service.embeddings().embedder() {
+        // Its tokenizer is the measure.
+        embedder.ready().await.map_err(|error| error.to_string())?;
+    }
+    tell_recut(moving::recut_all(&client, service.calls(), &service.embeddings().cutting()).await?);
     admin::embed_again(&client, retry_failed).await?;
     let state = admin::embedding_state(&client).await?;
     let bar = bar("documents", u64::try_from(state.pending).unwrap_or_default());
@@ -84,6 +90,7 @@ async fn fill(deployment: &Deployment, settings: &DatabaseSettings, retry_failed
         passages: done.passages,
         tokens: done.tokens,
         pending: u64::try_from(state.pending).unwrap_or_default(),
+        unattended: u64::try_from(state.unattended).unwrap_or_default(),
         failed: u64::try_from(state.failed).unwrap_or_default(),
         moved: false,
     })
@@ -115,39 +122,58 @@ async fn move_to(
             total.set(passages);
             bar.set_length(passages);
         }
-        Step::Embedded { passages, .. } => bar.inc(passages),
+        Step::Embedded { passages, .. } => {
+            bar.set_message("");
+            bar.inc(passages);
+        }
+        Step::Waiting => bar.set_message("waiting for the service, which asks for patience"),
         Step::Indexing => bar.set_message("building vector indexes"),
         Step::Switching => bar.set_message("putting the new vectors in place"),
     })
     .await;
     bar.finish();
-    let recut = moved.as_ref().map_or(0, |moved| moved.recut_documents);
-    if recut > 0 {
-        telemetry::announce(&format!(
-            "{recut} documents had passages that are longer than what this model reads: they were cut anew."
-        ));
-        let work = Work::new(calls.clone(), embeddings.clone());
-        // What is not embedded now is by servers in the background.
-        if let Some(work) = work
-            && let Err(stopped) = work.everything(|_| ()).await
-        {
-            tracing::warn!(%stopped, "documents that were cut anew wait for their vectors");
+    let moved = match moved {
+        Ok(moved) => moved,
+        Err(error) => {
+            calls.drain(Duration::from_secs(10)).await;
+            return Err(format!("{error}.\nRun the command again: it goes on where it stopped").into());
+        }
+    };
+    tell_recut(moved.recut_documents);
+    // What came at the last moment, and what was cut anew.
+    let waiting = u64::try_from(admin::embedding_state(&client).await?.pending).unwrap_or_default();
+    let mut done = Done::default();
+    if let Some(work) = Work::new(calls.clone(), embeddings.clone()).filter(|_| waiting > 0) {
+        let bar = self::bar("documents", waiting);
+        let ended = work.everything(|batch| bar.inc(batch.documents)).await;
+        bar.finish();
+        match ended {
+            Ok(ended) => done = ended,
+            Err(stopped) => telemetry::announce(&format!("Documents wait for their vectors: {stopped}.")),
         }
     }
     calls.drain(Duration::from_secs(10)).await;
-    let moved = moved.map_err(|error| format!("{error}.\nRun the command again: it goes on where it stopped"))?;
     let state = admin::embedding_state(&client).await?;
     telemetry::announce(
         "Servers that are set up with this model search by it from now on. Start the others again with it: until then they find documents by words. A run of VACUUM gives back the old vectors' space.",
     );
     Ok(Told {
         documents: None,
-        passages: moved.passages,
-        tokens: moved.tokens,
+        passages: moved.passages + done.passages,
+        tokens: moved.tokens + done.tokens,
         pending: u64::try_from(state.pending).unwrap_or_default(),
-        failed: 0,
+        unattended: u64::try_from(state.unattended).unwrap_or_default(),
+        failed: u64::try_from(state.failed).unwrap_or_default(),
         moved: true,
     })
+}
+
+fn tell_recut(documents: u64) {
+    if documents > 0 {
+        telemetry::announce(&format!(
+            "{documents} documents had passages that are longer than what this model reads: they were cut anew."
+        ));
+    }
 }
 
 /// A bar on stderr where that is a terminal.
@@ -164,7 +190,7 @@ fn bar(what: &'static str, total: u64) -> ProgressBar {
 
 #[expect(clippy::print_stdout, reason = "the command's output")]
 fn tell(told: Told, model: &str, json: bool) -> Result<ExitCode, CommandError> {
-    let Told { documents, passages, tokens, pending, failed, moved } = told;
+    let Told { documents, passages, tokens, pending, unattended, failed, moved } = told;
     if json {
         let told = json!({
             "model": model, "moved": moved, "embedded_documents": documents, "embedded_passages": passages, "tokens": tokens,
@@ -177,11 +203,13 @@ fn tell(told: Told, model: &str, json: bool) -> Result<ExitCode, CommandError> {
             println!("all documents are searched by their vectors of {model} now");
         }
         if pending > 0 {
-            println!("{pending} documents still wait; servers embed them in the background");
+            println!(
+                "{pending} documents still wait, {unattended} of them for a server or for this command to be run again"
+            );
         }
         if failed > 0 {
             println!("{failed} documents were given up; --retry-failed tries them again");
         }
     }
-    Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed + unattended > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

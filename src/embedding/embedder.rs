@@ -106,6 +106,13 @@ impl Embedder {
         }
     }
 
+    /// Asks the service nothing for a while, for its answers are of no use, whatever the text.
+    pub(super) fn leave_alone(&self) {
+        if let Kind::Http(http) = &*self.0 {
+            http.leave_alone();
+        }
+    }
+
     /// Embeds texts. The model's prompts are put before them here.
     ///
     /// # Errors

@@ -77,8 +77,8 @@ impl EmbeddingError {
             Self::Loading | Self::NotLoaded | Self::Resting { .. } | Self::Busy { .. } | Self::Unreachable => true,
             // A wrong key, address or model; a text can only be malformed, too long, or not understood.
             Self::Refused { status } => !matches!(status, 400 | 413 | 414 | 422),
-            Self::Unusable { is_of_text, .. } => !is_of_text,
-            Self::TimedOut | Self::Failed { .. } | Self::Internal => false,
+            // One text may spoil the answer for all that were sent with it: whether it did is seen by sending another.
+            Self::Unusable { .. } | Self::TimedOut | Self::Failed { .. } | Self::Internal => false,
         }
     }
 

@@ -1,11 +1,17 @@
 -- embedding/settle
 -- Documents whose every passage has its vector are embedded; the others stay claimed a while longer.
-WITH means AS (
+-- Each batch asks of all that are claimed: only of those that have all vectors is the mean made.
+WITH whole AS MATERIALIZED (
+    SELECT d.id FROM documents d
+    WHERE d.tenant_id = $1::uuid AND d.id = ANY ($2::uuid[]) AND d.embedding_status = 'pending'
+      AND NOT EXISTS (
+          SELECT FROM document_chunks c WHERE c.tenant_id = $1 AND c.document_id = d.id
+            AND (c.embedding IS NULL OR c.embedding_model_id IS DISTINCT FROM $3::smallint)
+      )
+), means AS (
     SELECT c.document_id, l2_normalize(avg(c.embedding::vector)) AS mean
-    FROM document_chunks c
-    WHERE c.tenant_id = $1::uuid AND c.document_id = ANY ($2::uuid[])
+    FROM whole JOIN document_chunks c ON c.tenant_id = $1 AND c.document_id = whole.id
     GROUP BY c.document_id
-    HAVING bool_and(c.embedding IS NOT NULL AND c.embedding_model_id = $3::smallint)
 ), embedded AS (
     UPDATE documents d SET embedding = means.mean, embedding_model = $4::text, embedding_status = 'embedded'
     FROM means

@@ -27,6 +27,8 @@ pub struct EmbeddingState {
     pub dimensions: usize,
     /// Documents that wait.
     pub pending: i64,
+    /// Of those, of active tenants, the ones that no server is at.
+    pub unattended: i64,
     /// Documents that were given up.
     pub failed: i64,
     /// Documents whose vectors are of another model.
@@ -89,13 +91,14 @@ pub async fn embedding_state(client: &Client) -> Result<EmbeddingState, DbError>
         next_model: row.try_get("next_model")?,
         dimensions: usize::try_from(row.try_get::<_, i32>("dimensions")?).unwrap_or_default(),
         pending: row.try_get("pending")?,
+        unattended: row.try_get("unattended")?,
         failed: row.try_get("failed")?,
         foreign: row.try_get("foreign_documents")?,
         passages: row.try_get("passages")?,
     })
 }
 
-/// Lets documents wait again whose vectors are of another model, and with `failed` those that were given up.
+/// Lets what waits be tried at once, and documents wait again whose vectors are of another model, and with `failed` those that were given up.
 ///
 /// # Errors
 /// Any [`DbError`].

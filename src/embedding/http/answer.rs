@@ -6,9 +6,6 @@ use text_splitter::ChunkSizer;
 use crate::documents::chunking::EstimatedTokens;
 use crate::embedding::{Embedded, EmbeddingError};
 
-/// Where an answer says what was read.
-const USAGE: &[u8] = b"\"usage\"";
-
 /// What an answer must hold.
 pub(super) struct Expected<'a> {
     pub texts: &'a [String],
@@ -55,19 +52,55 @@ struct Usage {
     total_tokens: Option<i32>,
 }
 
+impl Usage {
+    fn said(&self) -> Option<i32> {
+        self.prompt_tokens.or(self.total_tokens).filter(|tokens| *tokens >= 0)
+    }
+}
+
+/// What of an answer says what is to be paid, whatever else is in it.
+#[derive(Deserialize)]
+struct Bill {
+    #[serde(default)]
+    usage: Option<Usage>,
+}
+
+/// Some services write NaN and Infinity, as Python does, which are no JSON: zeros in their place, so that the rest can be read.
+fn with_numbers(bytes: &[u8]) -> Vec<u8> {
+    let (mut read, mut rest, mut is_text) = (Vec::with_capacity(bytes.len()), bytes, false);
+    while let Some((&byte, behind)) = rest.split_first() {
+        let word = [&b"NaN"[..], b"Infinity"].into_iter().find(|word| !is_text && rest.starts_with(word));
+        if let Some(word) = word {
+            read.push(b'0');
+            rest = &rest[word.len()..];
+            continue;
+        }
+        read.push(byte);
+        rest = behind;
+        match byte {
+            b'"' => is_text = !is_text,
+            // What is escaped ends no text.
+            b'\\' if is_text => {
+                read.extend(rest.first());
+                rest = rest.get(1..).unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+    read
+}
+
 /// Reads an answer; each text's vector at its place, of length one.
 ///
 /// # Errors
 /// [`EmbeddingError::Unusable`], with what has to be paid for it.
 pub(super) fn read(bytes: &[u8], expected: &Expected<'_>) -> Result<Embedded, EmbeddingError> {
     let Ok(answer) = serde_json::from_slice::<Answer>(bytes) else {
-        // Some services write NaN, which is no JSON, and say below what they have read.
-        let is_billed = bytes.windows(USAGE.len()).any(|window| window == USAGE);
-        let tokens = if is_billed { expected.estimated_tokens() } else { 0 };
+        let said = serde_json::from_slice::<Bill>(&with_numbers(bytes)).ok().and_then(|bill| bill.usage?.said());
         let why = "it is not of the shape of an embeddings answer";
-        return Err(EmbeddingError::Unusable { why, is_of_text: is_billed, tokens });
+        return Err(EmbeddingError::Unusable { why, is_of_text: said.is_some(), tokens: said.unwrap_or_default() });
     };
-    let said = answer.usage.and_then(|usage| usage.prompt_tokens.or(usage.total_tokens)).filter(|tokens| *tokens >= 0);
+    let said = answer.usage.and_then(|usage| usage.said());
     match vectors(answer.data, expected) {
         // Tokens are billed; a service that says nothing is taken to have read what is usual.
         Ok(vectors) => Ok(Embedded { vectors, tokens: said.unwrap_or_else(|| expected.estimated_tokens()) }),
@@ -198,7 +231,11 @@ mod tests {
         }
         // As Python writes it.
         let error = read_for(2, &format!(r#"{{"data":[{{"embedding":[NaN,0]}},{{"embedding":[1,0]}}],{usage}}}"#));
-        assert!(error.as_ref().unwrap_err().wasted_tokens() > 0, "{error:?}");
+        assert_eq!(error.as_ref().unwrap_err().wasted_tokens(), 7, "{error:?}");
+        let error = read_for(1, &format!(r#"{{"a \" NaN":1,"data":[{{"embedding":[-Infinity,null]}}],{usage}}}"#));
+        assert_eq!(error.as_ref().unwrap_err().wasted_tokens(), 7, "{error:?}");
+        let told = r#"{"error":"there is no \"usage\" here: NaN","data":null}"#;
+        assert_eq!(read_for(1, told).unwrap_err().wasted_tokens(), 0, "a word is no bill");
         assert_eq!(read_for(2, "<html>").unwrap_err().wasted_tokens(), 0, "a page of a proxy is no bill");
         assert_eq!(read_for(2, r#"{"data":[]}"#).unwrap_err().wasted_tokens(), 0);
     }

@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::embedding::{EmbeddingError, metering};
+use crate::embedding::{EmbeddingError, Purpose, metering};
 
 /// Failures in a row that open it.
 const FAILURES: u32 = 5;
@@ -25,6 +25,8 @@ struct State {
     open: Option<(Instant, Duration)>,
     /// Whether the trial is under way: what was asked before it opened says nothing new.
     is_tried: bool,
+    /// Whether the trial's answer was of no use, and another was let through with it: one text may have been to blame.
+    is_second: bool,
 }
 
 impl Breaker {
@@ -50,16 +52,24 @@ impl Breaker {
         *state = State::default();
     }
 
-    pub fn failed(&self, error: &EmbeddingError) {
+    pub fn failed(&self, error: &EmbeddingError, purpose: Purpose) {
         // A refusal says that the service is there; it is the request that is wrong. But for its key, every request is.
-        if matches!(error, EmbeddingError::Unusable { is_of_text: true, .. })
-            || matches!(error, EmbeddingError::Refused { status } if ![401, 403].contains(status))
-        {
+        if matches!(error, EmbeddingError::Refused { status } if ![401, 403].contains(status)) {
             return;
         }
-        // Another answer would be as useless, and may have to be paid.
         let is_useless = matches!(error, EmbeddingError::Unusable { .. });
         let mut state = self.state();
+        if let EmbeddingError::Unusable { is_of_text, .. } = error {
+            let is_second = std::mem::take(&mut state.is_second);
+            if let (Some((_, rest)), true, false) = (state.open, state.is_tried, is_second) {
+                (state.open, state.is_second) = (Some((Instant::now(), rest)), true);
+                return;
+            }
+            // Whoever embeds passages finds out by another text whether it is the service, and says so.
+            if *is_of_text || matches!(purpose, Purpose::Passage) {
+                return;
+            }
+        }
         state.failures = state.failures.saturating_add(1);
         let asked = match error {
             EmbeddingError::Busy { retry_after } => *retry_after,
@@ -69,17 +79,38 @@ impl Breaker {
             Some(_) if !state.is_tried => return,
             Some((_, rest)) if is_useless => (rest * 2).clamp(USELESS_REST, LONGEST_USELESS_REST),
             Some((_, rest)) => (rest * 2).min(LONGEST_REST),
+            None if state.failures < FAILURES => return,
             None if is_useless => USELESS_REST,
-            None if state.failures >= FAILURES => REST,
-            None => return,
+            None => REST,
         };
         let rest = asked.map_or(rest, |asked| asked.clamp(rest, LONGEST_REST.max(rest)));
+        Self::open(&mut state, rest, &error.to_string());
+    }
+
+    /// Opens it, for the service gave an answer of no use to a text that nobody could refuse: another would be as useless, and may have
+    /// to be paid.
+    pub fn useless(&self) {
+        let mut state = self.state();
+        let rest = match state.open {
+            // Another found it out at the same time.
+            Some(_) if !state.is_tried => return,
+            Some((_, rest)) => (rest * 2).clamp(USELESS_REST, LONGEST_USELESS_REST),
+            None => USELESS_REST,
+        };
+        Self::open(&mut state, rest, "its answers are of no use");
+    }
+
+    fn open(state: &mut State, rest: Duration, error: &str) {
         if state.open.is_none() {
-            tracing::warn!(%error, rest_s = rest.as_secs(), "the embedding service fails again and again and is left alone for a while");
+            tracing::warn!(
+                error,
+                rest_s = rest.as_secs(),
+                "the embedding service fails again and again and is left alone for a while"
+            );
             metering::breaker(true);
         }
         state.open = Some((Instant::now() + rest, rest));
-        state.is_tried = false;
+        (state.is_tried, state.is_second) = (false, false);
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -95,18 +126,18 @@ mod tests {
     fn it_opens_after_failures_in_a_row_and_lets_one_trial_through() {
         let breaker = Breaker::default();
         for _ in 1..FAILURES {
-            breaker.failed(&EmbeddingError::Unreachable);
+            breaker.failed(&EmbeddingError::Unreachable, Purpose::Passage);
             assert!(breaker.check().is_ok());
         }
         breaker.succeeded();
         for _ in 0..FAILURES {
-            breaker.failed(&EmbeddingError::Unreachable);
+            breaker.failed(&EmbeddingError::Unreachable, Purpose::Passage);
         }
         assert!(matches!(breaker.check(), Err(EmbeddingError::Resting { .. })));
         breaker.state().open = Some((Instant::now(), REST));
         assert!(breaker.check().is_ok(), "the trial");
         assert!(breaker.check().is_err(), "and no other");
-        breaker.failed(&EmbeddingError::TimedOut);
+        breaker.failed(&EmbeddingError::TimedOut, Purpose::Query);
         let rest = breaker.state().open.unwrap().1;
         assert_eq!(rest, REST * 2);
         breaker.succeeded();
@@ -114,12 +145,17 @@ mod tests {
     }
 
     #[test]
-    fn a_service_whose_answers_are_useless_is_asked_once_and_then_ever_more_seldom() {
+    fn a_service_whose_answers_are_useless_is_asked_ever_more_seldom() {
         let breaker = Breaker::default();
         let useless = EmbeddingError::Unusable { why: "x", is_of_text: false, tokens: 9 };
         for rest in [60, 120, 240, 480, 960, 1_920, 3_600, 3_600] {
-            assert!(breaker.check().is_ok(), "{rest}");
-            breaker.failed(&useless);
+            // A batch, and a text that nobody could refuse.
+            for _ in 0..2 {
+                assert!(breaker.check().is_ok(), "{rest}");
+                breaker.failed(&useless, Purpose::Passage);
+            }
+            breaker.useless();
+            breaker.useless();
             assert!(breaker.check().is_err(), "{rest}");
             assert_eq!(breaker.state().open.unwrap().1, Duration::from_secs(rest));
             breaker.state().open = Some((Instant::now(), Duration::from_secs(rest)));
@@ -130,13 +166,21 @@ mod tests {
     fn what_the_request_is_to_blame_for_does_not_open_it() {
         let breaker = Breaker::default();
         for _ in 0..3 * FAILURES {
-            breaker.failed(&EmbeddingError::Refused { status: 400 });
-            breaker.failed(&EmbeddingError::Unusable { why: "x", is_of_text: true, tokens: 0 });
+            breaker.failed(&EmbeddingError::Refused { status: 400 }, Purpose::Query);
+            breaker.failed(&EmbeddingError::Unusable { why: "x", is_of_text: true, tokens: 0 }, Purpose::Query);
+            breaker.failed(&EmbeddingError::Unusable { why: "x", is_of_text: false, tokens: 0 }, Purpose::Passage);
         }
         assert!(breaker.check().is_ok());
         for _ in 0..FAILURES {
-            breaker.failed(&EmbeddingError::Refused { status: 401 });
+            breaker.failed(&EmbeddingError::Refused { status: 401 }, Purpose::Passage);
         }
         assert!(breaker.check().is_err());
+        let breaker = Breaker::default();
+        for _ in 0..FAILURES {
+            assert!(breaker.check().is_ok());
+            let useless = EmbeddingError::Unusable { why: "x", is_of_text: false, tokens: 9 };
+            breaker.failed(&useless, Purpose::Query);
+        }
+        assert!(breaker.check().is_err(), "nobody looks into what queries get");
     }
 }

@@ -114,6 +114,10 @@ impl Http {
         self.options.concurrency.max(1)
     }
 
+    pub(super) fn leave_alone(&self) {
+        self.breaker.useless();
+    }
+
     /// Embeds texts, a batch after the other.
     pub(super) async fn embed(&self, purpose: Purpose, texts: Vec<String>) -> Result<Embedded, EmbeddingError> {
         let mut all = Embedded { vectors: Vec::with_capacity(texts.len()), tokens: 0 };
@@ -149,7 +153,7 @@ impl Http {
                 Err(error) => error,
             };
             tried += 1;
-            self.breaker.failed(&error);
+            self.breaker.failed(&error, purpose);
             match retry::pause(&error, tried, self.options.longest_wait) {
                 Some(pause) if tried < tries => {
                     tracing::debug!(%error, tried, pause_ms = pause.as_millis(), "the embedding service is asked again");

@@ -36,7 +36,7 @@ pub(super) struct Output {
 }
 
 impl Request {
-    /// The next passages of a tenant, so many at most and without those that are left out.
+    /// The next passages of a tenant, so many at most and without those that are left out, or that the model would not read as a whole.
     pub async fn of(
         calls: &Calls,
         caller: &Caller,
@@ -46,7 +46,8 @@ impl Request {
     ) -> Result<Self, DbError> {
         let transaction = calls.door().open(caller).await?;
         let (most, cutting) = (i64::try_from(most).unwrap_or(i64::MAX), embedder.cutting());
-        let rows = transaction.query(NEXT_PASSAGES, &[&caller.tenant_id, &most, &left_out]).await;
+        let longest = cutting.longest_passage();
+        let rows = transaction.query(NEXT_PASSAGES, &[&caller.tenant_id, &most, &left_out, &longest]).await;
         transaction.abandon().await;
         let rows = rows?;
         let passages = rows.iter().map(|row| {

@@ -6,16 +6,16 @@
 
 mod batch;
 mod recut;
+mod tenant;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Client;
 
-use self::batch::{EmbedNext, Request};
 use super::Embeddings;
 use crate::call::Calls;
 use crate::db::{DbError, OwnerTransaction, admin};
+use crate::documents::Cutting;
 use crate::embedding::worker;
 use crate::identity::{Caller, TenantId};
 use crate::maintenance;
@@ -24,8 +24,6 @@ const SETTLE_STATUS: &str = include_str!("../../../sql/queries/embedding/settle_
 
 /// How long one batch may take, retries included.
 const DEADLINE: Duration = Duration::from_secs(150);
-/// Passages of a tenant that a model may refuse before the fault is taken for its own.
-const MOST_LEFT_OUT: usize = 100;
 /// The switch waits for the statements under way, and those that come wait for it: it gives up soon and tries again.
 const SWITCH_TRIES: u32 = 300;
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
@@ -45,6 +43,8 @@ pub enum Step {
         /// That were read for it.
         tokens: u64,
     },
+    /// The service asked for patience.
+    Waiting,
     /// Indexes of large tenants are built.
     Indexing,
     /// The new vectors take the place of the old.
@@ -108,39 +108,10 @@ pub async fn run(
     again(|| admin::prepare_next_embeddings(client, model_id)).await?;
     let lacking = admin::count_next_lacking(client).await?;
     tell(Step::Begun { passages: lacking.iter().map(|(_, passages)| passages).sum() });
-    let tool = Arc::new(EmbedNext { embeddings: embeddings.clone() });
     let mut moved = Moved::default();
     for tenant in admin::list_tenants(client).await?.into_iter().filter(|tenant| tenant.status == "active") {
         let caller = caller_of(tenant.id)?;
-        // After a refusal passages go one by one, and those that are refused alone are left to the worker.
-        let (mut left_out, mut alone) = (Vec::new(), 0);
-        loop {
-            let most = if alone > 0 { 1 } else { embedder.batch_size() };
-            let request = Request::of(calls, &caller, embedder, most, &left_out).await?;
-            let Some((first, ..)) = request.passages.first() else { break };
-            let (first, is_one, error) = (*first, request.passages.len() == 1, Arc::clone(&request.error));
-            let output = match (calls.run_own(&tool, &caller, request, DEADLINE).await, error.get()) {
-                (Ok(output), None) => output,
-                (_, Some(error)) if !error.is_of_the_service() && !is_one => {
-                    alone = embedder.batch_size();
-                    continue;
-                }
-                (_, Some(error)) if !error.is_of_the_service() && left_out.len() < MOST_LEFT_OUT => {
-                    tracing::warn!(tenant = %tenant.slug, %error, "a passage is not embedded with the next model and left to the worker");
-                    left_out.push(first);
-                    continue;
-                }
-                (ended, error) => {
-                    let failure = ended.err().map(|failure| failure.to_string());
-                    let reason = error.map(ToString::to_string).or(failure).unwrap_or_default();
-                    return Err(MoveError::Embedder { tenant: tenant.slug.clone(), reason });
-                }
-            };
-            alone = alone.saturating_sub(1);
-            moved.passages += output.passages;
-            moved.tokens += output.tokens;
-            tell(Step::Embedded { passages: output.passages, tokens: output.tokens });
-        }
+        tenant::embed(calls, embeddings, (&tenant.slug, &caller), &tell, &mut moved).await?;
     }
     tell(Step::Indexing);
     for (tenant_id, _) in admin::count_chunks(client).await? {
@@ -150,12 +121,24 @@ pub async fn run(
     again(|| admin::switch_embedding_model(client)).await?;
     for tenant in admin::list_tenants(client).await? {
         moved.pending_documents += settle(client, tenant.id).await?;
-        if tenant.status == "active" {
-            // Not before: what is searched until then keeps its vectors by that.
-            moved.recut_documents += recut::recut(calls, &caller_of(tenant.id)?, &embedder.cutting()).await?;
-        }
     }
+    // Not before: what is searched until then keeps its vectors by that.
+    moved.recut_documents = recut_all(client, calls, &embedder.cutting()).await?;
     Ok(moved)
+}
+
+/// Cuts the passages of all active tenants anew that are longer than what the model reads; how many documents wait for their vectors
+/// by that. A move ends with it, and whoever fills in begins with it: the move may have been killed, the tenant suspended, or the
+/// document stored by a server with another measure.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn recut_all(client: &Client, calls: &Calls, cutting: &Cutting) -> Result<u64, DbError> {
+    let mut documents = 0;
+    for tenant in admin::list_tenants(client).await?.into_iter().filter(|tenant| tenant.status == "active") {
+        documents += recut::recut(calls, &caller_of(tenant.id)?, cutting).await?;
+    }
+    Ok(documents)
 }
 
 fn caller_of(tenant_id: TenantId) -> Result<Caller, DbError> {

@@ -142,6 +142,11 @@ impl Work {
         let (of_all, left) = self.documents(&caller, documents, tell).await?;
         done = done.and(of_all);
         let Some(Left { documents, error }) = left else { return Ok((done, claimed)) };
+        // What it does with every text is the service's own fault, and may have to be paid for each: one that nobody could refuse tells.
+        if !self.embeds_anything(&caller).await {
+            self.let_go(&caller, &documents, LATER, &error.to_string()).await?;
+            return Err(Stopped::Failed(error.to_string()));
+        }
         let mut failed = Vec::new();
         if count == 1 {
             failed.extend(documents.iter().map(|document| (*document, error.clone())));
@@ -162,8 +167,8 @@ impl Work {
                 }
             }
         }
-        // What fails with every text may be the service's own fault: one that nobody could refuse tells.
-        if failed.len() == count && !self.embeds_anything(&caller).await {
+        // It may have failed since.
+        if count > 1 && failed.len() == count && !self.embeds_anything(&caller).await {
             let all: Vec<Uuid> = failed.iter().map(|(id, _)| *id).collect();
             self.let_go(&caller, &all, LATER, &error.to_string()).await?;
             return Err(Stopped::Failed(error.to_string()));
@@ -174,11 +179,17 @@ impl Work {
         Ok((done, claimed))
     }
 
-    /// Whether the embedder embeds a text that is beyond suspicion: a call like those of documents, for it may cost as they do.
-    async fn embeds_anything(&self, caller: &Caller) -> bool {
+    /// Whether the embedder embeds a text that is beyond suspicion: a call like those of documents, for it may cost as they do. One
+    /// whose answer to it is of no use is left alone for a while.
+    pub(in crate::embedding) async fn embeds_anything(&self, caller: &Caller) -> bool {
         let trial = Request::trial();
         let error = Arc::clone(&trial.error);
-        self.calls.run_own(&self.tool, caller, trial, DEADLINE).await.is_ok() && error.get().is_none()
+        let ended = self.calls.run_own(&self.tool, caller, trial, DEADLINE).await;
+        if let (Some(EmbeddingError::Unusable { .. }), Some((embedder, _))) = (error.get(), self.embeddings.embedder())
+        {
+            embedder.leave_alone();
+        }
+        ended.is_ok() && error.get().is_none()
     }
 
     /// Embeds documents batch by batch; those that are left when a batch fails for its texts.

@@ -31,7 +31,7 @@ fn useless() -> Reply {
 }
 
 #[tokio::test]
-async fn a_useless_answer_is_charged_once_and_the_service_is_left_alone() {
+async fn useless_answers_are_charged_and_the_service_is_left_alone() {
     let database = TestDatabase::create().await;
     let demo = database.tenant("demo").await;
     price(&database).await;
@@ -44,23 +44,81 @@ async fn a_useless_answer_is_charged_once_and_the_service_is_left_alone() {
         assert!(matches!(embedding.work().await, Err(Stopped::Failed(_))));
         database.execute(DUE).await;
     }
-    assert_eq!(service.requests(), 1, "what cannot succeed is not bought again and again");
+    // The documents, and the text that tells whether they are to blame.
+    assert_eq!(service.requests(), 2, "what cannot succeed is not bought again and again");
     assert_eq!(
         charged(&database, "a.outcome = 'ok' AND a.details->>'unusable' LIKE '%number of vectors%'").await,
-        (1, 70)
+        (2, 140)
     );
-    assert_eq!(count(&database, "cost_tracking").await, 1);
+    assert_eq!(count(&database, "cost_tracking").await, 2);
     assert_eq!(
         database
             .value::<String>(
                 "SELECT spent_usd::float8::text FROM budget_ledger WHERE period = 'month' AND user_id = ''"
             )
             .await,
-        "0.07"
+        "0.14"
     );
     assert_eq!(count(&database, "call_intents").await, 0, "nothing is held any more");
     assert_eq!(count(&database, "embedding_attempts WHERE attempts > 0").await, 0, "no document is to blame");
     assert_eq!(count(&database, "document_chunks WHERE embedding IS NOT NULL").await, 0);
+}
+
+/// As Python writes it, for any text: it is not bought document by document, and what it says it has read is charged.
+#[tokio::test]
+async fn a_service_that_answers_no_numbers_to_everything_is_left_alone() {
+    let database = TestDatabase::create().await;
+    let demo = database.tenant("demo").await;
+    price(&database).await;
+    let row = |at: usize| format!(r#"{{"index":{at},"embedding":[NaN,0,0,0]}}"#);
+    let rows = |count| (0..count).map(row).collect::<Vec<_>>().join(",");
+    let reply = |count| Reply::Text(format!(r#"{{"data":[{}],"usage":{{"prompt_tokens":70}}}}"#, rows(count)));
+    let service = FakeService::start([reply(8)].into_iter().chain(vec![reply(1); 50]).collect()).await;
+    let embedding = Embedding::on(&database, &service.embedder()).await;
+    for n in 0..20 {
+        plant(&database, &demo, &format!("Document {n}"), "Something about leave.").await;
+    }
+    for _ in 0..4 {
+        assert!(matches!(embedding.work().await, Err(Stopped::Failed(_))));
+        database.execute(DUE).await;
+    }
+    assert_eq!(service.requests(), 2);
+    assert_eq!(charged(&database, "a.outcome = 'ok'").await, (2, 140));
+    assert_eq!(count(&database, "embedding_attempts WHERE attempts > 0").await, 0, "no document is to blame");
+}
+
+/// One text that makes the service answer with a vector too few keeps nobody else's from theirs, nor queries.
+#[tokio::test]
+async fn a_text_that_spoils_the_answer_is_found_and_the_others_are_embedded() {
+    let database = TestDatabase::create().await;
+    let (demo, other) = (database.tenant("demo").await, database.tenant("enterprise").await);
+    let service = FakeService::start(Vec::new()).await;
+    *service.dropped.lock().unwrap() = Some("Spoiler");
+    let embedding = Embedding::on(&database, &service.embedder()).await;
+    for n in 0..10 {
+        plant(&database, &demo, &format!("Document {n}"), "Something about leave.").await;
+    }
+    plant(&database, &demo, "Spoiler", "Something about leave.").await;
+    plant(&database, &other, "Another", "Something about leave.").await;
+    let done = embedding.work().await.unwrap();
+    assert_eq!((done.documents, done.failed), (11, 0));
+    assert_eq!(count(&database, "embedding_attempts WHERE attempts > 0 AND error LIKE '%number of vectors%'").await, 1);
+    let answer = embedding.session(&demo).await.ok("hybrid_search", json!({ "query": "about leave" })).await;
+    assert_eq!(answer["mode"], "hybrid", "{answer}");
+    // It is given up in the end, and a move is not stopped by it either.
+    for _ in 0..2 {
+        database.execute(DUE).await;
+        embedding.work().await.unwrap();
+    }
+    assert_eq!(count(&database, "documents WHERE embedding_status = 'failed'").await, 1);
+    let new = FakeService::of_dimensions(6, Vec::new()).await;
+    *new.dropped.lock().unwrap() = Some("Spoiler");
+    let next = new.embedder();
+    let model_id = embedding.calls.system().register_embedder(next.model()).await.unwrap();
+    let embeddings = bailiwick::embedding::Embeddings::on(next, model_id, true);
+    let (client, observer) = (database.connect_admin().await, database.connect_admin().await);
+    let moving = bailiwick::embedding::moving::run(&client, &observer, &embedding.calls, &embeddings, |_| ());
+    assert_eq!(moving.await.unwrap().passages, 11);
 }
 
 #[tokio::test]

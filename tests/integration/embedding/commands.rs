@@ -82,6 +82,27 @@ async fn a_server_that_is_killed_leaves_the_rest_to_the_next() {
     );
 }
 
+/// It says now, and means it: what failed a moment ago does not wait, and what waits still is told.
+#[tokio::test]
+async fn embed_tries_at_once_what_waits_and_fails_while_something_does() {
+    let database = TestDatabase::create().await;
+    let demo = database.tenant("demo").await;
+    let service = FakeService::start(Vec::new()).await;
+    for n in 0..5 {
+        plant(&database, &demo, &format!("Document {n}"), "Annual leave is thirty days.").await;
+    }
+    *service.refused.lock().unwrap() = Some(("Document 3", 400));
+    let output = embed(&database, &service, &["--json"]).await;
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["embedded_documents"], &told["pending_documents"]), (&json!(4), &json!(1)), "{told}");
+    assert_eq!(output.status.code(), Some(1), "nobody is at the one that waits");
+    *service.refused.lock().unwrap() = None;
+    let output = embed(&database, &service, &["--json"]).await;
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["embedded_documents"], &told["pending_documents"]), (&json!(1), &json!(0)), "{told}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
 #[tokio::test]
 async fn embed_fills_in_moves_and_tells_no_secret() {
     let database = TestDatabase::create().await;
@@ -140,6 +161,7 @@ async fn a_move_to_a_model_that_reads_less_cuts_what_it_could_not_read() {
     let updated = "SELECT string_agg(title || updated_at, ',' ORDER BY id) FROM documents";
     let updated_at: String = database.value(updated).await;
     let new = FakeService::of_dimensions(6, Vec::new()).await;
+    *new.longest.lock().unwrap() = Some(400);
     let mut moving = command(&database, &new).await;
     let moving = moving.args(["embed", "--json"]).env("BAILIWICK_EMBEDDINGS_LONGEST_TOKENS", "64");
     let output = moving.output().await.unwrap();
@@ -164,6 +186,14 @@ async fn a_move_to_a_model_that_reads_less_cuts_what_it_could_not_read() {
         1,
         "the short one is not looked at"
     );
+    // What the service would refuse is not sent: it would be refused again whenever the move is begun again.
+    assert_eq!(count(&database, "audit_logs WHERE action = 'embed' AND outcome <> 'ok'").await, 0);
+    // What a server with the old measure stores later, or a killed move left, is cut anew by the next run.
+    plant(&database, &demo, "Later", &long).await;
+    let mut filling = command(&database, &new).await;
+    let filling = filling.args(["embed", "--json"]).env("BAILIWICK_EMBEDDINGS_LONGEST_TOKENS", "64");
+    assert!(filling.output().await.unwrap().status.success());
+    assert_eq!(count(&database, "document_chunks WHERE token_count > 64 OR embedding IS NULL").await, 0);
 }
 
 #[tokio::test]

@@ -176,3 +176,25 @@ async fn a_move_that_was_broken_off_goes_on_where_it_stopped() {
     texts.dedup();
     assert_eq!((texts.len(), new.texts().len()), (20, 20), "no passage twice");
 }
+
+/// A service that asks for more patience than a batch has is waited for.
+#[tokio::test]
+async fn a_move_waits_for_a_service_that_asks_for_patience() {
+    let database = TestDatabase::create().await;
+    let demo = database.tenant("demo").await;
+    let old = FakeService::start(Vec::new()).await;
+    let before = Embedding::on(&database, &old.embedder()).await;
+    plant_many(&database, &demo, 20).await;
+    before.work().await.unwrap();
+    let patience = Reply::Status(429, &[("retry-after", "3")]);
+    let new = FakeService::of_dimensions(6, vec![Reply::Good, patience.clone(), patience]).await;
+    let next = new.embedder();
+    let model_id = before.calls.system().register_embedder(next.model()).await.unwrap();
+    let embeddings = bailiwick::embedding::Embeddings::on(next, model_id, true);
+    let (client, observer) = (database.connect_admin().await, database.connect_admin().await);
+    let waits = std::cell::Cell::new(0);
+    let moved = moving::run(&client, &observer, &before.calls, &embeddings, |step| {
+        waits.set(waits.get() + usize::from(matches!(step, Step::Waiting)));
+    });
+    assert_eq!((moved.await.unwrap().passages, waits.get()), (20, 2));
+}

@@ -66,6 +66,10 @@ pub struct FakeService {
     pub refused: Arc<Mutex<Option<(&'static str, u16)>>>,
     /// Gives each text with this in it a vector of zeros.
     pub zeroed: Arc<Mutex<Option<&'static str>>>,
+    /// Leaves the vector of each text with this in it out of the answer.
+    pub dropped: Arc<Mutex<Option<&'static str>>>,
+    /// Refuses each request that has a longer text, in characters.
+    pub longest: Arc<Mutex<Option<usize>>>,
     pub dimensions: usize,
     pub address: std::net::SocketAddr,
 }
@@ -85,6 +89,8 @@ impl FakeService {
             authorizations: Arc::default(),
             refused: Arc::default(),
             zeroed: Arc::default(),
+            dropped: Arc::default(),
+            longest: Arc::default(),
             dimensions,
             address: listener.local_addr().unwrap(),
         };
@@ -166,6 +172,9 @@ async fn answer(State(service): State<FakeService>, headers: axum::http::HeaderM
     let texts: Vec<String> = serde_json::from_value(request["input"].clone()).unwrap();
     let refused = *service.refused.lock().unwrap();
     let refused = refused.filter(|(words, _)| texts.iter().any(|text| text.contains(words)));
+    let longest = service.longest.lock().unwrap().unwrap_or(usize::MAX);
+    let refused = refused.or_else(|| texts.iter().any(|text| text.chars().count() > longest).then_some(("", 400)));
+    let dropped = *service.dropped.lock().unwrap();
     let reply = if let Some((_, status)) = refused {
         Reply::Status(status, &[])
     } else {
@@ -187,6 +196,8 @@ async fn answer(State(service): State<FakeService>, headers: axum::http::HeaderM
             let packed = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes);
             json!({ "index": index, "embedding": if as_base64 { json!(packed) } else { json!(vector) } })
         });
+        let rows = rows.enumerate().filter(|(at, _)| dropped.is_none_or(|words| !texts[*at].contains(words)));
+        let rows = rows.map(|(_, row)| row);
         json!({ "data": rows.collect::<Vec<_>>(), "usage": { "prompt_tokens": 10 * texts.len() } })
     };
     let good = |value: Value| Response::new(Body::from(value.to_string()));
