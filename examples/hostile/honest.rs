@@ -19,6 +19,7 @@ pub struct Honest {
     is_over: Arc<AtomicBool>,
 }
 
+#[derive(Clone)]
 pub struct Figures {
     pub served: usize,
     pub failed: u64,

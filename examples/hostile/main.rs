@@ -3,7 +3,8 @@
 //! It fails where one of that does not hold.
 //!
 //! The attackers are a process of their own with the lowest priority (`--attackers-nice 0` for the usual one): in the world they
-//! come with their own processors, and what is measured is what the server lets them take of its own.
+//! come with their own processors, and what is measured is what the server lets them take of its own. Before and after each attack
+//! nothing happens for as long, and what it is compared with is the mean of both: a shared machine has better moments and worse.
 //!
 //! `cargo build --release && cargo run --release --example hostile`: starts `bailiwick serve --http` beside it, on loopback only.
 
@@ -22,7 +23,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use attacks::{Attack, Crowd};
-use honest::Honest;
+use honest::{Figures, Honest};
 use newcomers::Newcomers;
 use report::{Report, Row};
 use served::Served;
@@ -88,6 +89,13 @@ pub struct Arguments {
     json: bool,
 }
 
+/// What honest clients and newcomers find while nothing else happens.
+async fn quiet(served: &Served, lasting: Duration) -> Result<(Figures, Newcomers)> {
+    let honest = Honest::start(served);
+    let newcomers = Newcomers::come(served, lasting).await;
+    Ok((honest.stop_after(Duration::ZERO).await?, newcomers))
+}
+
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
@@ -101,18 +109,6 @@ async fn main() -> Result<ExitCode> {
     // The first calls pay for connections and plans.
     Honest::start(&served).stop_after(Duration::from_secs(1)).await?;
     let before_bytes = served.memory_bytes()?;
-    let honest = Honest::start(&served);
-    let newcomers = Newcomers::come(&served, lasting).await;
-    let figures = honest.stop_after(Duration::ZERO).await?;
-    let row = |attack, clients, figures, newcomers, peak_bytes: u64| Row {
-        attack,
-        clients,
-        figures,
-        newcomers,
-        peak_bytes,
-        more_bytes: peak_bytes.saturating_sub(before_bytes),
-    };
-    report.rows.push(row("idle", 0, figures, newcomers, served.memory_bytes()?));
     let (theirs, ours) = (&served.attackers_key, &served.key);
     let attacks = [
         ("heads", arguments.heads, Crowd::Heads, theirs),
@@ -123,14 +119,21 @@ async fn main() -> Result<ExitCode> {
         ("guesses", arguments.guesses, Crowd::Guesses, theirs),
         ("connections", arguments.connections, Crowd::Idle, theirs),
     ];
+    let mut before = quiet(&served, lasting).await?;
+    report.rows.push(Row::quiet(before.clone(), before_bytes));
     for (name, count, crowd, key) in attacks {
         let honest = Honest::start(&served);
         let mut attack = Attack::begin(&served, crowd, count, key, lasting, arguments.attackers_nice)?;
         let (peak, newcomers) = tokio::join!(served.peak_bytes(lasting), Newcomers::come(&served, lasting));
-        report.rows.push(row(name, count, honest.stop_after(Duration::ZERO).await?, newcomers, peak?));
+        let figures = honest.stop_after(Duration::ZERO).await?;
         attack.kill().await?;
         // Whoever is left of them is cut.
         tokio::time::sleep(Duration::from_secs(1)).await;
+        let (peak_bytes, after) = (peak?, quiet(&served, lasting).await?);
+        let idle_p99_ms = f64::midpoint(before.0.p99_ms, after.0.p99_ms);
+        let more_bytes = peak_bytes.saturating_sub(before_bytes);
+        report.rows.push(Row { attack: name, clients: count, figures, idle_p99_ms, newcomers, peak_bytes, more_bytes });
+        before = after;
     }
     report.misrouted = namesakes::namesakes(&served, arguments.namesakes, arguments.replies).await?;
     report.refused = served.figure("bailiwick_http_connections_refused_total").await?;

@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_millis(50);
 /// An address that nobody else has.
 const ALONE: u8 = 200;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Newcomers {
     pub answered: u64,
     pub failed: u64,

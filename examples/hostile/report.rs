@@ -12,9 +12,24 @@ pub struct Row {
     pub attack: &'static str,
     pub clients: usize,
     pub figures: Figures,
+    /// The honest clients' while nothing happened, before and after.
+    pub idle_p99_ms: f64,
     pub newcomers: Newcomers,
     pub peak_bytes: u64,
     pub more_bytes: u64,
+}
+
+impl Row {
+    /// The one without an attack.
+    pub fn quiet((figures, newcomers): (Figures, Newcomers), bytes: u64) -> Self {
+        let idle_p99_ms = figures.p99_ms;
+        Self { attack: "idle", clients: 0, figures, idle_p99_ms, newcomers, peak_bytes: bytes, more_bytes: 0 }
+    }
+
+    /// How many times as long as without an attack.
+    fn times(&self) -> f64 {
+        self.figures.p99_ms / self.idle_p99_ms
+    }
 }
 
 pub struct Report {
@@ -22,7 +37,6 @@ pub struct Report {
     most_more_bytes: u64,
     replies: usize,
     has_crowd: bool,
-    /// The first one is the one without an attack.
     pub rows: Vec<Row>,
     pub misrouted: usize,
     pub refused: u64,
@@ -43,15 +57,10 @@ impl Report {
         }
     }
 
-    /// How many times as long as without an attack.
-    fn times(&self, row: &Row) -> f64 {
-        self.rows.first().map_or(f64::NAN, |idle| row.figures.p99_ms / idle.figures.p99_ms)
-    }
-
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for row in &self.rows {
-            let (attack, times) = (row.attack, self.times(row));
+            let (attack, times) = (row.attack, row.times());
             if row.figures.served == 0 || row.figures.failed > 0 {
                 faults.push(format!("{attack}: {} honest calls failed", row.figures.failed));
             }
@@ -83,7 +92,7 @@ impl Report {
         let rows = self.rows.iter().map(|row| {
             json!({
                 "attack": row.attack, "clients": row.clients, "served": row.figures.served, "failed": row.figures.failed,
-                "p50_ms": row.figures.p50_ms, "p99_ms": row.figures.p99_ms, "times": self.times(row),
+                "p50_ms": row.figures.p50_ms, "p99_ms": row.figures.p99_ms, "times": row.times(), "idle_p99_ms": row.idle_p99_ms,
                 "newcomers": row.newcomers.answered, "newcomers_failed": row.newcomers.failed,
                 "newcomers_slowest_ms": row.newcomers.slowest_ms,
                 "memory_mib": row.peak_bytes >> 20, "more_mib": row.more_bytes >> 20,
@@ -124,7 +133,7 @@ impl fmt::Display for Report {
                 row.figures.failed,
                 row.figures.p50_ms,
                 row.figures.p99_ms,
-                self.times(row),
+                row.times(),
                 row.newcomers.answered,
                 row.newcomers.failed,
                 row.newcomers.slowest_ms,
