@@ -39,7 +39,12 @@ async fn seal_beside_writers(trail: &Trail, mut sealer: Sealer, rounds: usize) -
     let writers = futures_util::future::join_all((0..6).map(|seed| write(&trail.database, seed, Arc::clone(&stop))));
     let work = async {
         let mut faults = Vec::new();
-        for _ in 0..rounds {
+        for round in 0.. {
+            // Other tests' transactions hold seals up, so some have many rounds in vain.
+            let seals = trail.database.value::<i64>("SELECT count(*) FROM audit_seals").await;
+            if round >= rounds && (seals > 5 || round > 100 * rounds) {
+                break;
+            }
             sealer.pass(&trail.client).await.unwrap();
             let found = verify(&trail.client, &Expectations::default()).await.unwrap();
             faults.extend(found.findings.faults.into_iter().map(|fault| fault.kind));
