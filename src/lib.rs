@@ -11,6 +11,7 @@ pub mod connect;
 pub mod costs;
 pub mod db;
 pub mod demo;
+pub mod diagnosis;
 pub mod documents;
 pub mod embedded;
 pub mod embedding;

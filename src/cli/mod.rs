@@ -116,8 +116,10 @@ enum Command {
         after_help = "Examples:\n  bailiwick report costs --tenant acme --by day,model\n  bailiwick report costs --all-tenants --csv > costs.csv\n  bailiwick report audit --tenant acme --outcome error\n  bailiwick report audit --tenant acme --all --csv > trail.csv"
     )]
     Report(report::ReportCommand),
-    /// Compare the search indexes with the documents; exit code 1 if something is wrong
-    #[command(after_help = "Examples:\n  bailiwick doctor\n  bailiwick doctor --tenant acme --json")]
+    /// Find what is wrong with the deployment: isolation, versions, indexes, partitions, disk; exit code 1 if something is
+    #[command(
+        after_help = "Examples:\n  bailiwick doctor\n  bailiwick doctor --quick --json\n  bailiwick doctor --tenant acme"
+    )]
     Doctor(doctor::DoctorArguments),
     /// Check the audit trail against its seals, archive a month of it, drop what was archived
     #[command(

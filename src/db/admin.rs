@@ -1,11 +1,13 @@
 //! Connections for administration: migrations, tenants, background maintenance. Never used to serve a call.
 
+mod diagnosis;
 mod embedding;
 mod ends;
 pub mod keys;
 mod prices;
 mod tenants;
 
+pub use diagnosis::{Server, count_statements, diagnose, see_all_tenants, server, slow_statements};
 pub use embedding::{
     EmbeddingState, FailedEmbeddings, count_chunks, count_next_lacking, embed_again, embedding_state,
     failed_embeddings, prepare_next_embeddings, switch_embedding_model,

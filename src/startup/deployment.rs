@@ -50,6 +50,10 @@ impl Deployment {
         if let Some((server, _)) = &deployment.embedded {
             deployment.create_database(server, DATABASE).await?;
             deployment.migrate().await?;
+            // For doctor; a PostgreSQL of this machine's may not have it.
+            if let Err(error) = admin::count_statements(&admin::connect(deployment.admin()?).await?).await {
+                tracing::debug!(%error, "slow statements will not be known");
+            }
         }
         Ok(deployment)
     }

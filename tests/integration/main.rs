@@ -12,6 +12,7 @@ mod conformance;
 mod connect;
 mod costs;
 mod demo;
+mod diagnosis;
 mod documentation;
 mod documents;
 mod door;

@@ -1,0 +1,7 @@
+-- diagnosis/invalid_indexes
+-- Indexes that no query uses because their making broke off; those that are being made are left alone.
+SELECT i.indexrelid::regclass::text AS subject, format('is invalid (on %s)', i.indrelid::regclass) AS detail
+FROM pg_index i
+JOIN pg_class c ON c.oid = i.indexrelid AND c.relnamespace = 'public'::regnamespace AND c.relkind = 'i'
+WHERE NOT i.indisvalid AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid)
+ORDER BY 1

@@ -1,0 +1,11 @@
+-- diagnosis/role_settings
+-- Settings that a role or the database begins each session with, and that would take a tenant's context or its policies away.
+SELECT coalesce(r.rolname::text, 'database') AS subject, setting AS detail
+FROM pg_db_role_setting s
+LEFT JOIN pg_roles r ON r.oid = s.setrole
+CROSS JOIN unnest(s.setconfig) AS setting
+WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+  AND (s.setrole = 0 OR r.rolname LIKE 'bailiwick\_%')
+  AND (setting LIKE 'app.%' OR setting LIKE 'role=%' OR setting = 'row_security=off' OR setting = 'session_replication_role=replica'
+       OR setting = 'synchronous_commit=off')
+ORDER BY 1, 2

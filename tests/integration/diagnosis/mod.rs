@@ -1,0 +1,64 @@
+//! `bailiwick doctor`: nothing on a healthy database, and each planted fault by its check.
+
+mod command;
+mod planted;
+
+use std::collections::BTreeSet;
+
+use bailiwick::diagnosis::{self, CHECKS, Finding, Severity, Surroundings};
+use tokio_postgres::Client;
+
+use crate::harness::TestDatabase;
+
+/// What is found, as on the program's own PostgreSQL, but for that server's age.
+async fn found(client: &Client) -> Vec<Finding> {
+    let surroundings = Surroundings { is_embedded: true, ..Surroundings::default() };
+    let mut findings = diagnosis::examine(client, &surroundings).await.unwrap();
+    findings.retain(|finding| !(finding.check == "server_version" && finding.severity == Severity::Note));
+    findings
+}
+
+async fn examined() -> (TestDatabase, Client) {
+    let database = TestDatabase::create().await;
+    let client = database.connect_admin().await;
+    client.batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await.unwrap();
+    (database, client)
+}
+
+#[tokio::test]
+async fn nothing_is_found_in_a_healthy_database() {
+    let (_database, client) = examined().await;
+    assert_eq!(found(&client).await, []);
+}
+
+#[tokio::test]
+async fn each_planted_fault_is_found() {
+    let (_database, client) = examined().await;
+    for planted::Fault { plant, found_by } in planted::FAULTS {
+        client.batch_execute(&format!("BEGIN; {plant}")).await.unwrap_or_else(|error| panic!("{plant}: {error:?}"));
+        let findings = found(&client).await;
+        client.batch_execute("ROLLBACK").await.unwrap();
+        assert!(findings.iter().any(|finding| finding.check == *found_by), "{plant}: {findings:?}");
+        // Each asks of every other, too, whether it could be asked.
+        assert!(findings.iter().all(|finding| !finding.detail.starts_with("could not look")), "{plant}: {findings:?}");
+        assert!(findings.iter().all(|finding| !finding.subject.is_empty() && !finding.remedy.is_empty()));
+    }
+    assert_eq!(found(&client).await, [], "every fault was rolled back");
+}
+
+#[test]
+fn every_check_is_shown_to_bite() {
+    let shown: BTreeSet<_> = planted::FAULTS.iter().map(|fault| fault.found_by).collect();
+    let all: BTreeSet<_> = CHECKS.iter().map(|check| check.name).collect();
+    assert_eq!(all.difference(&shown).collect::<Vec<_>>(), [&""; 0]);
+}
+
+#[tokio::test]
+async fn a_check_that_may_not_look_says_so() {
+    let (_database, client) = examined().await;
+    client.batch_execute("BEGIN; ALTER TABLE budget_alerts RENAME COLUMN raised_at TO raised").await.unwrap();
+    let check = CHECKS.iter().find(|check| check.name == "waiting_alerts").unwrap();
+    let findings = diagnosis::ask(&client, check).await.unwrap();
+    client.batch_execute("ROLLBACK").await.unwrap();
+    assert!(findings[0].detail.starts_with("could not look") && findings[0].check == "waiting_alerts", "{findings:?}");
+}
