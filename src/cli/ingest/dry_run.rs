@@ -10,22 +10,16 @@ use crate::embedded;
 use crate::identity::Caller;
 use crate::ingest::{Options, Target};
 use crate::startup::{Deployment, Service};
-use crate::telemetry;
 
-/// Reads everything and tells what of it is new, changed and known. Without a database that could be asked all of it is new.
+/// Reads everything and tells what of it is new, changed and known. Where no database was ever made
+/// all of it is new.
 pub(super) async fn run(
     database: &DatabaseArguments,
     arguments: &IngestArguments,
     options: &Options,
     signals: &mut Signals,
 ) -> Result<ExitCode, CommandError> {
-    let opened = match open(database, &arguments.identity).await {
-        Ok(opened) => opened,
-        Err(error) => {
-            telemetry::announce(&format!("What is stored already cannot be looked at, so all counts as new: {error}"));
-            None
-        }
-    };
+    let opened = open(database, &arguments.identity).await?;
     let target = match &opened {
         Some((_, service, caller)) => Target::Look { calls: service.calls().clone(), caller: caller.clone() },
         None => Target::Nowhere,
