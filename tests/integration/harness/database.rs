@@ -101,12 +101,12 @@ impl TestDatabase {
 
     /// A connection as the application role, without context.
     pub async fn connect_app(&self) -> Client {
-        admin::connect(&self.app).await.unwrap()
+        connect(&self.app).await
     }
 
     /// A connection as superuser: to arrange and to look behind the curtain.
     pub async fn connect_admin(&self) -> Client {
-        admin::connect(&self.admin).await.unwrap()
+        connect(&self.admin).await
     }
 
     /// One of the two demo tenants.
@@ -141,6 +141,20 @@ impl Drop for TestDatabase {
         });
         let _ = dropped.join();
     }
+}
+
+/// The tests share the server's hundred connections, and a crowd of one may have them all for a moment.
+async fn connect(config: &tokio_postgres::Config) -> Client {
+    for _ in 0..40 {
+        match admin::connect(config).await {
+            Ok(client) => return client,
+            Err(error) if error.to_string().contains("too many") || error.to_string().contains("reserved") => {
+                tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("no connection came free in ten seconds")
 }
 
 fn fresh_name() -> String {
