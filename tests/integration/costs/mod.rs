@@ -1,6 +1,7 @@
 //! Prices, reports, budgets and who is told of them.
 
 mod alerts;
+mod arithmetic;
 mod budgets;
 mod commands;
 mod lists;

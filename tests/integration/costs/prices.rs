@@ -1,36 +1,10 @@
-//! Arithmetic of prices, months and sums, beside oracles of another kind.
+//! Prices, months and sums, beside oracles of another kind.
 
 use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::{session, usage};
 use crate::harness::TestDatabase;
-
-/// Each price and count of tokens against whole numbers of 1e-12 USD.
-#[tokio::test]
-async fn costs_are_what_rational_arithmetic_says_without_any_rounding() {
-    let database = TestDatabase::create().await;
-    let client = database.connect_admin().await;
-    let rows = client
-        .query(
-            "SELECT setseed(0.25)::text, price::text, tokens, (tokens::numeric * price / 1000000)::numeric(24, 12)::text AS cost
-             FROM generate_series(1, 100000) AS n
-             CROSS JOIN LATERAL (SELECT ((random() * 1e10)::bigint / 1000000.0)::numeric(24, 6) AS price, (random() * 1e9 / 10 ^ (n % 10))::integer AS tokens) AS r",
-            &[],
-        )
-        .await
-        .unwrap();
-    assert_eq!(rows.len(), 100_000);
-    for row in rows {
-        let (price, tokens, cost): (String, i32, String) = (row.get(1), row.get(2), row.get(3));
-        let millionths: i128 = price.replace('.', "").parse().unwrap();
-        let wanted = millionths * i128::from(tokens);
-        let (whole, decimals) = cost.split_once('.').unwrap();
-        assert_eq!(decimals.len(), 12);
-        assert_eq!(format!("{whole}{decimals}").parse::<i128>().unwrap(), wanted, "{tokens} tokens at {price}");
-        assert_eq!(cost.parse::<Decimal>().unwrap().normalize(), Decimal::from_i128_with_scale(wanted, 12).normalize());
-    }
-}
 
 #[tokio::test]
 async fn prices_that_cannot_be_are_refused() {
