@@ -103,6 +103,7 @@ impl Database {
             monthly_budget_usd: None,
             max_documents: None,
             max_storage_mb: None,
+            settings: None,
         };
         let made = admin::create_tenant(&self.connect().await?, &tenant).await?;
         made.ok_or_else(|| format!("there is a tenant {slug} already").into())

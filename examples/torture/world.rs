@@ -72,6 +72,7 @@ impl World {
                 monthly_budget_usd: None,
                 max_documents: None,
                 max_storage_mb: None,
+                settings: None,
             };
             made.extend(admin::create_tenant(&client, &tenant).await?.map(|id| id.as_uuid()));
             let key = ApiKey::generate()?;

@@ -1,3 +1,4 @@
+mod create;
 mod ends;
 mod transfer;
 
@@ -27,15 +28,18 @@ pub(super) enum TenantCommand {
         /// Full name; the slug if absent
         #[arg(long)]
         name: Option<String>,
-        /// Spending limit of a UTC month in USD; unlimited if absent
-        #[arg(long, value_name = "USD")]
-        monthly_budget_usd: Option<Decimal>,
-        /// Document quota; unlimited if absent
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
-        max_documents: Option<i32>,
-        /// Quota for titles and contents in MiB; unlimited if absent
-        #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(i32).range(0..))]
-        max_storage_mb: Option<i32>,
+        /// Spending limit of a UTC month in USD, or unlimited
+        #[arg(long, value_name = "USD|unlimited", default_value = "50", value_parser = limit::<Decimal>)]
+        monthly_budget_usd: Limit<Decimal>,
+        /// Document quota, or unlimited
+        #[arg(long, value_name = "N|unlimited", default_value = "100000", value_parser = limit::<i32>)]
+        max_documents: Limit<i32>,
+        /// Quota for titles and contents in MiB, or unlimited
+        #[arg(long, value_name = "MIB|unlimited", default_value = "10240", value_parser = limit::<i32>)]
+        max_storage_mb: Limit<i32>,
+        /// Settings, as JSON: {"budget": {"daily_usd": 5}, "limits": {"calls_per_minute": 600}}
+        #[arg(long, value_name = "JSON", value_parser = SettingsPatch::parse)]
+        settings: Option<SettingsPatch>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -185,29 +189,16 @@ pub(super) async fn run(
     let deployment = Deployment::open(&settings).await?;
     let client = admin::connect(deployment.admin()?).await?;
     match command {
-        TenantCommand::Create { slug, name, monthly_budget_usd, max_documents, max_storage_mb, json } => {
+        TenantCommand::Create { slug, name, monthly_budget_usd, max_documents, max_storage_mb, settings, json } => {
             let tenant = NewTenant {
                 slug: slug.clone(),
                 name: name.clone().unwrap_or_else(|| slug.clone()),
-                monthly_budget_usd: *monthly_budget_usd,
-                max_documents: *max_documents,
-                max_storage_mb: *max_storage_mb,
+                monthly_budget_usd: monthly_budget_usd.0,
+                max_documents: max_documents.0,
+                max_storage_mb: max_storage_mb.0,
+                settings: settings.clone(),
             };
-            let made = match admin::create_tenant(&client, &tenant).await {
-                Err(DbError::RefusedValue(text)) if text.contains("tenants_") => {
-                    return Err(format!(
-                        "a tenant {slug:?} cannot be made: a slug has 1 to 63 small letters, digits and hyphens and begins \
-                         with none of the last, a name is not blank, and a budget is not negative"
-                    )
-                    .into());
-                }
-                other => other?,
-            };
-            let id = made.ok_or_else(|| format!("there is a tenant {slug:?} already"))?;
-            match json {
-                true => println!("{}", json!({ "tenant": { "id": id, "slug": slug } })),
-                false => println!("tenant {slug} made ({id})"),
-            }
+            create::create(&client, &tenant, *json).await?;
         }
         TenantCommand::List { json } => {
             let tenants = admin::list_tenants(&client).await?;

@@ -21,12 +21,14 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 use serde::Serialize;
+use serde_json::Value;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls, Row};
 use uuid::Uuid;
 
 use super::{DbError, Parameter};
 use crate::identity::TenantId;
+use crate::tenants::SettingsPatch;
 
 const CREATE_TENANT: &str = include_str!("../../sql/queries/administration/create_tenant.sql");
 const LIST_TENANTS: &str = include_str!("../../sql/queries/administration/list_tenants.sql");
@@ -121,7 +123,7 @@ pub async fn refresh_statistics(client: &Client) -> Result<(), DbError> {
     as_owner(client, REFRESH_STATISTICS, &[]).await.map(drop)
 }
 
-/// A tenant to make; what is `None` is unlimited.
+/// A tenant to make; a limit that is `None` is unlimited.
 #[derive(Debug, Clone)]
 pub struct NewTenant {
     /// Its short name.
@@ -134,16 +136,20 @@ pub struct NewTenant {
     pub max_documents: Option<i32>,
     /// Storage quota in MiB.
     pub max_storage_mb: Option<i32>,
+    /// Its settings; the program's own where it says nothing.
+    pub settings: Option<SettingsPatch>,
 }
 
-/// Makes a tenant; `None` if its slug is taken.
+/// Makes a tenant, with a row in its trail; `None` if its slug is taken.
 ///
 /// # Errors
 /// [`DbError::RefusedValue`] for a slug or name that the schema does not allow, and any other [`DbError`].
 pub async fn create_tenant(client: &Client, tenant: &NewTenant) -> Result<Option<TenantId>, DbError> {
-    let NewTenant { slug, name, monthly_budget_usd, max_documents, max_storage_mb } = tenant;
-    let rows =
-        as_owner(client, CREATE_TENANT, &[slug, name, monthly_budget_usd, max_documents, max_storage_mb]).await?;
+    let NewTenant { slug, name, monthly_budget_usd, max_documents, max_storage_mb, settings } = tenant;
+    let nothing = Value::Object(serde_json::Map::new());
+    let settings = settings.as_ref().map_or(&nothing, SettingsPatch::as_json);
+    let parameters: [Parameter<'_>; 6] = [slug, name, monthly_budget_usd, max_documents, max_storage_mb, settings];
+    let rows = as_owner(client, CREATE_TENANT, &parameters).await?;
     rows.first().map(|row| Ok(TenantId::from(row.try_get::<_, Uuid>("id")?))).transpose()
 }
 

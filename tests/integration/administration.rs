@@ -52,7 +52,49 @@ async fn a_tenant_is_made_once_and_listed_with_its_limits() {
     assert_eq!(slugs, ["acme", "demo", "enterprise"]);
     assert_eq!(tenants[0]["id"], made["tenant"]["id"]);
     assert_eq!((&tenants[0]["monthly_budget_usd"], &tenants[0]["max_documents"]), (&"12.5".into(), &3.into()));
-    assert_eq!(tenants[0]["max_storage_mb"], Value::Null);
+    assert_eq!(tenants[0]["max_storage_mb"], 10_240);
+}
+
+#[tokio::test]
+async fn a_tenant_is_made_with_limits_settings_and_a_row_in_its_trail() {
+    let database = TestDatabase::create().await;
+    let made = bailiwick(&database, &["tenant", "create", "acme"]).await;
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let told = text(&made.stdout);
+    assert!(told.contains("\nlimits: 50 USD a month, 100000 documents, 10240 MiB; "), "{told}");
+    let settings = r#"{"budget": {"daily_usd": 2, "mode": null}, "limits": null}"#;
+    let free = [
+        "tenant",
+        "create",
+        "free",
+        "--monthly-budget-usd",
+        "unlimited",
+        "--max-documents",
+        "unlimited",
+        "--settings",
+        settings,
+        "--json",
+    ];
+    let made = bailiwick(&database, &free).await;
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let tenant = &made["tenant"];
+    assert_eq!((&tenant["monthly_budget_usd"], &tenant["max_documents"]), (&Value::Null, &Value::Null));
+    assert_eq!(tenant["max_storage_mb"], 10_240);
+    let rows = "SELECT string_agg(concat_ws(' ', slug, monthly_budget_usd::float8, max_documents, max_storage_mb, settings), '; ' ORDER BY slug) FROM tenants WHERE slug IN ('acme', 'free')";
+    assert_eq!(
+        database.value::<String>(rows).await,
+        r#"acme 50 100000 10240 {}; free 10240 {"budget": {"daily_usd": 2}}"#
+    );
+    // Nothing of it where there is one already.
+    assert!(!bailiwick(&database, &["tenant", "create", "acme"]).await.status.success());
+    let trail = "SELECT string_agg(concat_ws(' ', t.slug, a.user_id, a.action, a.resource, a.outcome, a.details->>'status', a.details->>'slug'), '; ' ORDER BY t.slug) FROM audit_logs a JOIN tenants t ON t.id = a.tenant_id";
+    assert_eq!(
+        database.value::<String>(trail).await,
+        "acme administrator insert administration/tenant ok made acme; free administrator insert administration/tenant ok made free"
+    );
+    let refused = bailiwick(&database, &["tenant", "create", "x", "--settings", r#"{"budget": {"daily": 1}}"#]).await;
+    assert!(text(&refused.stderr).contains("unknown field `daily`"), "{}", text(&refused.stderr));
 }
 
 #[tokio::test]

@@ -75,6 +75,7 @@ async fn all_rows_of_the_tenant_go_but_trail_and_costs_and_nobody_elses() {
         monthly_budget_usd: None,
         max_documents: None,
         max_storage_mb: None,
+        settings: None,
     };
     assert_ne!(admin::create_tenant(&client, &again).await.unwrap(), Some(victim));
     assert!(matches!(purge(&client, victim, Duration::ZERO, |_, _| ()).await, Err(PurgeError::NotDeleted)));
