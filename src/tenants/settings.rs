@@ -159,6 +159,17 @@ impl SettingsPatch {
         }
     }
 
+    /// The name of a setting that is to be taken away; whole settings have none.
+    #[must_use]
+    pub fn null(&self) -> Option<String> {
+        self.0.as_object()?.iter().find_map(|(name, value)| match value {
+            Value::Null => Some(name.clone()),
+            _ => {
+                value.as_object()?.iter().find(|(_, value)| value.is_null()).map(|(inner, _)| format!("{name}.{inner}"))
+            }
+        })
+    }
+
     /// The object itself.
     #[must_use]
     pub fn as_json(&self) -> &Value {

@@ -1,9 +1,14 @@
 use std::path::Path;
 
+use rust_decimal::Decimal;
+
 use super::TransferError;
-use super::format::{Document, End, FORMAT, Header, Line};
+use super::format::{Document, End, FORMAT, Header, Line, Tenant};
 use super::lines::Lines;
 use crate::tenants::SettingsPatch;
+
+/// The column has twelve digits before the point.
+const BUDGETS_BELOW_USD: u64 = 1_000_000_000_000;
 
 /// Reads a file a document at a time.
 pub(super) struct Reader {
@@ -20,6 +25,24 @@ pub(super) enum Next {
     End(End),
 }
 
+/// Why no tenant can have such limits.
+fn limits_fault(tenant: &Tenant) -> Option<String> {
+    for (name, limit) in [("max_documents", tenant.max_documents), ("max_storage_mb", tenant.max_storage_mb)] {
+        if let Some(limit) = limit.filter(|limit| *limit < 0) {
+            return Some(format!("the {name} {limit}, which is negative"));
+        }
+    }
+    let given = tenant.monthly_budget_usd.as_deref()?;
+    match given.parse::<Decimal>() {
+        Err(_) => Some("a monthly_budget_usd that is no number".to_owned()),
+        Ok(usd) if usd < Decimal::ZERO => Some(format!("the monthly_budget_usd {given}, which is negative")),
+        Ok(usd) if usd >= Decimal::from(BUDGETS_BELOW_USD) => {
+            Some(format!("the monthly_budget_usd {given}; there are none from {BUDGETS_BELOW_USD} on"))
+        }
+        Ok(_) => None,
+    }
+}
+
 impl Reader {
     pub fn open(path: &Path) -> Result<Self, TransferError> {
         let mut lines = Lines::open(path)?;
@@ -34,11 +57,14 @@ impl Reader {
         if !["active", "suspended"].contains(&tenant.status.as_str()) {
             return Err(lines.refuse(format!("the unknown status {:?}", tenant.status)));
         }
-        let budget = tenant.monthly_budget_usd.as_ref().map(|usd| usd.parse::<rust_decimal::Decimal>());
-        if budget.is_some_and(|usd| usd.is_err()) {
-            return Err(lines.refuse("a monthly_budget_usd that is no number".to_owned()));
+        if let Some(fault) = limits_fault(tenant) {
+            return Err(lines.refuse(fault));
         }
-        SettingsPatch::parse(&tenant.settings.to_string()).map_err(|error| lines.refuse(error.to_string()))?;
+        let settings = SettingsPatch::parse(&tenant.settings.to_string());
+        let settings = settings.map_err(|error| lines.refuse(error.to_string()))?;
+        if let Some(name) = settings.null() {
+            return Err(lines.refuse(format!("the setting {name:?} without a value, which a tenant does not have")));
+        }
         Ok(Self { lines, header, documents: 0, chunks: 0 })
     }
 

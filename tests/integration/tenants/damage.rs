@@ -84,6 +84,12 @@ async fn what_no_database_would_hold_is_refused_before_anything_is_stored() {
         ("\"title\":\"Stapler\"", "\"titel\":\"Stapler\"", 2, "unknown field `titel`"),
         ("\"dimensions\":4,\"models\"", "\"dimensions\":5,\"models\"", 2, "a vector of 4 dimensions"),
         ("\"settings\":{", "\"settings\":{\"budgets\":1,", 1, "unknown field `budgets`"),
+        ("\"settings\":{", "\"settings\":{\"budget\":null,", 1, "the setting \"budget\" without a value"),
+        ("\"settings\":{", "\"settings\":{\"budget\":{\"mode\":null},", 1, "the setting \"budget.mode\" without"),
+        ("\"max_documents\":null", "\"max_documents\":-1", 1, "max_documents -1, which is negative"),
+        ("\"max_storage_mb\":null", "\"max_storage_mb\":-1", 1, "max_storage_mb -1, which is negative"),
+        ("\"monthly_budget_usd\":\"", "\"monthly_budget_usd\":\"-", 1, "which is negative"),
+        ("\"monthly_budget_usd\":\"", "\"monthly_budget_usd\":\"1000000000000", 1, "there are none from"),
         ("bailiwick-tenant-1", "bailiwick-tenant-9", 1, "the format \"bailiwick-tenant-9\""),
         ("\"documents\":23,", "\"documents\":24,", 25, "the end tells of 24 documents"),
     ] {
