@@ -11,6 +11,7 @@ use crate::identity::Scope;
 
 /// Most tokens of one call, so that a slip of the keyboard cannot fill the ledger.
 const MOST_TOKENS: i32 = 1_000_000_000;
+const LONGEST_KIND: usize = 100;
 const LARGEST_METADATA_BYTES: usize = 16_384;
 
 /// `record_usage`.
@@ -33,9 +34,9 @@ pub struct Input {
     /// Tokens the model wrote.
     #[schemars(range(min = 0, max = 1_000_000_000))]
     output_tokens: i64,
-    /// What the tokens were spent for, for example chat, generate or search.
+    /// What the tokens were spent for, for example chat, generate or search: one of a few names, which costs are summed by, and never an id of a single request (metadata is for that). At most 100 letters, digits, spaces and any of . _ - / :
     operation: Option<String>,
-    /// The tool or agent that spent them, for reports by tool; at most 100 characters.
+    /// The tool or agent that spent them, for reports by tool: one of a few names as well.
     tool: Option<String>,
     /// A JSON object to keep with the row.
     metadata: Option<Map<String, Value>>,
@@ -103,11 +104,10 @@ and so is what does not fit into a budget that your operator made hard: nothing 
                 ),
             );
         }
-        if let Some(operation) = &input.operation {
-            problems.text("operation", operation, 100);
-        }
-        if let Some(tool) = &input.tool {
-            problems.text("tool", tool, 100);
+        for (field, name) in [("operation", &input.operation), ("tool", &input.tool)] {
+            if let Some(name) = name {
+                kind(&mut problems, field, name);
+            }
         }
         let metadata = input.metadata.unwrap_or_default();
         problems.metadata("metadata", &metadata, LARGEST_METADATA_BYTES);
@@ -206,6 +206,17 @@ and so is what does not fit into a budget that your operator made hard: nothing 
             repeated,
         };
         Ok(Answer { output, resource_id: None, details })
+    }
+}
+
+/// What costs are summed by: each name has sums of its own, so it is one that a person would give.
+fn kind(problems: &mut Problems, field: &str, name: &str) {
+    problems.text(field, name, LONGEST_KIND);
+    if let Some(odd) = name.chars().find(|c| !(c.is_alphanumeric() || " ._-/:".contains(*c) || *c == '\0')) {
+        problems.add(
+            field,
+            format_args!("has the character {odd:?}; allowed are letters, digits, spaces and any of . _ - / :"),
+        );
     }
 }
 
