@@ -46,6 +46,9 @@ fn print_kept(kept: &Kept) {
     if kept.busy {
         println!("partitions, months and deleted tenants: another server is at them");
     }
+    if kept.partitions > 0 {
+        println!("made {} monthly partitions", kept.partitions);
+    }
     if let Some(retired) = &kept.retired {
         println!("retired {} rows of the audit trail ({})", retired.rows, retired.partitions.join(", "));
     }
@@ -116,7 +119,7 @@ pub(super) async fn run(
         }
     }
     if report.tenants.is_empty() {
-        if sealed == Sealed::Nothing {
+        if sealed == Sealed::Nothing && kept.is_idle() {
             println!("nothing was left to do");
         }
         return Ok(code);

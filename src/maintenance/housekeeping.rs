@@ -60,6 +60,16 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Whether there was nothing to do, and nothing is to be told.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let Self { busy, partitions, strays, purged, retired, retired_costs, failures } = self;
+        !busy
+            && *partitions == 0
+            && (strays.is_empty() && purged.is_empty() && failures.is_empty())
+            && (retired.is_none() && retired_costs.is_none())
+    }
+
     fn take<T, E: Display>(&mut self, work: &'static str, done: Result<T, E>) -> Option<T> {
         done.map_err(|error| self.failures.push((work, error.to_string()))).ok()
     }
