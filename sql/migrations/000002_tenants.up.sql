@@ -26,7 +26,8 @@ CREATE TABLE tenants (
     CONSTRAINT tenants_settings_is_object CHECK (jsonb_typeof(settings) = 'object'),
     CONSTRAINT tenants_max_documents_not_negative CHECK (max_documents >= 0),
     CONSTRAINT tenants_max_storage_not_negative CHECK (max_storage_mb >= 0),
-    CONSTRAINT tenants_budget_not_negative CHECK (monthly_budget_usd >= 0),
+    -- NaN is above every number, so as a limit it would be none.
+    CONSTRAINT tenants_budget_not_negative CHECK (monthly_budget_usd >= 0 AND monthly_budget_usd < 'NaN'),
     CONSTRAINT tenants_ends_are_of_deleted CHECK (status = 'deleted' OR (deleted_at IS NULL AND purge_began_at IS NULL AND import_sha256 IS NULL))
 );
 COMMENT ON TABLE tenants IS 'Organisations that share this server; each sees only its own row.';

@@ -98,8 +98,8 @@ CREATE FUNCTION open_budget_alerts() RETURNS TABLE (tenant_id uuid, id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
     SELECT a.tenant_id, a.id FROM budget_alerts a JOIN tenants t ON t.id = a.tenant_id
-    -- Those of a suspended tenant wait for it: no call of its own would be let in to tell them, and tries are not endless.
-    WHERE t.status = 'active' AND a.delivered_at IS NULL AND a.due_at <= now() AND a.attempts < 20
+    -- Those of a suspended tenant wait for it: no call of its own would be let in to tell them, and their time would run out.
+    WHERE t.status = 'active' AND a.delivered_at IS NULL AND a.given_up_at IS NULL AND a.due_at <= now()
     ORDER BY a.due_at LIMIT 100
 $$;
 COMMENT ON FUNCTION open_budget_alerts() IS

@@ -1,7 +1,8 @@
 //! Who is told when spending comes near a limit or reaches it: the trail, the log, the figures, and a webhook if there is one.
 //!
 //! `budget_alerts` holds one row for each crossing, written by the transaction that crossed. Any server tells it, once: it claims the
-//! row for a while, and what a dead one had claimed is taken up by another.
+//! row for a while, and what a dead one had claimed is taken up by another. A webhook that does not take it is tried until the period is
+//! over, hourly in the end; that it was given up then is told by the log and a figure.
 
 mod announce;
 mod webhook;
@@ -23,13 +24,12 @@ use crate::db::DbError;
 use crate::identity::{Caller, Scopes, TenantId, UserId};
 
 const CLAIM: &str = include_str!("../../../sql/queries/costs/claim_alert.sql");
+const GIVE_UP: &str = include_str!("../../../sql/queries/costs/give_up_alert.sql");
 const DELIVER: &str = include_str!("../../../sql/queries/costs/deliver_alert.sql");
 /// Between two looks.
 const POLL: Duration = Duration::from_secs(5);
 /// Posts to the webhook under way at once.
 const DELIVERIES: usize = 8;
-/// Whom the trail names.
-const USER: &str = "bailiwick-budget";
 
 /// A limit that was crossed.
 #[derive(Debug, Clone)]
@@ -54,6 +54,10 @@ pub struct Alert {
     pub spent_usd: Decimal,
     /// When it was crossed.
     pub raised_at: Timestamp,
+    /// How often it was tried, with this time.
+    pub attempts: i32,
+    /// Whether its time is over, so that it is not tried again.
+    pub is_last: bool,
 }
 
 /// Tells alerts until it is dropped or the calls are closed.
@@ -99,22 +103,34 @@ impl Teller {
         for (tenant_id, id) in self.calls.system().open_budget_alerts().await? {
             announced.extend(self.announce(tenant_id, id).await?);
         }
-        let Some(webhook) = &self.webhook else { return Ok(()) };
         let deliveries = announced.into_iter().map(|(caller, alert)| async move {
-            if let Err(error) = webhook.deliver(&alert).await {
-                tracing::warn!(%error, alert = %alert.id, "the webhook did not take a budget alert; it is tried again");
-                return Ok(());
-            }
+            let delivered = match &self.webhook {
+                Some(webhook) => webhook.deliver(&alert).await.map_err(|error| error.to_string()),
+                // It was told where there is none, or by a server that had one.
+                None => Err("this server has no webhook".to_owned()),
+            };
+            let done = match delivered {
+                Ok(()) => DELIVER,
+                Err(error) if alert.is_last => {
+                    given_up(&alert, &error);
+                    GIVE_UP
+                }
+                Err(error) => {
+                    if self.webhook.is_some() {
+                        tracing::warn!(%error, alert = %alert.id, "the webhook did not take a budget alert; it is tried again");
+                    }
+                    return Ok(());
+                }
+            };
             let transaction = self.calls.door().open(&caller).await?;
-            transaction.finish(DELIVER, &[&alert.tenant_id, &alert.id]).await.map(drop)
+            transaction.finish(done, &[&alert.tenant_id, &alert.id]).await.map(drop)
         });
         futures_util::stream::iter(deliveries).buffer_unordered(DELIVERIES).try_collect().await
     }
 
     /// Claims an alert and tells the trail, unless it was told before; `None` if another server has it.
     async fn announce(&self, tenant_id: TenantId, id: Uuid) -> Result<Option<(Caller, Arc<Alert>)>, DbError> {
-        let user_id = UserId::parse(USER).map_err(|error| DbError::Other(error.to_string()))?;
-        let caller = Caller { tenant_id, user_id, scopes: Scopes::all() };
+        let caller = Caller { tenant_id, user_id: UserId::of_alerts(), scopes: Scopes::all() };
         let transaction = self.calls.door().open(&caller).await?;
         let row = transaction.finish(CLAIM, &[&tenant_id, &id]).await?;
         let Some(tenant) = row.try_get("slug")? else { return Ok(None) };
@@ -129,20 +145,43 @@ impl Teller {
             limit_usd: row.try_get("limit_usd")?,
             spent_usd: row.try_get("spent_usd")?,
             raised_at: row.try_get("raised_at")?,
+            attempts: row.try_get("attempts")?,
+            is_last: row.try_get("is_last")?,
         });
+        let mut awaits_webhook = true;
         if !row.try_get::<_, bool>("is_announced")? {
+            awaits_webhook = self.webhook.is_some();
             let announce = Arc::new(Announce { has_webhook: self.webhook.is_some() });
             if let Err(failure) = self.calls.run_own(&announce, &caller, Arc::clone(&alert), DEADLINE).await {
                 tracing::warn!(%failure, alert = %id, "a budget alert was not told and is tried again");
                 return Ok(None);
             }
         }
-        Ok(Some((caller, alert)))
+        Ok(awaits_webhook.then_some((caller, alert)))
     }
 }
 
-/// Describes the figure to the collector, once it is installed.
+/// Tells that nobody tries any more.
+fn given_up(alert: &Alert, error: &str) {
+    let (level, period) = (alert.level.clone(), alert.period.clone());
+    metrics::counter!("bailiwick_budget_alerts_given_up_total", "level" => level, "period" => period).increment(1);
+    tracing::error!(
+        error,
+        alert = %alert.id,
+        tenant = %alert.tenant,
+        level = %alert.level,
+        period = %alert.period,
+        attempts = alert.attempts,
+        "a budget alert was given up, for its period is over: the webhook never took it"
+    );
+}
+
+/// Describes the figures to the collector, once it is installed.
 pub fn describe() {
+    metrics::describe_counter!(
+        "bailiwick_budget_alerts_given_up_total",
+        "Alerts that the webhook did not take before their period was over, by level and period."
+    );
     metrics::describe_counter!(
         "bailiwick_budget_alerts_total",
         "Limits that spending came near (WARNING) or reached (EXCEEDED), by level and period."

@@ -17,7 +17,7 @@ use crate::call::Calls;
 use crate::db::{DbError, OwnerTransaction, admin};
 use crate::documents::Cutting;
 use crate::embedding::worker;
-use crate::identity::{Caller, TenantId};
+use crate::identity::TenantId;
 use crate::maintenance;
 
 const SETTLE_STATUS: &str = include_str!("../../../sql/queries/embedding/settle_status.sql");
@@ -110,7 +110,7 @@ pub async fn run(
     tell(Step::Begun { passages: lacking.iter().map(|(_, passages)| passages).sum() });
     let mut moved = Moved::default();
     for tenant in admin::list_tenants(client).await?.into_iter().filter(|tenant| tenant.status == "active") {
-        let caller = caller_of(tenant.id)?;
+        let caller = worker::caller(tenant.id);
         tenant::embed(calls, embeddings, (&tenant.slug, &caller), &tell, &mut moved).await?;
     }
     tell(Step::Indexing);
@@ -136,13 +136,9 @@ pub async fn run(
 pub async fn recut_all(client: &Client, calls: &Calls, cutting: &Cutting) -> Result<u64, DbError> {
     let mut documents = 0;
     for tenant in admin::list_tenants(client).await?.into_iter().filter(|tenant| tenant.status == "active") {
-        documents += recut::recut(calls, &caller_of(tenant.id)?, cutting).await?;
+        documents += recut::recut(calls, &worker::caller(tenant.id), cutting).await?;
     }
     Ok(documents)
-}
-
-fn caller_of(tenant_id: TenantId) -> Result<Caller, DbError> {
-    worker::caller(tenant_id).map_err(|error| DbError::Other(error.to_string()))
 }
 
 /// Says of each document whether it is embedded; how many of a tenant's wait.

@@ -126,7 +126,7 @@ impl Work {
     /// Claims some of a tenant's documents and embeds them; how many were claimed.
     async fn round(&self, tenant_id: TenantId, tell: &impl Fn(Done)) -> Result<(Done, usize), Stopped> {
         let Some((_, model_id)) = self.embeddings.embedder() else { return Ok((Done::default(), 0)) };
-        let caller = caller(tenant_id)?;
+        let caller = caller(tenant_id);
         let Claimed { documents, exhausted, is_current } = claims::claim(&self.calls, &caller, model_id).await?;
         if !is_current {
             return Err(Stopped::Foreign);
@@ -289,7 +289,6 @@ impl Done {
 }
 
 /// Whom the trail names for what the server does by itself.
-pub(in crate::embedding) fn caller(tenant_id: TenantId) -> Result<Caller, Stopped> {
-    let user_id = UserId::parse("bailiwick-embedder").map_err(|error| Stopped::Failed(error.to_string()))?;
-    Ok(Caller { tenant_id, user_id, scopes: Scopes::all() })
+pub(in crate::embedding) fn caller(tenant_id: TenantId) -> Caller {
+    Caller { tenant_id, user_id: UserId::of_embedder(), scopes: Scopes::all() }
 }

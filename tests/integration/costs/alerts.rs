@@ -145,3 +145,36 @@ async fn an_alert_of_a_suspended_tenant_waits_for_it_without_using_up_its_tries(
     database.execute("UPDATE tenants SET status = 'active' WHERE slug = 'demo'").await;
     until(&database, announced, 3).await;
 }
+
+/// Whoever does not answer is tried for as long as the period lasts, however often that is, and given up aloud behind it.
+#[tokio::test]
+async fn a_webhook_is_tried_until_the_period_is_over_and_then_given_up_aloud() {
+    let (database, session) = session().await;
+    // Nobody listens there.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    drop(listener);
+    session.ok("record_usage", of_usd(46.0)).await;
+    // As after days of tries, with the period still under way.
+    database.execute("UPDATE budget_alerts SET attempts = 500, due_at = now()").await;
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let figures = recorder.handle();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let _alerts = Alerts::start(&session.calls, Some(Webhook::new(&url, &SECRET.to_owned().into()).unwrap()));
+    let tried = |attempts: i32| format!("SELECT count(*) FROM budget_alerts WHERE attempts = {attempts}");
+    until(&database, &tried(501), 1).await;
+    let waits = "SELECT count(*) FROM budget_alerts WHERE due_at BETWEEN now() + interval '50 minutes' AND now() + interval '1 hour'";
+    until(&database, waits, 1).await;
+    let given_up = "SELECT count(*) FROM budget_alerts WHERE given_up_at IS NOT NULL";
+    // The month is over, but it was raised a moment ago: not yet.
+    database.execute("UPDATE budget_alerts SET starts = '2026-01-01', due_at = now()").await;
+    until(&database, &tried(502), 1).await;
+    assert_eq!(database.value::<i64>(given_up).await, 0);
+    let name = "bailiwick_budget_alerts_given_up_total{level=\"WARNING\",period=\"month\"} 1";
+    assert!(!figures.render().contains(name), "{}", figures.render());
+    database.execute("UPDATE budget_alerts SET raised_at = now() - interval '2 days', due_at = now()").await;
+    until(&database, given_up, 1).await;
+    assert!(figures.render().contains(name), "{}", figures.render());
+    database.execute("UPDATE budget_alerts SET due_at = now()").await;
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM open_budget_alerts()").await, 0);
+}

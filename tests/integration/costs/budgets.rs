@@ -145,3 +145,73 @@ async fn settings_that_would_be_no_limit_are_refused() {
         .await
         .unwrap();
 }
+
+/// NaN is greater than every number to PostgreSQL: as a limit it would be none, as a cost more than any.
+#[tokio::test]
+async fn what_is_no_number_is_neither_a_limit_nor_a_cost() {
+    let database = TestDatabase::create().await;
+    let (client, demo) = (database.connect_admin().await, database.tenant("demo").await.id);
+    client.batch_execute(&format!("SET app.current_tenant_id = '{demo}'")).await.unwrap();
+    let cost = |input: &str, output: &str| {
+        format!(
+            "INSERT INTO cost_tracking (tenant_id, user_id, model_name, provider, input_tokens, output_tokens, input_cost, output_cost)
+             SELECT id, 'u', 'm', 'p', 1, 1, {input}, {output} FROM tenants WHERE slug = 'demo'"
+        )
+    };
+    for (sql, constraint) in [
+        ("UPDATE tenants SET monthly_budget_usd = 'NaN'".to_owned(), "tenants_budget_not_negative"),
+        (cost("'NaN'", "0"), "cost_tracking_costs_not_negative"),
+        (cost("0", "'NaN'"), "cost_tracking_costs_not_negative"),
+        (
+            "INSERT INTO budget_ledger (tenant_id, period, starts, spent_usd) SELECT id, 'day', '2026-01-01', 'NaN' FROM tenants".to_owned(),
+            "budget_ledger_not_negative",
+        ),
+    ] {
+        let error = client.batch_execute(&sql).await.expect_err(&sql);
+        assert_eq!(error.as_db_error().unwrap().constraint(), Some(constraint), "{sql}: {error:?}");
+    }
+    client.batch_execute(&cost("0.5", "0")).await.unwrap();
+}
+
+/// A name that only begins like the program's own is a user's like any other.
+#[tokio::test]
+async fn whoever_is_named_like_the_program_is_warned_of_like_anybody() {
+    let database = TestDatabase::create().await;
+    let demo = database.tenant("demo").await.id;
+    settings(&database, r#"{"user_daily_usd": 1}"#).await;
+    let raised = async |user: &str| {
+        database
+            .execute(&format!(
+                "SET app.current_tenant_id = '{demo}';
+                 INSERT INTO cost_tracking (tenant_id, user_id, model_name, provider, input_tokens, output_tokens, input_cost, output_cost)
+                 VALUES ('{demo}', '{user}', 'm', 'p', 1, 1, 2, 0)"
+            ))
+            .await;
+        database.value::<i64>(&format!("SELECT count(*) FROM budget_alerts WHERE user_id = '{user}'")).await
+    };
+    assert_eq!(raised("bailiwick-agent").await, 2);
+    assert_eq!(raised("ada").await, 2);
+    assert_eq!(raised("bailiwick-embedder").await, 0);
+}
+
+/// Costs are summed by what they were spent for, so that is no place for what is another text each time.
+#[tokio::test]
+async fn what_tokens_are_spent_for_is_a_name() {
+    let (database, session) = super::session().await;
+    for (field, name, words) in [
+        ("operation", "{\"request\": 7}".to_owned(), "has the character '{'"),
+        ("operation", "chat\nmore".to_owned(), "has the character '\\n'"),
+        ("tool", "a".repeat(101), "has 101 characters; at most 100"),
+        ("tool", " ".to_owned(), "is empty"),
+    ] {
+        let mut usage = super::usage("openai", "gpt-4o", 1, 0);
+        usage[field] = name.clone().into();
+        let text = session.refused("record_usage", usage).await;
+        assert!(text.contains(&format!("`{field}`")) && text.contains(words), "{name}: {text}");
+    }
+    let mut usage = super::usage("openai", "gpt-4o", 1, 0);
+    usage["operation"] = "요약 v2.1".into();
+    usage["tool"] = "agents/summary:nightly_run-3".into();
+    session.ok("record_usage", usage).await;
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM cost_tracking").await, 1);
+}
