@@ -234,7 +234,9 @@ fn agrees(code: &str, outcome: &str, error: Option<&str>) -> bool {
 
 async fn rows(links: &HashMap<Uuid, u64>, client: &tokio_postgres::Client) -> Result<Vec<Row>> {
     let sql = "SELECT call_id, details, outcome, error_message, coalesce(resource, ''), resource_id, user_agent
-               FROM audit_logs ORDER BY id";
+               FROM audit_logs
+               -- Those of the tenants' making are of no call.
+               WHERE resource IS DISTINCT FROM 'administration/tenant' ORDER BY id";
     let rows = client.query(sql, &[]).await?;
     let rows = rows.iter().map(|row| {
         let (call_id, details, agent): (Uuid, Value, Option<String>) = (row.get(0), row.get(1), row.get(6));
