@@ -2623,12 +2623,12 @@ SET LOCAL search_path = public;
 DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', '5ed68edb7abc9f170069dd132a51183e9ba43ab12e89e2433aa3170a38327c22'),
-    (2, 'tenants', '31d296f6cfc96ec6b69a895d39aec150f4459d49c87da29650a3a23c4d4dccfc'),
+    (2, 'tenants', '03fe2c991da1bd7e753f7294f817d528dd75f9d9c6ea7e4bcc6de6a34dabc740'),
     (3, 'documents', 'c9819ae425c2c94f8c02d996c65fa32d11cd0f4f7b4115ffe1971947732f2179'),
     (4, 'search', 'c619a6daede0d3cd24f106b4b85bead76fefb6568ac18243666ebea87fdc1f47'),
     (5, 'audit', '37c5e2876f562fc4229c2b83ff31490c08c5dc1ad416cedbf29c20c85b3c6789'),
-    (6, 'costs', '6681869b999468932b4d527bcb00a17a5292a5c5913fc09592ab55e812d50f34'),
-    (7, 'statistics', '336d400bef39ce37dee0a967da047eb1ce7b90d18928ccfe20d8dfb856167846'),
+    (6, 'costs', '81129029bda9730c77f179c18f08379add2bb65d1292876989872ab7d93d2d09'),
+    (7, 'statistics', 'dbb69c445f35e0849823b2c6d5f59a88d73a1880fff5125a3e742102b25cd36c'),
     (8, 'hybrid_search', 'bb1ddc5bc6f82965f991486f479a69d56c20ff559ab642302979a196c9a99b94'),
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292'),
     (10, 'calls', '573db7c8d7e507f902e3f0f451f7548e7aa05292f4bca8910e5e49bec4e5c085'),
