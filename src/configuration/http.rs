@@ -44,6 +44,13 @@ impl HttpSettings {
                         && uri.authority().is_some_and(|authority| !authority.as_str().contains('@')) =>
                 {
                     allowed_hosts.extend(uri.authority().map(ToString::to_string));
+                    // Taken off, such a prefix would leave nothing of the path itself.
+                    if is_route(uri.path()) {
+                        let path = uri.path();
+                        problems.push(format!(
+                            "BAILIWICK_PUBLIC_URL is {url:?}, and {path} is a path of this server's own: leave {path} off."
+                        ));
+                    }
                 }
                 _ => problems.push(format!(
                     "BAILIWICK_PUBLIC_URL is {url:?}; expected a URL like https://mcp.example.com, or https://example.com/mcp-server where a proxy serves it below a path."
@@ -165,6 +172,12 @@ fn is_prefix(url: &str, path: &str) -> bool {
     !url.contains('#') && (path == "/" || path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_plain)))
 }
 
+/// Whether a path is what is served, with or without an option, or a place that paths of ours begin with.
+fn is_route(path: &str) -> bool {
+    matches!(path, "/mcp" | "/sse" | "/messages" | "/a2a" | "/healthz" | "/readyz" | "/metrics" | "/.well-known")
+        || path.starts_with("/.well-known/")
+}
+
 /// Whether only this machine reaches it.
 fn is_private(address: &SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
@@ -213,6 +226,25 @@ mod tests {
         let settings = HttpSettings::resolve(&arguments).unwrap().unwrap();
         assert_eq!(settings.options.allowed_hosts, ["other.example", "mcp.example.com"]);
         assert_eq!(settings.options.public_url.as_deref(), Some("https://mcp.example.com"));
+    }
+
+    #[test]
+    fn a_public_url_is_not_a_route_s() {
+        let problems = |url: &str| {
+            let (http, public_url) = (Some("127.0.0.1:8080".to_owned()), Some(url.to_owned()));
+            let arguments = HttpArguments { http, public_url, ..HttpArguments::default() };
+            HttpSettings::resolve(&arguments).map_or_else(|error| error.0, |_| Vec::new())
+        };
+        for route in
+            ["/mcp", "/sse", "/messages", "/a2a/", "/healthz", "/readyz", "/metrics", "/.well-known", "/.well-known/x"]
+        {
+            let told = problems(&format!("https://example.com{route}"));
+            let words = format!("leave {} off", route.trim_end_matches('/'));
+            assert!(told.len() == 1 && told[0].contains(&words), "{route}: {told:?}");
+        }
+        for prefix in ["", "/", "/docs", "/mcp-server", "/docs/mcp", "/mcp/docs"] {
+            assert_eq!(problems(&format!("https://example.com{prefix}")), Vec::<String>::new());
+        }
     }
 
     #[test]

@@ -105,6 +105,7 @@ fn put_off(wait: Duration, address: Option<IpAddr>) -> Response {
 fn told(reason: &'static str, address: Option<IpAddr>) {
     metrics::counter!("bailiwick_http_unauthenticated_total", "reason" => reason).increment(1);
     if SAMPLES.check().is_ok() {
-        tracing::warn!(reason, ?address, "a request without a good credential (a sample: /metrics counts them all)");
+        let address = address.map(tracing::field::display);
+        tracing::warn!(reason, address, "a request without a good credential (a sample: /metrics counts them all)");
     }
 }

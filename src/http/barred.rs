@@ -70,8 +70,7 @@ fn asked(face: &Face, resource: Resource, body: &Bytes, takes_batches: bool) -> 
         return kind(message).into_iter().collect();
     }
     let are_taken = resource == Resource::Mcp && takes_batches;
-    let batch =
-        serde_json::from_slice::<Vec<Value>>(body).ok().filter(|batch| are_taken && batch.len() <= mcp::MOST_MESSAGES);
-    let messages = batch.into_iter().flatten().filter_map(|message| serde_json::from_value(message).ok());
+    let batch = mcp::split(body).ok().filter(|batch| are_taken && batch.len() <= mcp::MOST_MESSAGES);
+    let messages = batch.into_iter().flatten().filter_map(|message| serde_json::from_slice(&message).ok());
     messages.filter_map(kind).collect()
 }

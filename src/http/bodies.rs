@@ -11,10 +11,13 @@ use http::StatusCode;
 use super::HttpOptions;
 use super::limits::later;
 use super::rooms::{Full, Room, Rooms};
+use super::weight::parsed_bytes;
 use crate::identity::Caller;
 
 /// What of each body counts for nothing: an ordinary call comes in while large ones hold all there is.
 const FREE_BYTES: usize = 16 << 10;
+/// The same of what it is once it is parsed.
+const FREE_PARSED_BYTES: usize = 64 << 10;
 /// When a client whose body found no room may come again.
 const LATER: Duration = Duration::from_secs(2);
 
@@ -25,6 +28,8 @@ const LATER: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Bodies {
     rooms: Rooms,
+    /// What one user's may take.
+    share: usize,
     /// Longest body.
     largest: usize,
     /// Longest wait for it.
@@ -35,6 +40,8 @@ pub(super) struct Bodies {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unread {
     TooLarge,
+    /// It is many values.
+    TooHeavy,
     Cut,
     Full(Full),
 }
@@ -53,6 +60,7 @@ impl Bodies {
                 options.most_body_bytes_of_principal,
                 "bailiwick_http_body_bytes",
             ),
+            share: options.most_body_bytes_of_principal,
             largest: options.largest_body_bytes,
             patience: options.body_limit,
         }
@@ -79,6 +87,10 @@ impl Bodies {
             // Copied: a chunk keeps all of the buffer that it came in.
             whole.extend_from_slice(&chunk);
         }
+        // What is made of it takes far more than itself, where it is many small values. One alone may take all of a user's share.
+        let parsed = parsed_bytes(&whole).ok_or(Unread::TooHeavy)?;
+        let bytes = whole.len().saturating_sub(FREE_BYTES) + parsed.saturating_sub(FREE_PARSED_BYTES);
+        room.widen(bytes.min(self.share))?;
         Ok((whole.into(), room))
     }
 }
@@ -104,10 +116,18 @@ pub(super) async fn whole_body(State(bodies): State<Bodies>, request: Request, n
     };
     match unread {
         Unread::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large").into_response(),
+        Unread::TooHeavy => {
+            let text = "the body has too many values: about 300,000 numbers or 20,000 objects are the most";
+            (StatusCode::PAYLOAD_TOO_LARGE, text).into_response()
+        }
         Unread::Cut => (StatusCode::BAD_REQUEST, "the body was cut").into_response(),
         Unread::Full(Full::OfPrincipal) => {
             let text = "requests of this user hold as much as one user's may";
             later(StatusCode::SERVICE_UNAVAILABLE, "bodies_of_principal", LATER, text)
+        }
+        Unread::Full(Full::OfTenant) => {
+            let text = "requests of this tenant hold as much as one tenant's may";
+            later(StatusCode::SERVICE_UNAVAILABLE, "bodies_of_tenant", LATER, text)
         }
         Unread::Full(Full::OfAll) => {
             let text = "requests hold as much memory as they may";
@@ -122,7 +142,8 @@ mod tests {
     use crate::identity::{Scopes, TenantId, UserId};
 
     fn caller(user: &str) -> Caller {
-        let tenant_id = TenantId::from(uuid::Uuid::nil());
+        // Each of a tenant of their own, by their first letter; both of `b` are of one.
+        let tenant_id = TenantId::from(uuid::Uuid::from_u128(u128::from(user.as_bytes()[0])));
         Caller { tenant_id, user_id: UserId::parse(user).unwrap(), scopes: Scopes::all() }
     }
 
@@ -151,8 +172,24 @@ mod tests {
         assert!(bodies.read(chunks(&[60_000]), &bob).await.is_ok());
         assert_eq!(bodies.rooms.taken_bytes(), 60_000 - FREE_BYTES, "whoever was refused or has gone holds nothing");
         assert_eq!(bodies.read(chunks(&[60_000, 16_001]), &caller("eve")).await.err(), Some(Unread::Full(Full::OfAll)));
-        drop(first);
+        let second = bodies.read(chunks(&[60_000]), &bob).await.ok().unwrap();
+        assert_eq!(bodies.read(chunks(&[40_400]), &caller("ben")).await.err(), Some(Unread::Full(Full::OfTenant)));
+        drop((first, second));
         assert_eq!(bodies.rooms.taken_bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn many_values_take_more_room_than_their_bytes() {
+        let (bodies, ada) = (bodies(), caller("ada"));
+        let of = |values: usize| Body::from(format!("[{}1]", "1,".repeat(values)));
+        let (_, room) = bodies.read(of(1_000), &ada).await.ok().unwrap();
+        assert_eq!(bodies.rooms.taken_bytes(), 1_000 * 100 + 300 - FREE_PARSED_BYTES);
+        drop(room);
+        let (_, _all_of_it) = bodies.read(of(5_000), &ada).await.ok().unwrap();
+        assert_eq!(bodies.rooms.taken_bytes(), 60_000, "one alone has all of a user's share");
+        assert_eq!(bodies.read(of(1_000), &ada).await.err(), Some(Unread::Full(Full::OfPrincipal)));
+        let heavy = Body::from(format!("[{}1]", "[{}],".repeat(19_000)));
+        assert_eq!(bodies.read(heavy, &caller("bob")).await.err(), Some(Unread::TooHeavy));
     }
 
     #[tokio::test]

@@ -6,7 +6,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::HttpOptions;
 use super::address::neighbourhood;
-use super::guarded::Guard;
 use super::quiet::Quiet;
 
 /// The connections that there are: so many in all, and so many of one address.
@@ -161,8 +160,6 @@ impl Drop for Place {
         self.connections.held().forget(self.number);
     }
 }
-
-impl Guard for Busy {}
 
 impl Drop for Busy {
     fn drop(&mut self) {

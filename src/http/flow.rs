@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 use futures_util::future::poll_fn;
 use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
+use super::connections::Busy;
 use super::guarded::Guard;
 use super::patience::{Patience, Watch};
 use super::rooms::Room;
+use super::socket::Socket;
 use super::unread::FREE_BYTES;
 
 /// What a connection was asked and answered, as far as its two ends must know it of each other: hyper, and the stream below it.
@@ -28,8 +31,14 @@ struct Answers {
     /// An answer is whole, and has not gone.
     are_owed: AtomicBool,
     waiting: AtomicWaker,
-    /// What of an answer waits to be read.
-    unread: Mutex<Option<Room>>,
+    /// What of an answer waits to be read, and the connection's place meanwhile.
+    under_way: Mutex<UnderWay>,
+}
+
+#[derive(Default)]
+struct UnderWay {
+    unread: Option<Room>,
+    busy: Option<Busy>,
 }
 
 /// An answer on its way: once it is whole it is owed until it has gone.
@@ -50,9 +59,9 @@ impl Flow {
         .await;
     }
 
-    /// An answer, whose bytes count as its reader's until they have gone, if it is known who that is.
-    pub(super) fn answer(&self, unread: Option<Room>) -> Answer {
-        *self.unread() = unread;
+    /// An answer, whose bytes count as its reader's until they have gone, if it is known who that is. So long is its connection busy.
+    pub(super) fn answer(&self, unread: Option<Room>, busy: Busy) -> Answer {
+        *self.under_way() = UnderWay { unread, busy: Some(busy) };
         Answer(self.clone())
     }
 
@@ -62,25 +71,27 @@ impl Flow {
 
     /// All that was written has gone to the system; whether that ended an answer.
     fn gone(&self) -> bool {
-        if let Some(unread) = self.unread().as_mut() {
+        if let Some(unread) = self.under_way().unread.as_mut() {
             unread.empty();
         }
         let has_ended = self.0.are_owed.swap(false, Ordering::AcqRel);
         if has_ended {
+            // Idle only now: whoever still read an answer would be cut in the middle of it.
+            self.under_way().busy = None;
             self.0.is_busy.store(false, Ordering::Release);
             self.0.waiting.wake();
         }
         has_ended
     }
 
-    fn unread(&self) -> MutexGuard<'_, Option<Room>> {
-        self.0.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    fn under_way(&self) -> MutexGuard<'_, UnderWay> {
+        self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Guard for Answer {
     fn pass(&mut self, bytes: usize) -> bool {
-        self.0.unread().as_mut().is_none_or(|unread| unread.hold(bytes, FREE_BYTES))
+        self.0.under_way().unread.as_mut().is_none_or(|unread| unread.hold(bytes, FREE_BYTES))
     }
 }
 
@@ -92,6 +103,8 @@ impl Drop for Answer {
 
 /// Bytes a second that a client takes at the least once its answers pile up.
 const LEAST_RATE: u64 = 1_024;
+/// How often it is looked whether a client has gone that hyper does not listen to.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A stream that tells when what was written to it has gone: hyper flushes it once it has nothing left to write. Who takes it byte by
 /// byte is cut: what has piled up is to be gone within a limit, and a second for each [`LEAST_RATE`] bytes of it. So is who asks
@@ -102,6 +115,9 @@ pub(super) struct Flowing<S> {
     limit: Duration,
     pile: Option<Pile>,
     watch: Watch,
+    /// Whether hyper waits for what the client says: then it hears that it has gone.
+    is_heard: bool,
+    look: Option<Pin<Box<Sleep>>>,
 }
 
 /// Since when something waits to be written, and what went of it.
@@ -112,7 +128,15 @@ struct Pile {
 
 impl<S> Flowing<S> {
     pub(super) fn new(stream: S, flow: Flow, patience: Patience) -> Self {
-        Self { stream, flow, limit: patience.write, pile: None, watch: Watch::new(patience) }
+        Self {
+            stream,
+            flow,
+            limit: patience.write,
+            pile: None,
+            watch: Watch::new(patience),
+            is_heard: false,
+            look: None,
+        }
     }
 
     fn judge(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -130,11 +154,31 @@ impl<S> Flowing<S> {
     }
 }
 
+impl<S: Socket> Flowing<S> {
+    /// Whether the client has gone while hyper works for it and listens to nothing, as it does once something waits behind the
+    /// request: nobody reads the answer, and the call is to be taken back.
+    fn has_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.is_heard || !self.flow.is_busy() {
+            self.look = None;
+            return false;
+        }
+        if self.stream.is_read_closed() {
+            return true;
+        }
+        let look = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK_EVERY)));
+        while look.as_mut().poll(cx).is_ready() {
+            look.as_mut().reset(tokio::time::Instant::now() + LOOK_EVERY);
+        }
+        false
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Flowing<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, flow, watch, .. } = self.get_mut();
+        let Self { stream, flow, watch, is_heard, .. } = self.get_mut();
         let before = buffer.filled().len();
         let read = Pin::new(stream).poll_read(cx, buffer);
+        *is_heard = read.is_pending();
         if flow.is_busy() {
             watch.rest();
             return read;
@@ -147,7 +191,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Flowing<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Flowing<S> {
+impl<S: AsyncWrite + Socket + Unpin> AsyncWrite for Flowing<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.judge(written)
@@ -173,6 +217,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Flowing<S> {
             // hyper may have asked for the next head already, while this answer was on its way: nobody would wake it.
             self.watch.begin(cx);
         }
+        // hyper flushes each time it is woken.
+        if self.has_gone(cx) {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the client has gone")));
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -187,6 +235,12 @@ mod tests {
 
     use super::*;
     use crate::http::HttpOptions;
+
+    impl Socket for tokio::io::DuplexStream {
+        fn is_read_closed(&self) -> bool {
+            false
+        }
+    }
 
     /// Writes to somebody who takes so many bytes each 5 ms.
     async fn written(at_once: usize) -> io::Result<()> {

@@ -12,12 +12,6 @@ pub(super) trait Guard: Unpin {
     }
 }
 
-impl<A: Guard, B: Guard> Guard for (A, B) {
-    fn pass(&mut self, bytes: usize) -> bool {
-        self.0.pass(bytes) && self.1.pass(bytes)
-    }
-}
-
 /// A body that holds something until it has ended or its reader has gone.
 pub(super) struct Guarded<G> {
     body: Body,

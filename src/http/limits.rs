@@ -24,16 +24,28 @@ pub(super) struct Limits {
     calls: Calls,
     rates: Option<DefaultKeyedRateLimiter<(TenantId, UserId)>>,
     asked: AtomicU32,
+    /// Requests at once, and how long until one more, where there is a bound.
+    burst: Option<(NonZeroU32, Duration)>,
+}
+
+/// Why the messages of one body are not let on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TooMany {
+    /// They never would be: so many are the most.
+    Ever(u32),
+    /// They would be after so long.
+    Now(Duration),
 }
 
 impl Limits {
     /// So many requests a minute, evenly, with bursts of as many as five seconds' worth; no bound for 0.
     pub(super) fn new(calls: Calls, requests_per_minute: u32) -> Arc<Self> {
-        let rates = NonZeroU32::new(requests_per_minute).map(|requests| {
+        let quota = NonZeroU32::new(requests_per_minute).map(|requests| {
             let burst = NonZeroU32::new(requests.get() / 12).unwrap_or(NonZeroU32::MIN);
-            RateLimiter::keyed(Quota::per_minute(requests).allow_burst(burst))
+            Quota::per_minute(requests).allow_burst(burst)
         });
-        Arc::new(Self { calls, rates, asked: AtomicU32::new(0) })
+        let burst = quota.map(|quota| (quota.burst_size(), quota.replenish_interval()));
+        Arc::new(Self { calls, rates: quota.map(RateLimiter::keyed), asked: AtomicU32::new(0), burst })
     }
 
     /// Counts a request; how long until it would be let in, if it is not.
@@ -45,6 +57,21 @@ impl Limits {
         }
         let refused = rates.check_key(&(caller.tenant_id, caller.user_id.clone())).err();
         refused.map(|wait| wait.wait_time_from(DefaultClock::default().now()))
+    }
+
+    /// Counts the messages of a batch, the first of which was counted as its request: all of them, or none.
+    pub(super) fn refuses_batch(&self, caller: &Caller, messages: u32) -> Option<TooMany> {
+        let (rates, (burst, interval)) = (self.rates.as_ref()?, self.burst?);
+        if messages > burst.get() {
+            return Some(TooMany::Ever(burst.get()));
+        }
+        let more = NonZeroU32::new(messages.saturating_sub(1))?;
+        match rates.check_key_n(&(caller.tenant_id, caller.user_id.clone()), more) {
+            Ok(Ok(())) => None,
+            // Whoever comes again is counted as a request first.
+            Ok(Err(wait)) => Some(TooMany::Now(wait.wait_time_from(DefaultClock::default().now()) + interval)),
+            Err(_) => Some(TooMany::Ever(burst.get())),
+        }
     }
 }
 

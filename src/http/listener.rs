@@ -20,6 +20,7 @@ use super::connections::{Connections, Place};
 use super::flow::{Flow, Flowing};
 use super::guarded::Guarded;
 use super::patience::Patience;
+use super::socket::Socket;
 use super::unread::Reader;
 use super::{HttpOptions, Tls, socket, target};
 
@@ -173,13 +174,14 @@ impl Connection {
 
     async fn serve<I>(self, stream: I, watcher: Watcher)
     where
-        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        I: AsyncRead + AsyncWrite + Socket + Unpin + Send + 'static,
     {
         let Self { router, http, prefix, peer, place, patience, _permit } = self;
         let (evicted, flow) = (place.evicted(), Flow::default());
         let stream = TokioIo::new(Flowing::new(stream, flow.clone(), patience));
         let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(Peer(peer));
+            let refusal = target::refusal(&request);
             target::settle(&mut request, &prefix);
             let (router, place, flow) = (router.clone(), Arc::clone(&place), flow.clone());
             flow.begin();
@@ -190,9 +192,12 @@ impl Connection {
                 // The answer before it is at its end by now, and so was what it made the connection.
                 flow.begin();
                 let busy = place.busy();
-                let mut response = router.oneshot(request.map(Body::new) as Request).await?;
+                let mut response = match refusal {
+                    Some(refusal) => refusal,
+                    None => router.oneshot(request.map(Body::new) as Request).await?,
+                };
                 let unread = response.extensions_mut().remove::<Reader>().map(|reader| reader.room());
-                Ok::<_, std::convert::Infallible>(response.map(|body| Guarded::new(body, (busy, flow.answer(unread)))))
+                Ok::<_, std::convert::Infallible>(response.map(|body| Guarded::new(body, flow.answer(unread, busy))))
             })
         });
         let connection = Box::pin(watcher.watch(http.serve_connection(stream, service)));

@@ -33,6 +33,7 @@ mod streams;
 mod target;
 mod tls;
 mod unread;
+mod weight;
 
 pub use descriptors::connections_within_limits;
 pub use exposition::Exposition;

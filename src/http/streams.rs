@@ -14,12 +14,13 @@ use crate::identity::{Caller, TenantId, UserId};
 /// When a client that finds no place may come again.
 const LATER: Duration = Duration::from_secs(5);
 
-/// The places of streams, of all kinds: so many in all, and so many of one user of a tenant.
+/// The places of streams, of all kinds: so many in all, so many of one user of a tenant, and three quarters of all of one tenant.
 #[derive(Clone)]
 pub(super) struct Streams(Arc<Shared>);
 
 struct Shared {
     most: usize,
+    most_of_tenant: usize,
     most_of_principal: usize,
     taken: Mutex<Taken>,
 }
@@ -27,6 +28,7 @@ struct Shared {
 #[derive(Default)]
 struct Taken {
     all: usize,
+    by_tenant: HashMap<TenantId, usize>,
     by_principal: HashMap<(TenantId, UserId), usize>,
 }
 
@@ -39,7 +41,8 @@ pub(super) struct Place {
 impl Streams {
     pub(super) fn new(options: &HttpOptions) -> Self {
         let (most, most_of_principal) = (options.most_streams, options.most_streams_of_principal);
-        Self(Arc::new(Shared { most, most_of_principal, taken: Mutex::default() }))
+        let most_of_tenant = (most / 4 * 3).max(most_of_principal);
+        Self(Arc::new(Shared { most, most_of_tenant, most_of_principal, taken: Mutex::default() }))
     }
 
     /// A place; else what its caller is told: 429 if they have too many, 503 if all have.
@@ -51,11 +54,16 @@ impl Streams {
             let text = "this user has as many streams as one may have";
             return Err(Box::new(later(StatusCode::TOO_MANY_REQUESTS, "streams_of_principal", LATER, text)));
         }
+        if taken.by_tenant.get(&principal.0).is_some_and(|theirs| *theirs >= self.0.most_of_tenant) {
+            let text = "this tenant has as many streams as one may have";
+            return Err(Box::new(later(StatusCode::TOO_MANY_REQUESTS, "streams_of_tenant", LATER, text)));
+        }
         if taken.all >= self.0.most {
             let text = "the server has as many streams as it can take";
             return Err(Box::new(later(StatusCode::SERVICE_UNAVAILABLE, "streams", LATER, text)));
         }
         taken.all += 1;
+        *taken.by_tenant.entry(principal.0).or_default() += 1;
         taken.by_principal.insert(principal.clone(), of_principal + 1);
         metrics::gauge!("bailiwick_http_streams").increment(1.0);
         Ok(Place { streams: self.clone(), principal })
@@ -68,6 +76,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.streams.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.all -= 1;
+        if let Some(count) = taken.by_tenant.get_mut(&self.principal.0) {
+            *count -= 1;
+            if *count == 0 {
+                taken.by_tenant.remove(&self.principal.0);
+            }
+        }
         if let Some(count) = taken.by_principal.get_mut(&self.principal) {
             *count -= 1;
             if *count == 0 {
@@ -88,8 +102,9 @@ mod tests {
     use super::*;
     use crate::identity::Scopes;
 
+    /// Of a tenant of their own, by their first letter.
     fn caller(user: &str) -> Caller {
-        let tenant_id = TenantId::from(uuid::Uuid::nil());
+        let tenant_id = TenantId::from(uuid::Uuid::from_u128(u128::from(user.as_bytes()[0])));
         Caller { tenant_id, user_id: UserId::parse(user).unwrap(), scopes: Scopes::all() }
     }
 
@@ -106,6 +121,20 @@ mod tests {
         drop(one);
         assert_eq!((refused("ada"), refused("bob")), (Ok(()), Ok(())));
         drop((two, eve));
-        assert!(streams.0.taken.lock().unwrap().by_principal.is_empty());
+        let taken = streams.0.taken.lock().unwrap();
+        assert!(taken.by_principal.is_empty() && taken.by_tenant.is_empty());
+    }
+
+    #[test]
+    fn one_tenant_leaves_others_a_quarter() {
+        let options = HttpOptions { most_streams: 8, most_streams_of_principal: 2, ..HttpOptions::default() };
+        let streams = Streams::new(&options);
+        let place = |user: &str| streams.place(&caller(user)).map_err(|response| response.status());
+        let held: Vec<_> = ["a1", "a1", "a2", "a2", "a3", "a3"].into_iter().map(place).collect();
+        assert!(held.iter().all(Result::is_ok));
+        assert_eq!(place("a4").err(), Some(StatusCode::TOO_MANY_REQUESTS));
+        let others = (place("b1"), place("c1"));
+        assert!(others.0.is_ok() && others.1.is_ok());
+        assert_eq!(place("d1").err(), Some(StatusCode::SERVICE_UNAVAILABLE));
     }
 }

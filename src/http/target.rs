@@ -1,7 +1,19 @@
-use http::header::HOST;
-use http::{HeaderValue, Uri};
+use axum::response::{IntoResponse, Response};
+use http::header::{CONNECTION, HOST};
+use http::{HeaderValue, Method, StatusCode, Uri};
 
 use super::resource::WELL_KNOWN;
+
+/// What a request is told that asks for another protocol, or for a tunnel: we are no proxy (RFC 9110, sections 7.4 and 9.3.6). What
+/// would follow it on its connection is nothing that we know.
+pub(super) fn refusal<B>(request: &http::Request<B>) -> Option<Response> {
+    let is_ours = request.uri().scheme_str().is_none_or(|scheme| matches!(scheme, "http" | "https"));
+    if is_ours && request.method() != Method::CONNECT {
+        return None;
+    }
+    let text = "this is no proxy: ask for a path, or a URL of http or https";
+    Some((StatusCode::BAD_REQUEST, [(CONNECTION, "close")], text).into_response())
+}
 
 /// Settles what a request is for, before anything judges it: its target becomes a path without the prefix under which a proxy serves
 /// us, and its host the target's, where the target names one.

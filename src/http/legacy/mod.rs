@@ -24,11 +24,12 @@ use rmcp::service::serve_server_with_ct;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::Face;
 use super::limits::later;
 use super::standing::Standing;
 use super::streams::{self, Streams};
-use channel::Refused;
+use super::unread::Reader;
+use super::{Face, mcp};
+use channel::{Outgoing, Refused};
 use open::{Open, OpenStreams};
 
 /// How often it is looked whether a stream's credential is still good.
@@ -60,7 +61,10 @@ pub(super) async fn listen<S: ServerHandler + Clone>(
         Ok(place) => place,
         Err(refusal) => return *refusal,
     };
-    let (transport, open, mut answers) = channel::open(standing.caller());
+    let Some(reader) = request.extensions().get::<Reader>().cloned() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let (transport, open, mut answers) = channel::open(standing.caller(), reader);
     let closed = open.closed();
     // Dropped with the body, whoever ends it: then the stream is unknown and its calls are cancelled.
     let listed = legacy.open.add(Arc::clone(&open));
@@ -80,11 +84,16 @@ pub(super) async fn listen<S: ServerHandler + Clone>(
     ));
     let messages = stream::poll_fn(move |cx| answers.poll_recv(cx)).map(move |message| {
         let _ = &listed;
-        open.answered(&message);
-        Event::default().event("message").json_data(message).unwrap_or_else(|error| {
-            tracing::error!(%error, "an answer could not be written as JSON");
-            Event::default().comment("an answer could not be written")
-        })
+        let Outgoing { answers, text, room } = message;
+        if let Some(id) = answers {
+            open.answered(&id);
+        }
+        // From here on it counts as what the connection writes.
+        drop(room);
+        match text {
+            Some(text) => Event::default().event("message").data(text),
+            None => Event::default().comment("a message was left out"),
+        }
     });
     let events = stream::once(async { endpoint }).chain(messages).take_until(closed.cancelled_owned());
     let keep_alive = KeepAlive::new().interval(legacy.face.options.keep_alive);
@@ -131,6 +140,9 @@ pub(super) async fn post<S: ServerHandler + Clone>(
     parts.extensions.remove::<Standing>();
     // It was taken whole before, within its bounds.
     let body: Bytes = axum::body::to_bytes(body, legacy.face.options.largest_body_bytes).await.unwrap_or_default();
+    if let Some(refusal) = mcp::refusal(&body) {
+        return refusal;
+    }
     let Ok(message) = serde_json::from_slice::<ClientJsonRpcMessage>(&body) else {
         return (StatusCode::BAD_REQUEST, "the body is no message of MCP's JSON-RPC").into_response();
     };

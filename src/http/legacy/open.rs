@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::request::Parts;
-use rmcp::model::{ClientJsonRpcMessage, ClientNotification, GetExtensions, RequestId, ServerJsonRpcMessage};
+use rmcp::model::{ClientJsonRpcMessage, ClientNotification, GetExtensions, RequestId};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use super::channel::Refused;
 use crate::identity::{Caller, TenantId, UserId};
 
 /// Requests of one stream whose answers are still owed.
-const MOST_OWED: usize = 64;
+pub(super) const MOST_OWED: usize = 64;
 /// What these may hold, in bytes, beside one alone that holds more.
 const MOST_OWED_BYTES: usize = 16 << 20;
 
@@ -89,16 +89,9 @@ impl Open {
         })
     }
 
-    /// Notes that a message is on its way to the client.
-    pub(super) fn answered(&self, message: &ServerJsonRpcMessage) {
-        let id = match message {
-            ServerJsonRpcMessage::Response(response) => Some(&response.id),
-            ServerJsonRpcMessage::Error(error) => error.id.as_ref(),
-            ServerJsonRpcMessage::Request(_) | ServerJsonRpcMessage::Notification(_) => None,
-        };
-        if let Some(id) = id {
-            self.owed().remove(id);
-        }
+    /// Notes that the answer to a request is on its way to the client.
+    pub(super) fn answered(&self, id: &RequestId) {
+        self.owed().remove(id);
     }
 
     fn owed(&self) -> MutexGuard<'_, HashMap<RequestId, usize>> {

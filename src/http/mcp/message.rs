@@ -26,7 +26,10 @@ fn given<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Option<&'a RawValue
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// What is no message, and why.
+/// Among those that a server may give a meaning of its own (JSON-RPC 2.0, section 5.1).
+const UNREAD: ErrorCode = ErrorCode(-32_000);
+
+/// What is no message, or gets no answer, and why.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Invalid {
     code: ErrorCode,
@@ -42,6 +45,11 @@ impl Invalid {
 
     pub(super) fn parse(error: &serde_json::Error) -> Self {
         Self { code: ErrorCode::PARSE_ERROR, id: Value::Null, why: format!("the body is not JSON: {error}") }
+    }
+
+    /// An answer that is not given, for others wait to be read.
+    pub(super) fn unread(id: Value, why: impl Into<String>) -> Self {
+        Self { code: UNREAD, id, why: why.into() }
     }
 
     /// The answer that says so.
@@ -84,8 +92,13 @@ pub(super) fn judge(body: &[u8]) -> Result<(), Invalid> {
 
 /// What is JSON-RPC, and yet nothing that MCP has.
 pub(super) fn unknown(body: &[u8]) -> Invalid {
+    Invalid::request(id(body), "this is no message of MCP's, or is nested too deeply")
+}
+
+/// A message's id, where it can be told; else null.
+pub(super) fn id(body: &[u8]) -> Value {
     let id = serde_json::from_slice::<Envelope<'_>>(body).ok().and_then(|envelope| whole_id(envelope.id?.get()));
-    Invalid::request(id.unwrap_or_default(), "this is no message of MCP's, or is nested too deeply")
+    id.unwrap_or_default()
 }
 
 fn whole_id(text: &str) -> Option<Value> {

@@ -4,6 +4,7 @@ mod batch;
 mod form;
 mod message;
 mod origin;
+mod pieces;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub(super) use batch::{MOST_MESSAGES, is_taken as takes_batches};
 use form::Form;
 use message::Invalid;
 pub(super) use origin::known_origin;
+pub(super) use pieces::split;
 
 type Service<S> = StreamableHttpService<S, NeverSessionManager>;
 
@@ -112,6 +114,11 @@ impl<S: ServerHandler + Clone> Mcp<S> {
             Err(refusal) => *refusal,
         }
     }
+}
+
+/// What a body is told that is no message.
+pub(super) fn refusal(body: &[u8]) -> Option<Response> {
+    message::judge(body).err().map(|invalid| refused(&invalid))
 }
 
 fn is_stream(response: &Response) -> bool {
