@@ -192,3 +192,39 @@ impl Drop for Room {
         self.empty();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Scopes;
+
+    fn caller(user: &str) -> Caller {
+        let tenant_id = TenantId::from(uuid::Uuid::nil());
+        Caller { tenant_id, user_id: UserId::parse(user).unwrap(), scopes: Scopes::all() }
+    }
+
+    #[test]
+    fn what_was_taken_beforehand_is_not_taken_twice() {
+        let rooms = Rooms::letting_one_alone(1_000, 100, "test");
+        let mut room = rooms.room(&caller("ada"));
+        room.widen(80).unwrap();
+        assert_eq!(rooms.room(&caller("ada")).widen(30), Err(Full::OfPrincipal), "two may not both have it");
+        assert!(room.hold(50, 0) && room.hold(40, 10));
+        assert_eq!(rooms.taken_bytes(), 90);
+        room.empty();
+        assert!(room.hold(50, 0));
+        assert_eq!(rooms.taken_bytes(), 50);
+        drop(room);
+        assert_eq!(rooms.taken_bytes(), 0);
+    }
+
+    #[test]
+    fn one_alone_may_be_more_than_a_share_and_keeps_the_next_out() {
+        let rooms = Rooms::letting_one_alone(1_000, 100, "test");
+        let (mut alone, mut next) = (rooms.room(&caller("ada")), rooms.room(&caller("ada")));
+        assert!(alone.hold(300, 0) && !next.hold(1, 0));
+        assert_eq!(rooms.is_full_for(&caller("ada")), Some(Full::OfPrincipal));
+        assert_eq!(rooms.room(&caller("bob")).widen(751), Err(Full::OfTenant), "a quarter is for other tenants");
+        assert_eq!(Rooms::new(1_000, 100, "test").room(&caller("ada")).widen(101), Err(Full::OfPrincipal));
+    }
+}

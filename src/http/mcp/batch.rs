@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -113,10 +114,13 @@ impl<S: ServerHandler + Clone> Mcp<S> {
 
     async fn array(&self, parts: Parts, asked: Vec<Message>) -> Response {
         let reader = parts.extensions.get::<Reader>().cloned();
+        // Nothing more is begun once an answer found no room.
+        let is_over = AtomicBool::new(false);
+        let is_over = &is_over;
         let answers = stream::iter(asked).map(|message| {
             let (parts, reader) = (parts.clone(), reader.clone());
             async move {
-                if reader.as_ref().is_some_and(Reader::is_full) {
+                if is_over.load(Ordering::Relaxed) || reader.as_ref().is_some_and(Reader::is_full) {
                     return (bytes(&message.put_off()), None);
                 }
                 let message = message.without_progress();
@@ -127,7 +131,9 @@ impl<S: ServerHandler + Clone> Mcp<S> {
                     }
                     Err(invalid) => bytes(invalid),
                 };
-                counted(answer, &message, reader.as_ref())
+                let counted = counted(answer, &message, reader.as_ref());
+                is_over.fetch_or(reader.is_some() && counted.1.is_none(), Ordering::Relaxed);
+                counted
             }
         });
         // Each answer counts as its reader's while it waits for the last one.

@@ -125,11 +125,72 @@ async fn other_batches_are_refused_in_words_and_run_nothing() {
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     }
     // As many at once as ten requests.
-    let many = json!((0..20).map(call).collect::<Vec<_>>()).to_string();
-    let response = post(&server, &ada, JSON).body(many).send().await.unwrap();
-    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert!(response.headers().contains_key("retry-after"));
+    let many = |count: i64| json!((0..count).map(call).collect::<Vec<_>>()).to_string();
+    let (code, why) = told(post(&server, &ada, JSON).body(many(20)).send().await.unwrap()).await;
+    assert!(code == -32600 && why.contains("at most 10 messages"), "{code} {why}");
     assert_eq!(rows(&database).await, 0);
+}
+
+#[tokio::test]
+async fn a_batch_that_comes_too_soon_is_let_in_when_it_was_told_to_come_again() {
+    let database = TestDatabase::create().await;
+    let server = HttpServer::start(&database, HttpOptions { requests_per_minute: 120, ..HttpOptions::default() }).await;
+    let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
+    let messages: Vec<_> = (0..10).map(|id| tool_call(id, "tenant_status", &json!({}))).collect();
+    let send = async || post(&server, &ada, JSON).body(json!(messages).to_string()).send().await.unwrap();
+    assert_eq!(send().await.status(), StatusCode::OK);
+    let refused = send().await;
+    assert_eq!((refused.status(), rows(&database).await), (StatusCode::TOO_MANY_REQUESTS, 10));
+    let seconds: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
+    assert_eq!((send().await.status(), rows(&database).await), (StatusCode::OK, 20));
+}
+
+#[tokio::test]
+async fn each_message_of_a_batch_is_judged_as_it_came() {
+    let database = TestDatabase::create().await;
+    let server = HttpServer::start(&database, HttpOptions::default()).await;
+    let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
+    let call = r#""params":{"name":"tenant_status","arguments":{}}"#;
+    let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
+    let body = format!(
+        r#"[{{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call",{call}}},
+            {{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{{}},{call}}},
+            {{"jsonrpc":"2.0","id":3,"method":"ping","params":{{"a":{deep}}}}},
+            {{"jsonrpc":"2.0","id":4,"method":"ping"}}]"#
+    );
+    let response = post(&server, &ada, JSON).body(body).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let answers: Vec<Value> = response.json().await.unwrap();
+    let told: Vec<_> = answers.iter().map(|answer| (answer["id"].clone(), answer["error"]["code"].clone())).collect();
+    let invalid = json!(-32600);
+    let expected =
+        [(Value::Null, invalid.clone()), (Value::Null, invalid.clone()), (json!(3), invalid), (json!(4), Value::Null)];
+    assert_eq!(told, expected, "{answers:#?}");
+    assert_eq!(rows(&database).await, 0, "a name given twice ran something");
+}
+
+#[tokio::test]
+async fn a_batch_begins_nothing_more_once_its_answers_are_as_much_as_may_wait() {
+    let database = TestDatabase::create().await;
+    let options = HttpOptions { most_unread_bytes_of_principal: 100_000, ..HttpOptions::default() };
+    let server = HttpServer::start(&database, options).await;
+    let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
+    let arguments = json!({ "title": "long", "content": "word ".repeat(60_000) });
+    let inserted = server.call(&Client::new(), &ada, "insert_document", arguments).await;
+    let get = json!({ "document_id": inserted["structuredContent"]["document_id"] });
+    let messages: Vec<_> = (0..20).map(|id| tool_call(id, "get_document", &get)).collect();
+    let response = post(&server, &ada, JSON).body(json!(messages).to_string()).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let answers: Vec<Value> = response.json().await.unwrap();
+    assert!(answers.iter().enumerate().all(|(id, answer)| answer["id"] == json!(id)), "each is told of");
+    let (given, refused): (Vec<&Value>, Vec<&Value>) = answers.iter().partition(|answer| answer["error"].is_null());
+    assert_eq!((given.len(), refused.len()), (1, 19), "one alone may be more than a share");
+    assert!(refused.iter().all(|answer| answer["error"]["code"] == -32000), "{refused:?}");
+    let begun = rows(&database).await - 1;
+    let not_begun = refused.iter().filter(|it| it["error"]["message"].as_str().unwrap().starts_with("not begun"));
+    assert_eq!(begun, 20 - not_begun.count() as i64, "what is told is so");
+    assert!(begun <= 4, "{begun} were begun");
 }
 
 #[tokio::test]

@@ -128,3 +128,47 @@ async fn large_bodies_that_never_end_take_a_bounded_memory_and_others_are_served
     assert!(figures.lines().any(|line| line == "bailiwick_http_body_bytes 0"), "{figures}");
     assert!(figures.contains("bailiwick_http_refused_total{reason=\"bodies_of_principal\"}"), "{figures}");
 }
+
+/// Most memory that the server has had.
+fn most_resident_bytes(served: &Served) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", served.child.id().unwrap())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
+}
+
+#[tokio::test]
+async fn a_body_of_nothing_but_values_is_refused_before_it_becomes_gigabytes() {
+    let database = TestDatabase::create().await;
+    let served = Served::start_with(&database, |command| {
+        command.args(["--legacy-sse", "--a2a"]);
+    })
+    .await;
+    let (ada, client) = (key(&database, "demo", "ada", ALL_SCOPES).await, Client::new());
+    let status = tool_call(1, "tenant_status", &json!({}));
+    assert_eq!(reply(served.post(&client, &ada).json(&status).send().await.unwrap()).await["result"]["isError"], false);
+    let before = most_resident_bytes(&served);
+    let numbers = format!("[{}1]", "1,".repeat(5_500_000));
+    let objects = format!("[{}1]", r#"{"":1},"#.repeat(1_500_000));
+    let call = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"tenant_status","arguments":{{"x":{objects}}}}}}}"#
+    );
+    let base = served.url.trim_end_matches("/mcp");
+    for path in ["/mcp", "/a2a", "/messages?sessionId=01234567-89ab-4def-8123-456789abcdef"] {
+        for body in [&numbers, &objects, &call] {
+            let post =
+                client.post(format!("{base}{path}")).bearer_auth(&ada).header("content-type", "application/json");
+            let response = post.body(body.clone()).send().await.unwrap();
+            assert_eq!(response.status(), 413, "{path}: {}", &body[..20]);
+            assert!(response.text().await.unwrap().contains("too many values"));
+        }
+    }
+    let more = (most_resident_bytes(&served) - before) >> 20;
+    assert!(more < 100, "{more} MiB more for bodies of 11");
+    // The vectors of many documents are no such body.
+    let vector = vec![0.5; 1_500];
+    let more: Vec<_> =
+        (0..99).map(|n| json!({ "title": "t", "content": format!("{n}"), "embedding": vector })).collect();
+    let insert = json!({ "title": "t", "content": "c", "embedding": vector, "more_documents": more });
+    let response = served.post(&client, &ada).json(&tool_call(2, "insert_document", &insert)).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+}

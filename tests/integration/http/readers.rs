@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bailiwick::http::HttpOptions;
+use bailiwick::mcp::Toolbox;
 use reqwest::Client;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,6 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::served::Served;
 use super::{ALL_SCOPES, HttpServer, key, tool_call};
+use crate::audit::tools::Ending;
 use crate::harness::TestDatabase;
 
 /// A connection with little room for what comes.
@@ -167,11 +169,13 @@ async fn nothing_is_begun_for_a_user_whose_answers_wait_to_be_read() {
     let get = request(&ada, &tool_call(1, "get_document", &arguments));
     let status = tool_call(1, "tenant_status", &json!({}));
     let mut unread = Vec::new();
+    let mut served = 0;
     let refused = loop {
         let response = server.post(&client, &ada).json(&status).send().await.unwrap();
         if response.status() != 200 {
             break response;
         }
+        served += 1;
         assert!(unread.len() < 20, "{} answers wait, and nothing is refused", unread.len());
         let mut stream = connect(&server.address.to_string()).await;
         stream.write_all(get.as_bytes()).await.unwrap();
@@ -182,6 +186,8 @@ async fn nothing_is_begun_for_a_user_whose_answers_wait_to_be_read() {
     assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));
     assert!(refused.text().await.unwrap().contains("read them first"));
+    let rows = "SELECT count(*) FROM audit_logs WHERE resource = 'tools/tenant_status'";
+    assert_eq!(database.value::<i64>(rows).await, served, "what was refused has begun");
     assert_eq!(server.post(&client, &eve).json(&status).send().await.unwrap().status(), 200, "others are served");
     // Whoever reads is served again, and so is whoever has gone.
     let mut piece = vec![0; 64 << 10];
@@ -195,6 +201,128 @@ async fn nothing_is_begun_for_a_user_whose_answers_wait_to_be_read() {
     let read = json!({ "jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": { "uri": uri } });
     let response = server.post(&client, &ada).json(&read).send().await.unwrap();
     assert_eq!(response.status(), 503, "300,000 bytes where 100,000 may wait");
+    assert!(!response.headers().contains_key("retry-after"), "it was done");
+    assert!(response.text().await.unwrap().starts_with("what was asked is done"));
     drop(unread);
     assert_eq!(server.post(&client, &ada).json(&status).send().await.unwrap().status(), 200);
+    // Where it is the only one it is given, though it is more than a share.
+    let begun = std::time::Instant::now();
+    while server.post(&client, &ada).json(&read).send().await.unwrap().status() != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "nobody gets it");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_still_reads_an_answer_does_not_make_room() {
+    let database = TestDatabase::create().await;
+    let server = HttpServer::start(&database, HttpOptions { most_connections: 1, ..HttpOptions::default() }).await;
+    let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
+    let arguments = large(&server, &ada).await;
+    let get = request(&ada, &tool_call(1, "get_document", &arguments));
+    let mut stream = connect(&server.address.to_string()).await;
+    stream.write_all(get.as_bytes()).await.unwrap();
+    let mut text = vec![0; 1_024];
+    stream.read_exact(&mut text).await.unwrap();
+    // By now all of it is on its way.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut late = TcpStream::connect(server.address).await.unwrap();
+    let closed = tokio::time::timeout(Duration::from_secs(5), late.read(&mut [0])).await.expect("it is closed");
+    assert!(closed.map_or(true, |length| length == 0));
+    let head = String::from_utf8_lossy(&text).into_owned();
+    let body = head.find("\r\n\r\n").unwrap() + 4;
+    let length =
+        head.to_ascii_lowercase().split("content-length: ").nth(1).unwrap().split('\r').next().unwrap().to_owned();
+    let length: usize = length.parse().unwrap();
+    let mut rest = vec![0; body + length - text.len()];
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut rest)).await.expect("it comes");
+    assert!(read.is_ok(), "the answer was cut in the middle: {read:?}");
+    // Between two requests it does.
+    let mut next = TcpStream::connect(server.address).await.unwrap();
+    next.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let answered = tokio::time::timeout(Duration::from_secs(5), next.read(&mut text)).await.expect("it is answered");
+    assert!(text.starts_with(b"HTTP/1.1 200 "), "{answered:?}");
+}
+
+#[tokio::test]
+async fn who_closes_a_connection_takes_the_call_back_whatever_was_sent_behind_it() {
+    let database = TestDatabase::create().await;
+    let toolbox = Toolbox::empty().with(Ending);
+    let server = HttpServer::start_with(&database, HttpOptions::default(), toolbox).await;
+    let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
+    let slow = request(&ada, &tool_call(1, "ending", &json!({ "end": "slow statement" })));
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(slow.repeat(2).as_bytes()).await.unwrap();
+    let asleep = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(60)%' AND state = 'active' AND pid <> pg_backend_pid()";
+    let begun = std::time::Instant::now();
+    while database.value::<i64>(asleep).await == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the call never runs");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(stream);
+    let outcomes = "SELECT coalesce(string_agg(outcome, ' '), '') FROM audit_logs";
+    let begun = std::time::Instant::now();
+    while database.value::<String>(outcomes).await != "cancelled" {
+        let told: String = database.value(outcomes).await;
+        assert!(begun.elapsed() < Duration::from_secs(10), "it runs on for nobody: {told}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(database.value::<i64>(asleep).await, 0);
+}
+
+#[tokio::test]
+async fn answers_that_wait_on_a_stream_count_as_their_reader_s() {
+    const READS: usize = 12;
+    let database = TestDatabase::create().await;
+    let options = HttpOptions { legacy_sse: true, most_unread_bytes_of_principal: 1_000_000, ..HttpOptions::default() };
+    let server = HttpServer::start(&database, options).await;
+    let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
+    let (arguments, client) = (large(&server, &ada).await, Client::new());
+    let uri = format!("bailiwick://documents/{}", arguments["document_id"].as_str().unwrap());
+    let mut stream = connect(&server.address.to_string()).await;
+    let open = format!(
+        "GET /sse HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nAuthorization: Bearer {ada}\r\n\r\n"
+    );
+    stream.write_all(open.as_bytes()).await.unwrap();
+    let (mut text, mut piece) = (String::new(), vec![0; 64 << 10]);
+    let endpoint = loop {
+        let length = stream.read(&mut piece).await.unwrap();
+        assert!(length > 0, "{text}");
+        text.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+        if let Some((_, rest)) = text.split_once("data: ")
+            && let Some((endpoint, _)) = rest.split_once("\n\n")
+        {
+            break server.url(endpoint.trim());
+        }
+    };
+    let post = async |message: &serde_json::Value| {
+        client.post(&endpoint).bearer_auth(&ada).json(message).send().await.unwrap().status()
+    };
+    let hello =
+        json!({ "protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": { "name": "n", "version": "1" } });
+    post(&json!({ "jsonrpc": "2.0", "id": "hello", "method": "initialize", "params": hello })).await;
+    post(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
+    // A message with a name given twice is none here either.
+    let twice = r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/list"}"#;
+    let twice = client.post(&endpoint).bearer_auth(&ada).header("content-type", "application/json").body(twice);
+    assert_eq!(twice.send().await.unwrap().status(), 400);
+    for id in 0..READS {
+        let read = json!({ "jsonrpc": "2.0", "id": id, "method": "resources/read", "params": { "uri": uri } });
+        assert_eq!(post(&read).await, 202);
+    }
+    while database.value::<i64>("SELECT count(*) FROM audit_logs").await < READS as i64 + 1 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (mut bytes, mut given, mut refused) = (Vec::new(), 0, 0);
+    while given + refused < READS {
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut piece)).await;
+        let length = read.expect("each is answered").unwrap();
+        assert!(length > 0, "the stream was cut");
+        bytes.extend_from_slice(&piece[..length]);
+        let text = String::from_utf8_lossy(&bytes);
+        (given, refused) = (text.matches("\"contents\":").count(), text.matches("read them first").count());
+    }
+    // Three wait, and the stream has taken one or two before.
+    assert!((3..=6).contains(&given), "{given} of {READS} answers of 300,000 bytes waited where 1,000,000 may");
 }

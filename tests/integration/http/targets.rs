@@ -98,3 +98,25 @@ async fn below_a_path_everything_that_is_told_leads_back_whether_the_proxy_takes
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{elsewhere}");
     }
 }
+
+#[tokio::test]
+async fn what_asks_for_a_tunnel_or_another_protocol_is_refused_and_its_connection_closed() {
+    let database = TestDatabase::create().await;
+    let server = HttpServer::start(&database, HttpOptions::default()).await;
+    for (line, expected) in [
+        ("CONNECT localhost:80", "400"),
+        ("GET ftp://localhost/healthz", "400"),
+        ("GET ws://localhost/healthz", "400"),
+        ("GET http://localhost/healthz", "200"),
+        ("GET HTTPS://localhost/healthz", "200"),
+    ] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\n");
+        let close = if expected == "200" { "Connection: close\r\n" } else { "" };
+        stream.write_all(format!("{head}{close}\r\n").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(std::time::Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(read.is_ok() && answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{line}: {answer}");
+    }
+}
