@@ -121,15 +121,15 @@ pub(super) async fn whole_body(State(bodies): State<Bodies>, request: Request, n
             (StatusCode::PAYLOAD_TOO_LARGE, text).into_response()
         }
         Unread::Cut => (StatusCode::BAD_REQUEST, "the body was cut").into_response(),
-        Unread::Full(Full::OfPrincipal) => {
+        Unread::Full(Full::Principal) => {
             let text = "requests of this user hold as much as one user's may";
             later(StatusCode::SERVICE_UNAVAILABLE, "bodies_of_principal", LATER, text)
         }
-        Unread::Full(Full::OfTenant) => {
+        Unread::Full(Full::Tenant) => {
             let text = "requests of this tenant hold as much as one tenant's may";
             later(StatusCode::SERVICE_UNAVAILABLE, "bodies_of_tenant", LATER, text)
         }
-        Unread::Full(Full::OfAll) => {
+        Unread::Full(Full::All) => {
             let text = "requests hold as much memory as they may";
             later(StatusCode::SERVICE_UNAVAILABLE, "bodies", LATER, text)
         }
@@ -166,14 +166,14 @@ mod tests {
         let (bodies, ada, bob) = (bodies(), caller("ada"), caller("bob"));
         let (bytes, first) = bodies.read(chunks(&[30_000, 30_000]), &ada).await.ok().unwrap();
         assert_eq!((bytes.len(), bodies.rooms.taken_bytes()), (60_000, 60_000 - FREE_BYTES));
-        assert_eq!(bodies.read(chunks(&[50_000]), &ada).await.err(), Some(Unread::Full(Full::OfPrincipal)));
+        assert_eq!(bodies.read(chunks(&[50_000]), &ada).await.err(), Some(Unread::Full(Full::Principal)));
         assert!(bodies.read(chunks(&[FREE_BYTES]), &ada).await.is_ok(), "an ordinary call comes in");
-        assert_eq!(bodies.read(chunks(&[60_000, 16_000]), &bob).await.err(), Some(Unread::Full(Full::OfAll)));
+        assert_eq!(bodies.read(chunks(&[60_000, 16_000]), &bob).await.err(), Some(Unread::Full(Full::All)));
         assert!(bodies.read(chunks(&[60_000]), &bob).await.is_ok());
         assert_eq!(bodies.rooms.taken_bytes(), 60_000 - FREE_BYTES, "whoever was refused or has gone holds nothing");
-        assert_eq!(bodies.read(chunks(&[60_000, 16_001]), &caller("eve")).await.err(), Some(Unread::Full(Full::OfAll)));
+        assert_eq!(bodies.read(chunks(&[60_000, 16_001]), &caller("eve")).await.err(), Some(Unread::Full(Full::All)));
         let second = bodies.read(chunks(&[60_000]), &bob).await.ok().unwrap();
-        assert_eq!(bodies.read(chunks(&[40_400]), &caller("ben")).await.err(), Some(Unread::Full(Full::OfTenant)));
+        assert_eq!(bodies.read(chunks(&[40_400]), &caller("ben")).await.err(), Some(Unread::Full(Full::Tenant)));
         drop((first, second));
         assert_eq!(bodies.rooms.taken_bytes(), 0);
     }
@@ -187,9 +187,10 @@ mod tests {
         drop(room);
         let (_, _all_of_it) = bodies.read(of(5_000), &ada).await.ok().unwrap();
         assert_eq!(bodies.rooms.taken_bytes(), 60_000, "one alone has all of a user's share");
-        assert_eq!(bodies.read(of(1_000), &ada).await.err(), Some(Unread::Full(Full::OfPrincipal)));
-        let heavy = Body::from(format!("[{}1]", "[{}],".repeat(19_000)));
-        assert_eq!(bodies.read(heavy, &caller("bob")).await.err(), Some(Unread::TooHeavy));
+        assert_eq!(bodies.read(of(1_000), &ada).await.err(), Some(Unread::Full(Full::Principal)));
+        let heavy = Body::from(format!("[{}1]", "{},".repeat(40_000)));
+        let refused = Bodies::new(&HttpOptions::default()).read(heavy, &ada).await.err();
+        assert_eq!(refused, Some(Unread::TooHeavy));
     }
 
     #[tokio::test]
@@ -210,6 +211,6 @@ mod tests {
         reading.abort();
         assert!(reading.await.is_err());
         assert_eq!(bodies.rooms.taken_bytes(), 0, "its connection has gone");
-        assert_eq!(bodies.read(chunks(&[50_000, 40_000]), &ada).await.err(), Some(Unread::Full(Full::OfPrincipal)));
+        assert_eq!(bodies.read(chunks(&[50_000, 40_000]), &ada).await.err(), Some(Unread::Full(Full::Principal)));
     }
 }

@@ -40,9 +40,9 @@ pub(super) struct Room {
 /// Whose share is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
-    OfPrincipal,
-    OfTenant,
-    OfAll,
+    Principal,
+    Tenant,
+    All,
 }
 
 impl Rooms {
@@ -71,12 +71,12 @@ impl Rooms {
         let taken = self.taken();
         let theirs = *taken.by_principal.get(&(caller.tenant_id, caller.user_id.clone()))?;
         if theirs >= self.0.most_of_principal {
-            return Some(Full::OfPrincipal);
+            return Some(Full::Principal);
         }
         if taken.of_tenant(caller.tenant_id) >= self.0.most_of_tenant {
-            return Some(Full::OfTenant);
+            return Some(Full::Tenant);
         }
-        (taken.all >= self.0.most).then_some(Full::OfAll)
+        (taken.all >= self.0.most).then_some(Full::All)
     }
 
     #[cfg(test)]
@@ -167,12 +167,12 @@ impl Room {
         let theirs = taken.by_principal.get(&self.principal).copied().unwrap_or_default();
         let is_alone = lets_one_alone && theirs == self.bytes;
         if theirs + more > most_of_principal && !is_alone {
-            return Err(Full::OfPrincipal);
+            return Err(Full::Principal);
         }
         if taken.of_tenant(self.principal.0) + more > most_of_tenant {
-            return Err(Full::OfTenant);
+            return Err(Full::Tenant);
         }
-        if taken.all + more > most { Err(Full::OfAll) } else { Ok(more) }
+        if taken.all + more > most { Err(Full::All) } else { Ok(more) }
     }
 }
 
@@ -208,7 +208,7 @@ mod tests {
         let rooms = Rooms::letting_one_alone(1_000, 100, "test");
         let mut room = rooms.room(&caller("ada"));
         room.widen(80).unwrap();
-        assert_eq!(rooms.room(&caller("ada")).widen(30), Err(Full::OfPrincipal), "two may not both have it");
+        assert_eq!(rooms.room(&caller("ada")).widen(30), Err(Full::Principal), "two may not both have it");
         assert!(room.hold(50, 0) && room.hold(40, 10));
         assert_eq!(rooms.taken_bytes(), 90);
         room.empty();
@@ -223,8 +223,8 @@ mod tests {
         let rooms = Rooms::letting_one_alone(1_000, 100, "test");
         let (mut alone, mut next) = (rooms.room(&caller("ada")), rooms.room(&caller("ada")));
         assert!(alone.hold(300, 0) && !next.hold(1, 0));
-        assert_eq!(rooms.is_full_for(&caller("ada")), Some(Full::OfPrincipal));
-        assert_eq!(rooms.room(&caller("bob")).widen(751), Err(Full::OfTenant), "a quarter is for other tenants");
-        assert_eq!(Rooms::new(1_000, 100, "test").room(&caller("ada")).widen(101), Err(Full::OfPrincipal));
+        assert_eq!(rooms.is_full_for(&caller("ada")), Some(Full::Principal));
+        assert_eq!(rooms.room(&caller("bob")).widen(751), Err(Full::Tenant), "a quarter is for other tenants");
+        assert_eq!(Rooms::new(1_000, 100, "test").room(&caller("ada")).widen(101), Err(Full::Principal));
     }
 }

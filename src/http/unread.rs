@@ -78,18 +78,18 @@ pub(super) async fn let_on(State(unread): State<Unread>, mut request: Request, n
 
 fn reason(full: Full) -> &'static str {
     match full {
-        Full::OfPrincipal => "unread_of_principal",
-        Full::OfTenant => "unread_of_tenant",
-        Full::OfAll => "unread",
+        Full::Principal => "unread_of_principal",
+        Full::Tenant => "unread_of_tenant",
+        Full::All => "unread",
     }
 }
 
 /// Nothing was begun.
 fn put_off(full: Full) -> Response {
     let text = match full {
-        Full::OfPrincipal => "answers to this user wait to be read, as much as one user's may: read them first",
-        Full::OfTenant => "answers to this tenant wait to be read, as much as one tenant's may: read yours first",
-        Full::OfAll => "answers that wait to be read hold as much memory as they may: read yours first",
+        Full::Principal => "answers to this user wait to be read, as much as one user's may: read them first",
+        Full::Tenant => "answers to this tenant wait to be read, as much as one tenant's may: read yours first",
+        Full::All => "answers that wait to be read hold as much memory as they may: read yours first",
     };
     later(StatusCode::SERVICE_UNAVAILABLE, reason(full), LATER, text)
 }
@@ -98,13 +98,13 @@ fn put_off(full: Full) -> Response {
 fn lost(full: Full) -> Response {
     metrics::counter!("bailiwick_http_refused_total", "reason" => reason(full)).increment(1);
     let text = match full {
-        Full::OfPrincipal => {
+        Full::Principal => {
             "what was asked is done, but other answers to this user wait to be read, and with this one they are more than one user's may be: read them first"
         }
-        Full::OfTenant => {
+        Full::Tenant => {
             "what was asked is done, but its answer finds no room beside others to this tenant that wait to be read"
         }
-        Full::OfAll => "what was asked is done, but its answer finds no room beside others that wait to be read",
+        Full::All => "what was asked is done, but its answer finds no room beside others that wait to be read",
     };
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }

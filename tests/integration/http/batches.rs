@@ -137,13 +137,14 @@ async fn a_batch_that_comes_too_soon_is_let_in_when_it_was_told_to_come_again() 
     let server = HttpServer::start(&database, HttpOptions { requests_per_minute: 120, ..HttpOptions::default() }).await;
     let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
     let messages: Vec<_> = (0..10).map(|id| tool_call(id, "tenant_status", &json!({}))).collect();
-    let send = async || post(&server, &ada, JSON).body(json!(messages).to_string()).send().await.unwrap();
-    assert_eq!(send().await.status(), StatusCode::OK);
-    let refused = send().await;
-    assert_eq!((refused.status(), rows(&database).await), (StatusCode::TOO_MANY_REQUESTS, 10));
+    let send =
+        async |count: usize| post(&server, &ada, JSON).body(json!(messages[..count]).to_string()).send().await.unwrap();
+    assert_eq!(send(6).await.status(), StatusCode::OK);
+    let refused = send(10).await;
+    assert_eq!((refused.status(), rows(&database).await), (StatusCode::TOO_MANY_REQUESTS, 6));
     let seconds: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
-    assert_eq!((send().await.status(), rows(&database).await), (StatusCode::OK, 20));
+    assert_eq!((send(10).await.status(), rows(&database).await), (StatusCode::OK, 16));
 }
 
 #[tokio::test]
@@ -185,12 +186,13 @@ async fn a_batch_begins_nothing_more_once_its_answers_are_as_much_as_may_wait() 
     let answers: Vec<Value> = response.json().await.unwrap();
     assert!(answers.iter().enumerate().all(|(id, answer)| answer["id"] == json!(id)), "each is told of");
     let (given, refused): (Vec<&Value>, Vec<&Value>) = answers.iter().partition(|answer| answer["error"].is_null());
-    assert_eq!((given.len(), refused.len()), (1, 19), "one alone may be more than a share");
+    assert_eq!((given.len(), refused.len()), (1, 19), "two are more than may wait");
     assert!(refused.iter().all(|answer| answer["error"]["code"] == -32000), "{refused:?}");
     let begun = rows(&database).await - 1;
     let not_begun = refused.iter().filter(|it| it["error"]["message"].as_str().unwrap().starts_with("not begun"));
     assert_eq!(begun, 20 - not_begun.count() as i64, "what is told is so");
-    assert!(begun <= 4, "{begun} were begun");
+    // Four at once, and those that took the place of the one that was given.
+    assert!(begun <= 8, "{begun} were begun");
 }
 
 #[tokio::test]
