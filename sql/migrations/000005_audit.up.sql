@@ -101,6 +101,9 @@ AS $$
 DECLARE
     v_parent regclass;
     v_created integer := 0;
+    v_strays date[];
+    v_month date;
+    v_role text := coalesce(current_setting('app.current_user_role', true), '');
 BEGIN
     -- Another who is at it makes the same ones.
     IF NOT pg_try_advisory_xact_lock(hashtextextended('bailiwick.maintain_partitions', 0)) THEN
@@ -111,8 +114,17 @@ BEGIN
         WHERE p.partstrat = 'r' AND p.partrelid::regclass::text IN ('audit_logs', 'cost_tracking')
         ORDER BY 1
     LOOP
-        FOR v_month IN 0..p_months_ahead LOOP
-            IF create_month_partition(v_parent, (date_trunc('month', p_today) + make_interval(months => v_month))::date) THEN
+        -- Of months that are over and have rows in the DEFAULT partition, the oldest; the rest are for the next time. Rows of the far
+        -- future stay and are told of: a clock was wrong.
+        PERFORM set_config('app.current_user_role', 'admin', true);
+        EXECUTE format('SELECT ARRAY(SELECT DISTINCT date_trunc(''month'', "timestamp" AT TIME ZONE ''UTC'')::date FROM %s
+                                     WHERE "timestamp" < %L ORDER BY 1 LIMIT 12)',
+                       to_regclass(format('public.%I', v_parent::text || '_default')), date_trunc('month', p_today)::timestamp AT TIME ZONE 'UTC')
+            INTO v_strays;
+        PERFORM set_config('app.current_user_role', v_role, true);
+        FOREACH v_month IN ARRAY v_strays || ARRAY(SELECT (date_trunc('month', p_today) + make_interval(months => m))::date
+                                                   FROM generate_series(0, p_months_ahead) AS m) LOOP
+            IF create_month_partition(v_parent, v_month) THEN
                 v_created := v_created + 1;
             END IF;
         END LOOP;
@@ -121,7 +133,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION maintain_partitions(integer, date) IS
-    'Makes the partitions of this month and the months ahead for audit_logs and cost_tracking; returns how many were new.';
+    'Makes the partitions of this month and the months ahead for audit_logs and cost_tracking, and of some months past whose rows are in the DEFAULT partition; returns how many were new.';
 
 CREATE FUNCTION month_partitions(p_parent regclass, p_before date) RETURNS TABLE (partition regclass, month date)
 LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp

@@ -3,6 +3,7 @@ DROP TABLE budget_alerts;
 DROP TABLE budget_ledger;
 DROP TABLE cost_tracking;
 DROP TABLE cost_sums;
+DROP TABLE cost_retention;
 DROP TABLE cost_kinds;
 DROP FUNCTION cost_spans(timestamptz, timestamptz, boolean, text, text, text);
 DROP FUNCTION is_time_zone(text);

@@ -326,7 +326,14 @@ CREATE TABLE cost_sums (
     PRIMARY KEY (tenant_id, grain, starts, kind_id),
     CONSTRAINT cost_sums_grain_known CHECK (grain IN ('hour', 'day', 'user day'))
 ) WITH (fillfactor = 80);
-COMMENT ON TABLE cost_sums IS 'Sums of cost_tracking, kept by a trigger: of all users by UTC hour and by UTC day, of each user by UTC day. They outlive rows that retention drops.';
+COMMENT ON TABLE cost_sums IS 'Sums of cost_tracking, kept by a trigger: of all users by UTC hour and by UTC day, of each user by UTC day. Those of all users outlive rows that retention drops.';
+
+CREATE TABLE cost_retention (
+    is_row    boolean PRIMARY KEY DEFAULT true,
+    rows_from timestamptz NOT NULL,
+    CONSTRAINT cost_retention_is_one_row CHECK (is_row)
+);
+COMMENT ON TABLE cost_retention IS 'Since when cost_tracking has its rows and cost_sums those of each user; no row while retention has dropped nothing.';
 
 CREATE FUNCTION cost_kind_id(p_provider text, p_model_name text, p_operation text, p_tool text, p_user_id text) RETURNS uuid
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -412,6 +419,7 @@ COMMENT ON FUNCTION cost_spans(timestamptz, timestamptz, boolean, text, text, te
 
 SELECT protect_tenant_table('cost_kinds'), protect_tenant_table('cost_sums');
 GRANT SELECT ON cost_kinds, cost_sums TO bailiwick_app;
+GRANT SELECT ON cost_retention TO bailiwick_app, bailiwick_definer;
 GRANT SELECT, INSERT ON cost_kinds TO bailiwick_definer;
 GRANT SELECT, INSERT, UPDATE ON cost_sums TO bailiwick_definer;
 -- The administrator's reports read as it.

@@ -1,6 +1,7 @@
 use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -80,6 +81,20 @@ impl Bound {
         }
         // A civil date also parses from the head of a date-time; only a plain date may go without an offset.
         if text.len() > 10 { None } else { text.parse().ok().map(Self::Day) }
+    }
+
+    /// Whether it lies from 1970 to the first day of 9999, so that no zone takes it out of what the database and an answer can tell.
+    #[must_use]
+    pub fn is_reported(self) -> bool {
+        const FIRST: Date = Date::constant(1970, 1, 1);
+        const LAST: Date = Date::constant(9999, 1, 1);
+        match self {
+            Self::Instant(instant) => {
+                let day = instant.to_zoned(TimeZone::UTC).datetime();
+                day >= FIRST.into() && day <= LAST.into()
+            }
+            Self::Day(day) => (FIRST..=LAST).contains(&day),
+        }
     }
 
     fn instant(self) -> Option<Timestamp> {
@@ -167,6 +182,8 @@ pub struct Period {
     pub to: Timestamp,
     /// Its sums.
     pub sums: Sums,
+    /// Until when they and the groups may be too low, as rows or sums by user that they need were dropped by retention.
+    pub incomplete_before: Option<Timestamp>,
 }
 
 /// Costs of a period, grouped.
@@ -239,7 +256,12 @@ async fn ask(
 }
 
 fn period(row: &Row) -> Result<Period, DbError> {
-    Ok(Period { from: row.try_get("starts")?, to: row.try_get("ends")?, sums: sums(row)? })
+    Ok(Period {
+        from: row.try_get("starts")?,
+        to: row.try_get("ends")?,
+        sums: sums(row)?,
+        incomplete_before: row.try_get("incomplete_before")?,
+    })
 }
 
 fn sums(row: &Row) -> Result<Sums, DbError> {

@@ -32,6 +32,7 @@ use crate::tenants::SettingsPatch;
 
 const CREATE_TENANT: &str = include_str!("../../sql/queries/administration/create_tenant.sql");
 const LIST_TENANTS: &str = include_str!("../../sql/queries/administration/list_tenants.sql");
+const PURGED_SPENDERS: &str = include_str!("../../sql/queries/administration/purged_spenders.sql");
 const MAINTAIN_PARTITIONS: &str = include_str!("../../sql/queries/administration/maintain_partitions.sql");
 const STRAY_ROWS: &str = include_str!("../../sql/queries/administration/stray_rows.sql");
 const REFRESH_STALE_STATISTICS: &str = include_str!("../../sql/queries/administration/refresh_stale_statistics.sql");
@@ -189,6 +190,15 @@ pub async fn list_tenants(client: &Client) -> Result<Vec<TenantRow>, DbError> {
             })
         })
         .collect()
+}
+
+/// Tenants that are gone, whose costs are kept.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn purged_spenders(client: &Client) -> Result<Vec<TenantId>, DbError> {
+    let rows = as_owner(client, PURGED_SPENDERS, &[]).await?;
+    rows.iter().map(|row| Ok(TenantId::from(row.try_get::<_, Uuid>("tenant_id")?))).collect()
 }
 
 /// Cleans up after merges and tells the planner how large the index's tables are.

@@ -17,12 +17,13 @@ SELECT t.monthly_budget_usd AS month_limit_usd,
        limits.period, limits.is_user, limits.limit_usd, limits.warning_usd, limits.is_hard,
        coalesce(account.spent_usd, 0) AS spent_usd,
        greatest(reserved_budget($1, a.period, a.starts, a.user_id) - own.reserved_usd, 0) AS reserved_usd
-FROM tenants t
+-- A tenant that was purged has spent, and has no limits.
+FROM (SELECT $1) AS asked (id)
+LEFT JOIN tenants t ON t.id = asked.id
 CROSS JOIN month
 CROSS JOIN own
 LEFT JOIN budget_ledger l ON l.tenant_id = $1 AND l.period = 'month' AND l.starts = (month.starts AT TIME ZONE 'UTC')::date AND l.user_id = ''
 LEFT JOIN LATERAL budget_limits(t.monthly_budget_usd, t.settings) AS limits ON true
 LEFT JOIN budget_accounts(now(), $2::text) AS a ON a.period = limits.period AND (a.user_id <> '') = limits.is_user
 LEFT JOIN budget_ledger account ON account.tenant_id = $1 AND account.period = a.period AND account.starts = a.starts AND account.user_id = a.user_id
-WHERE t.id = $1
 ORDER BY limits.is_user, limits.period DESC

@@ -1,12 +1,13 @@
 -- costs/report
 -- The row without keys is the total over all groups, also of those beyond the limit; it comes first. What lies between the edges is
--- read from sums by day and hour (cost_spans). With $10 the period of the same length before.
+-- read from sums by day and hour (cost_spans). With $10 the period of the same length before, or what there is of it since 1970.
+-- Where rows and sums by user that it needs were dropped by retention, incomplete_before tells until when.
 WITH asked AS (
     SELECT coalesce($2::timestamptz, local_midnight($3::date, $6::text), local_midnight(date_trunc('month', now() AT TIME ZONE $6)::date, $6)) AS starts,
            coalesce($4::timestamptz, local_midnight($5::date, $6), now()) AS ends
 ), period AS (
     -- In UTC, where a day is 24 hours.
-    SELECT CASE WHEN $10::boolean THEN ((starts AT TIME ZONE 'UTC') - (ends - starts)) AT TIME ZONE 'UTC' ELSE starts END AS starts,
+    SELECT CASE WHEN $10::boolean THEN ((starts AT TIME ZONE 'UTC') - greatest(least(ends - starts, starts - timestamptz '1970-01-01 00:00+00'), interval '0')) AT TIME ZONE 'UTC' ELSE starts END AS starts,
            CASE WHEN $10 THEN starts ELSE ends END AS ends
     FROM asked
 ), extent AS (
@@ -16,6 +17,20 @@ WITH asked AS (
     FROM period, extent,
          cost_spans(greatest(period.starts, extent.starts), least(period.ends, extent.ends), coalesce('user' IN ($7::text, $8::text), false), $7, $8, $6) AS s
     WHERE extent.starts IS NOT NULL
+), incomplete AS (
+    -- The sums of all users stay, and tell that there was something.
+    SELECT max(r.rows_from) AS incomplete_before
+    FROM cost_retention r
+    WHERE EXISTS (
+        SELECT FROM spans s
+        CROSS JOIN (SELECT CASE WHEN 'user' IN ($7, $8) THEN 'day' ELSE 'hour' END) AS kept (grain)
+        CROSS JOIN LATERAL (
+            SELECT FROM cost_sums c
+            WHERE c.tenant_id = $1 AND c.grain = kept.grain AND c.starts >= date_trunc(kept.grain, s.starts, 'UTC') AND c.starts < least(s.ends, r.rows_from)
+            LIMIT 1
+        ) AS c
+        WHERE s.grain IN ('row', 'user day') AND s.starts < r.rows_from
+    )
 ), parts AS (
     -- Each stretch by itself, so that it is read along the index; it is of one period.
     SELECT s.first_period, s.second_period, k.model_name, k.provider, k.user_id, k.operation, k.tool, c.operations, c.unpriced, c.input_tokens,
@@ -49,8 +64,9 @@ WITH asked AS (
            p.*
     FROM parts p
 )
-SELECT period.starts, period.ends, sums.*
+SELECT period.starts, period.ends, incomplete.incomplete_before, sums.*
 FROM period
+CROSS JOIN incomplete
 CROSS JOIN (
     SELECT grouping(first_key) = 1 AS is_total, first_key, second_key, coalesce(sum(operations), 0)::bigint AS operations,
            coalesce(sum(unpriced), 0)::bigint AS unpriced,

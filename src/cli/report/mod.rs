@@ -46,8 +46,13 @@ pub(super) async fn run(database: &DatabaseArguments, command: &ReportCommand) -
             let request = arguments.checked()?;
             let (deployment, client) = open(&settings).await?;
             let tenants = match arguments.all_tenants {
-                true => admin::list_tenants(&client).await?,
-                false => vec![tenant(&deployment, &client, arguments.tenant.as_deref()).await?],
+                true => {
+                    let mut tenants: Vec<_> =
+                        admin::list_tenants(&client).await?.into_iter().map(costs::Spender::from).collect();
+                    tenants.extend(admin::purged_spenders(&client).await?.into_iter().map(costs::Spender::purged));
+                    tenants
+                }
+                false => vec![spender(&deployment, &client, arguments.tenant.as_deref()).await?],
             };
             costs::run(&client, tenants, &request).await
         }
@@ -72,6 +77,27 @@ async fn tenant(deployment: &Deployment, client: &Client, named: Option<&str>) -
     tenant.ok_or_else(|| {
         format!("there is no tenant {slug:?}; `bailiwick tenant list` shows them, and one that was purged is named by its id").into()
     })
+}
+
+/// Whose costs are asked for: a tenant's, or by its id one's that is gone.
+async fn spender(
+    deployment: &Deployment,
+    client: &Client,
+    named: Option<&str>,
+) -> Result<costs::Spender, CommandError> {
+    let Some(id) = purged(named) else { return Ok(tenant(deployment, client, named).await?.into()) };
+    // A slug may look like an id.
+    let is_named = |tenant: &TenantRow| tenant.id == id || named == Some(tenant.slug.as_str());
+    if let Some(tenant) = admin::list_tenants(client).await?.into_iter().find(is_named) {
+        return Ok(tenant.into());
+    }
+    match admin::purged_spenders(client).await?.contains(&id) {
+        true => Ok(costs::Spender::purged(id)),
+        false => Err(format!(
+            "there is no tenant {id}, and no costs are kept of one that was purged; `bailiwick tenant list` shows those that are there"
+        )
+        .into()),
+    }
 }
 
 /// A tenant by its id, which its trail is kept under when it is gone.

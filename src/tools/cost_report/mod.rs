@@ -87,6 +87,9 @@ pub fn question(input: &Input, limit: usize) -> Result<Question, Problems> {
     let mut bound = |field: &str, text: &Option<String>| {
         let text = text.as_deref()?;
         let bound = Bound::parse(text);
+        if bound.is_some_and(|bound| !bound.is_reported()) {
+            problems.add(field, format_args!("is {:?}; allowed is 1970-01-01 to 9999-01-01", shown(text)));
+        }
         if bound.is_none() {
             problems.add(field, format_args!("is {:?}; allowed is RFC 3339 with an offset, like 2026-03-01T00:00:00Z, or a date, like 2026-03-01", shown(text)));
         }

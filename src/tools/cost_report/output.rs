@@ -14,6 +14,10 @@ pub struct Output {
     pub to: String,
     /// Time zone of days, weeks and months.
     pub zone: String,
+    /// There where rows and totals may be too low: costs of months that end by then are kept as sums by hour and day of UTC, and no longer by user,
+    /// which is less than was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete_before: Option<String>,
     /// The groups, in the order asked for.
     pub rows: Vec<Row>,
     /// True if there were more than 200 groups; totals count them all.
@@ -71,6 +75,9 @@ pub struct Previous {
     pub from: String,
     /// Its end, excluded: the start of the period that was asked for.
     pub to: String,
+    /// There where its costs may be too low, as above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete_before: Option<String>,
     /// Paid operations.
     pub operations: i64,
     /// Tokens sent and written.
@@ -102,6 +109,7 @@ impl Output {
             from: report.total.from.to_string(),
             to: report.total.to.to_string(),
             zone: zone.to_owned(),
+            incomplete_before: report.total.incomplete_before.map(|moment| moment.to_string()),
             rows: rows.collect(),
             truncated: report.truncated,
             totals: (&report.total.sums).into(),
@@ -119,6 +127,7 @@ impl Previous {
         Self {
             from: before.from.to_string(),
             to: before.to.to_string(),
+            incomplete_before: before.incomplete_before.map(|moment| moment.to_string()),
             operations: before.sums.operations,
             total_tokens: before.sums.input_tokens + before.sums.output_tokens,
             total_cost_usd: usd(was),

@@ -95,7 +95,7 @@ pub const CHECKS: &[(&str, &str)] = &[
         "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
            AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped)
-           AND c.relname NOT IN ('tenants', 'embedding_models', 'embedding_state', 'model_prices', 'audit_seals', 'schema_migrations', 'bailiwick_migrations')",
+           AND c.relname NOT IN ('tenants', 'embedding_models', 'embedding_state', 'model_prices', 'cost_retention', 'audit_seals', 'schema_migrations', 'bailiwick_migrations')",
     ),
     (
         "views do not go round row-level security",

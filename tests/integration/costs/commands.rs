@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::{session, usage};
-use crate::harness::{Session, TestDatabase};
+use crate::harness::{Session, Tenant, TestDatabase};
 
 /// The command as the administrator who is no superuser: exit code, stdout and stderr.
 async fn report(database: &TestDatabase, arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -19,10 +19,18 @@ async fn report(database: &TestDatabase, arguments: &[&str]) -> (Option<i32>, St
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-async fn good(database: &TestDatabase, arguments: &[&str]) -> String {
+pub async fn good(database: &TestDatabase, arguments: &[&str]) -> String {
     let (code, out, err) = report(database, arguments).await;
     assert_eq!(code, Some(0), "{err}");
     out
+}
+
+/// Deletes a tenant and purges it.
+pub async fn purge(client: &tokio_postgres::Client, tenant: &Tenant) {
+    use bailiwick::{db::admin, tenants::purge::purge};
+    let slug = admin::list_tenants(client).await.unwrap().into_iter().find(|row| row.id == tenant.id).unwrap().slug;
+    assert_eq!(admin::delete_tenant(client, &slug).await.unwrap(), Some(tenant.id));
+    purge(client, tenant.id, std::time::Duration::from_secs(30), |_, _| ()).await.unwrap();
 }
 
 /// Rows of both tenants in February 2026 and now.
@@ -138,4 +146,33 @@ async fn what_cannot_be_reported_is_said() {
         let (exit, out, err) = report(&database, arguments).await;
         assert!(exit == Some(code) && out.is_empty() && err.contains(words), "{arguments:?}: {exit:?} {out} {err}");
     }
+}
+
+#[tokio::test]
+async fn costs_of_a_purged_tenant_are_reported_by_its_id_and_in_the_sum() {
+    let (database, session) = stocked().await;
+    let demo = database.tenant("demo").await;
+    super::assert_settled(&database).await;
+    drop(session);
+    purge(&database.connect_admin().await, &demo).await;
+    let spent = async |whose: &str| {
+        let sql = format!(
+            "SELECT trim_scale(sum(spent_usd))::text FROM budget_ledger WHERE period = 'month' AND user_id = '' AND {whose}"
+        );
+        database.value::<String>(&sql).await
+    };
+    let id = demo.id.to_string();
+    let of_demo: Value =
+        serde_json::from_str(&good(&database, &["--tenant", &id, "--from", "2026-02-01", "--json"]).await).unwrap();
+    assert_eq!(of_demo["totals"]["total_cost_usd"], json!(spent(&format!("tenant_id = '{id}'")).await));
+    assert_eq!(of_demo["budget"]["limit_usd"], Value::Null, "it has no limit any more");
+    let all: Value =
+        serde_json::from_str(&good(&database, &["--all-tenants", "--from", "2026-02-01", "--json"]).await).unwrap();
+    assert_eq!(all["totals"]["total_cost_usd"], json!(spent("true").await));
+    assert!(all["tenants"].as_array().unwrap().iter().any(|part| part["tenant"] == json!(id)), "{all}");
+    // By id also one that is there, and none that never was.
+    let enterprise = database.tenant("enterprise").await.id.to_string();
+    assert!(good(&database, &["--tenant", &enterprise]).await.contains("enterprise: costs"));
+    let (code, _, told) = report(&database, &["--tenant", "0198c5e2-5f0c-7cc3-98a5-d7a1a3f0e5b1"]).await;
+    assert!(code != Some(0) && told.contains("no costs are kept of one that was purged"), "{told}");
 }

@@ -9,6 +9,7 @@ mod oracle;
 mod prices;
 mod races;
 mod reports;
+mod retired;
 mod sums;
 mod zones;
 

@@ -221,3 +221,32 @@ async fn zones_that_are_none_are_refused() {
         .await;
     assert!(text.contains("`from` is 2026-02-28T15:00:00Z, which is not before to"), "{text}");
 }
+
+#[tokio::test]
+async fn years_that_no_calendar_of_ours_has_are_refused_and_the_first_and_last_are_not() {
+    let (_database, session) = session().await;
+    for (field, given) in [
+        ("from", "0001-01-01"),
+        ("from", "1969-12-31"),
+        ("from", "-000001-01-01T00:00:00Z"),
+        ("to", "9999-01-02"),
+        ("to", "9999-12-30T00:00:00Z"),
+    ] {
+        let mut asked = json!({ "from": "2026-03-01", "to": "2026-04-01" });
+        asked[field] = json!(given);
+        let text = session.refused("cost_report", asked).await;
+        assert!(
+            text.starts_with("invalid_input: ") && text.contains(given) && text.contains("1970-01-01 to 9999-01-01"),
+            "{text}"
+        );
+    }
+    for zone in ["UTC", "Pacific/Kiritimati", "America/Los_Angeles", "Asia/Kolkata"] {
+        for keys in [["day", "user"], ["week", "model"]] {
+            let asked = json!({ "from": "1970-01-01", "to": "9999-01-01", "zone": zone, "group_by": keys });
+            let report = session.ok("cost_report", asked).await;
+            // There is nothing before, or the hours by which the zone's day begins later.
+            let previous = report["previous"]["from"].as_str().unwrap();
+            assert!(previous.starts_with("1970-01-01T00:00:00") || previous == report["from"], "{report}");
+        }
+    }
+}

@@ -80,6 +80,34 @@ async fn rows_without_a_month_are_told_of_until_they_are_gone() {
     assert!(is_sound, "{told}");
 }
 
+/// A month that is over, which nobody makes ahead any more.
+#[tokio::test]
+async fn late_rows_get_their_month_by_the_next_pass() {
+    let database = TestDatabase::create().await;
+    let (client, house) = (database.connect_admin().await, Housekeeping::default());
+    let tenant = database.tenant("demo").await.id;
+    let late = format!(
+        "SET app.current_tenant_id = '{tenant}';
+         INSERT INTO audit_logs (\"timestamp\", tenant_id, user_id, call_id, action, outcome, success)
+         VALUES ('2020-02-29 23:59:59.999999+00', '{tenant}', 'u', gen_random_uuid(), 'search', 'ok', true);
+         INSERT INTO cost_tracking (timestamp, tenant_id, user_id, model_name, provider, input_tokens, output_tokens, input_cost, output_cost)
+         SELECT '2020-01-01 00:00+00'::timestamptz + make_interval(months => n), '{tenant}', 'u', 'm', 'p', 1, 1, 0.5, 0.5 FROM generate_series(0, 13) AS n"
+    );
+    database.execute(&late).await;
+    // Twelve months a pass and table, so that calls are not held up for long.
+    let kept = house.pass(&client).await.unwrap();
+    assert_eq!((kept.failures.as_slice(), kept.partitions, kept.strays), (&[][..], 13, vec![("cost_tracking", 2)]));
+    let kept = house.pass(&client).await.unwrap();
+    assert_eq!((kept.partitions, kept.strays), (2, vec![]));
+    let kept = house.pass(&client).await.unwrap();
+    assert_eq!((kept.partitions, kept.strays), (0, vec![]));
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs_2020_02").await, 1);
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM cost_tracking_2020_01").await, 1);
+    // Moved and not added again.
+    let spent = "SELECT count(*) FROM cost_sums WHERE grain = 'day' AND starts < '2022-01-01' AND operations = 1";
+    assert_eq!(database.value::<i64>(spent).await, 14);
+}
+
 #[tokio::test]
 async fn the_overview_is_counted_by_one_server_at_a_time_when_it_is_old() {
     let database = TestDatabase::create().await;

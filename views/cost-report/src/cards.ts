@@ -17,6 +17,11 @@ export function cardsSection(report: Report, words: Words): HTMLElement {
   if (totals.unpriced > 0) {
     cards.push(card("Without a price", number(words, totals.unpriced), h("span", {}, "operations count as nothing: costs are too low")));
   }
+  const until = report.incompleteBefore ?? previous?.incompleteBefore;
+  if (until) {
+    const what = report.incompleteBefore ? "costs from before may be missing" : "the period before may be too low";
+    cards.push(card("Incomplete before", h("time", { datetime: until }, until.slice(0, 10)), h("span", {}, what)));
+  }
   return h("dl", { class: "cards" }, ...cards);
 }
 

@@ -23,6 +23,8 @@ export interface Row {
 export interface Previous {
   from: string;
   to: string;
+  /** Until when its costs may be too low. */
+  incompleteBefore?: string;
   operations: number;
   totalTokens: number;
   totalCost: Amount;
@@ -53,6 +55,8 @@ export interface Report {
   from: string;
   to: string;
   zone?: string;
+  /** Until when costs may be too low. */
+  incompleteBefore?: string;
   keys: string[];
   rows: Row[];
   truncated: boolean;
@@ -87,6 +91,7 @@ export function readReport(value: unknown, asked: Arguments): Report | undefined
     from: String(fields.from),
     to: String(fields.to),
     zone: text(fields.zone),
+    incompleteBefore: text(fields.incomplete_before),
     keys,
     rows,
     truncated: fields.truncated === true,
@@ -121,6 +126,7 @@ function previous(value: unknown): Previous | undefined {
   return {
     from: String(fields.from),
     to: String(fields.to),
+    incompleteBefore: text(fields.incomplete_before),
     operations: count(fields.operations),
     totalTokens: count(fields.total_tokens),
     totalCost,

@@ -12,6 +12,7 @@ use super::{CommandError, Style};
 use crate::costs::{self, Budget, GroupKey, Order, Question, Sums};
 use crate::db::OwnerTransaction;
 use crate::db::admin::TenantRow;
+use crate::identity::TenantId;
 use crate::tools::cost_report::{Input, Output, not_empty, question, unknown_zone};
 
 /// Groups of a table or of JSON, unless all are asked for; the tool has as many.
@@ -22,7 +23,7 @@ const ALL_ROWS: usize = 1_000_000;
 /// Whose costs, which, and how to print them.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CostsArguments {
-    /// Whose costs (slug); "demo" on the program's own PostgreSQL
+    /// Whose costs (slug, or the id of a tenant that was purged); "demo" on the program's own PostgreSQL
     #[arg(long, value_name = "SLUG")]
     pub tenant: Option<String>,
     /// Those of every tenant, one after the other, with their sum
@@ -69,6 +70,26 @@ pub(super) struct Request {
     all_tenants: bool,
 }
 
+/// Whose costs are reported.
+pub(super) struct Spender {
+    id: TenantId,
+    slug: String,
+    is_deleted: bool,
+}
+
+impl Spender {
+    /// One that is gone and named by its id.
+    pub(super) fn purged(id: TenantId) -> Self {
+        Self { id, slug: id.to_string(), is_deleted: true }
+    }
+}
+
+impl From<TenantRow> for Spender {
+    fn from(tenant: TenantRow) -> Self {
+        Self { id: tenant.id, is_deleted: tenant.status == "deleted", slug: tenant.slug }
+    }
+}
+
 /// A tenant's part of the answer.
 struct Part {
     slug: String,
@@ -98,12 +119,12 @@ impl CostsArguments {
 }
 
 /// Reports and prints, a transaction a tenant.
-pub(super) async fn run(client: &Client, tenants: Vec<TenantRow>, request: &Request) -> Result<(), CommandError> {
+pub(super) async fn run(client: &Client, tenants: Vec<Spender>, request: &Request) -> Result<(), CommandError> {
     let mut parts = Vec::new();
     for tenant in tenants {
         let part = report(client, &tenant, &request.question).await?;
         // Who is gone and spent nothing is none of the overview.
-        if !(request.all_tenants && tenant.status == "deleted" && part.sums.operations == 0) {
+        if !(request.all_tenants && tenant.is_deleted && part.sums.operations == 0) {
             parts.push(part);
         }
     }
@@ -119,7 +140,7 @@ pub(super) async fn run(client: &Client, tenants: Vec<TenantRow>, request: &Requ
     }
 }
 
-async fn report(client: &Client, tenant: &TenantRow, question: &Question) -> Result<Part, CommandError> {
+async fn report(client: &Client, tenant: &Spender, question: &Question) -> Result<Part, CommandError> {
     let started = Instant::now();
     let transaction = OwnerTransaction::begin_reading(client, tenant.id).await?;
     let read = async {

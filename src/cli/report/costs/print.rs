@@ -51,7 +51,14 @@ pub(super) fn csv(parts: &[Part], question: &Question) -> io::Result<()> {
             writer.write_record(cells.map(harmless))?;
         }
     }
-    writer.flush()
+    writer.flush()?;
+    // Beside the lines, which a program reads.
+    for part in parts {
+        if let Some(moment) = &part.output.incomplete_before {
+            writeln!(io::stderr(), "{}: {}", part.slug, incomplete("this report is", moment))?;
+        }
+    }
+    Ok(())
 }
 
 /// A group's values in the order of the keys, which JSON objects do not keep.
@@ -140,7 +147,13 @@ fn below(output: &Output, style: Style) -> String {
         );
         lines.push(style.bad(&told));
     }
+    if let Some(moment) = &output.incomplete_before {
+        lines.push(style.bad(&incomplete("This report is", moment)));
+    }
     let previous = &output.previous;
+    if let Some(moment) = &previous.incomplete_before {
+        lines.push(style.bad(&incomplete("The period before is", moment)));
+    }
     let percent = previous.change_percent.as_ref().map_or_else(String::new, |percent| format!(", {percent} %"));
     lines.push(format!(
         "As long before ({} to {}): {} USD, {} operations; change {} USD{percent}",
@@ -148,6 +161,12 @@ fn below(output: &Output, style: Style) -> String {
     ));
     lines.push(output.budget.told());
     lines.join("\n") + "\n"
+}
+
+fn incomplete(what: &str, moment: &str) -> String {
+    format!(
+        "{what} incomplete before {moment}: costs from before are kept as sums by hour and day of UTC, not by user, so these are too low."
+    )
 }
 
 fn sum(parts: &[Part]) -> Sums {
