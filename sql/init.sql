@@ -233,7 +233,8 @@ CREATE TABLE tenants (
     CONSTRAINT tenants_settings_is_object CHECK (jsonb_typeof(settings) = 'object'),
     CONSTRAINT tenants_max_documents_not_negative CHECK (max_documents >= 0),
     CONSTRAINT tenants_max_storage_not_negative CHECK (max_storage_mb >= 0),
-    CONSTRAINT tenants_budget_not_negative CHECK (monthly_budget_usd >= 0),
+    -- NaN is above every number, so as a limit it would be none.
+    CONSTRAINT tenants_budget_not_negative CHECK (monthly_budget_usd >= 0 AND monthly_budget_usd < 'NaN'),
     CONSTRAINT tenants_ends_are_of_deleted CHECK (status = 'deleted' OR (deleted_at IS NULL AND purge_began_at IS NULL AND import_sha256 IS NULL))
 );
 COMMENT ON TABLE tenants IS 'Organisations that share this server; each sees only its own row.';
@@ -1705,7 +1706,7 @@ CREATE TABLE cost_tracking (
     CONSTRAINT cost_tracking_tokens_in_range
         CHECK (input_tokens BETWEEN 0 AND 1000000000 AND output_tokens BETWEEN 0 AND 1000000000),
     CONSTRAINT cost_tracking_cached_is_part_of_input CHECK (cached_input_tokens BETWEEN 0 AND input_tokens),
-    CONSTRAINT cost_tracking_costs_not_negative CHECK (input_cost >= 0 AND output_cost >= 0)
+    CONSTRAINT cost_tracking_costs_not_negative CHECK (input_cost >= 0 AND input_cost < 'NaN' AND output_cost >= 0 AND output_cost < 'NaN')
 ) PARTITION BY RANGE ("timestamp");
 COMMENT ON TABLE cost_tracking IS 'Every token spent, priced: one row for each paid operation.';
 COMMENT ON COLUMN cost_tracking.input_cost IS 'USD to twelve decimals: ten tokens of a small embedding model cost 0.0000002.';
@@ -1728,7 +1729,7 @@ CREATE TABLE budget_ledger (
     user_id      text NOT NULL DEFAULT '',
     spent_usd    numeric(24, 12) NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, period, starts, user_id),
-    CONSTRAINT budget_ledger_not_negative CHECK (spent_usd >= 0),
+    CONSTRAINT budget_ledger_not_negative CHECK (spent_usd >= 0 AND spent_usd < 'NaN'),
     CONSTRAINT budget_ledger_period_known CHECK (period = 'day' OR period = 'month' AND extract(day FROM starts) = 1)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE budget_ledger IS
@@ -1761,6 +1762,7 @@ CREATE TABLE budget_alerts (
     delivered_at  timestamptz,
     due_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
     attempts      integer NOT NULL DEFAULT 0,
+    given_up_at   timestamptz,
     PRIMARY KEY (tenant_id, id),
     -- Once for each crossing of a limit; another limit is crossed anew.
     CONSTRAINT budget_alerts_once UNIQUE (tenant_id, period, starts, user_id, level, limit_usd),
@@ -1770,7 +1772,8 @@ COMMENT ON TABLE budget_alerts IS 'Budgets that came near their limit or reached
 COMMENT ON COLUMN budget_alerts.announced_at IS 'When the trail and the log were told; a server does so within seconds.';
 COMMENT ON COLUMN budget_alerts.delivered_at IS 'When the webhook had it; the same where there is none.';
 COMMENT ON COLUMN budget_alerts.due_at IS 'When it is tried next.';
-CREATE INDEX idx_budget_alerts_open ON budget_alerts (tenant_id, due_at) WHERE delivered_at IS NULL;
+COMMENT ON COLUMN budget_alerts.given_up_at IS 'When it was tried for the last time: its period was over, and a day had passed since it was raised.';
+CREATE INDEX idx_budget_alerts_open ON budget_alerts (tenant_id, due_at) WHERE delivered_at IS NULL AND given_up_at IS NULL;
 
 -- What a tenant may spend by settings: {"budget": {"mode": "hard", "warning_percent": 90, "daily_usd": 5, "user_monthly_usd": 10, "user_daily_usd": 1}}.
 CREATE FUNCTION budget_limits(p_monthly_budget_usd numeric, p_settings jsonb)
@@ -1821,7 +1824,7 @@ GRANT USAGE ON SEQUENCE cost_tracking_id_seq TO bailiwick_app;
 GRANT SELECT ON budget_ledger TO bailiwick_app;
 GRANT SELECT, INSERT, UPDATE ON budget_ledger TO bailiwick_definer;
 GRANT SELECT, INSERT ON budget_alerts TO bailiwick_definer;
-GRANT SELECT, UPDATE (announced_at, delivered_at, due_at, attempts) ON budget_alerts TO bailiwick_app;
+GRANT SELECT, UPDATE (announced_at, delivered_at, due_at, attempts, given_up_at) ON budget_alerts TO bailiwick_app;
 GRANT EXECUTE ON FUNCTION budget_accounts(timestamptz, text), budget_limits(numeric, jsonb) TO bailiwick_app, bailiwick_definer;
 
 CREATE FUNCTION raise_budget_alerts(p_tenant_id uuid, p_user_id text, p_at timestamptz) RETURNS void
@@ -1836,8 +1839,8 @@ BEGIN
     JOIN budget_ledger l ON l.tenant_id = p_tenant_id AND l.period = a.period AND l.starts = a.starts AND l.user_id = a.user_id
     CROSS JOIN LATERAL (VALUES ('WARNING', limits.warning_usd), ('EXCEEDED', limits.limit_usd)) AS levels (level, from_usd)
     WHERE t.id = p_tenant_id AND l.spent_usd >= levels.from_usd AND l.spent_usd > 0
-      -- The server's own work, which no user's limit binds.
-      AND l.user_id NOT LIKE 'bailiwick-%'
+      -- The server's own work, which no user's limit binds; no caller can have its name.
+      AND l.user_id <> 'bailiwick-embedder'
     ORDER BY l.period, l.starts, l.user_id, levels.level
     ON CONFLICT DO NOTHING;
 END
@@ -2148,8 +2151,8 @@ CREATE FUNCTION open_budget_alerts() RETURNS TABLE (tenant_id uuid, id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
     SELECT a.tenant_id, a.id FROM budget_alerts a JOIN tenants t ON t.id = a.tenant_id
-    -- Those of a suspended tenant wait for it: no call of its own would be let in to tell them, and tries are not endless.
-    WHERE t.status = 'active' AND a.delivered_at IS NULL AND a.due_at <= now() AND a.attempts < 20
+    -- Those of a suspended tenant wait for it: no call of its own would be let in to tell them, and their time would run out.
+    WHERE t.status = 'active' AND a.delivered_at IS NULL AND a.given_up_at IS NULL AND a.due_at <= now()
     ORDER BY a.due_at LIMIT 100
 $$;
 COMMENT ON FUNCTION open_budget_alerts() IS
@@ -2640,12 +2643,12 @@ SET LOCAL search_path = public;
 DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', '5ed68edb7abc9f170069dd132a51183e9ba43ab12e89e2433aa3170a38327c22'),
-    (2, 'tenants', '31d296f6cfc96ec6b69a895d39aec150f4459d49c87da29650a3a23c4d4dccfc'),
+    (2, 'tenants', '03fe2c991da1bd7e753f7294f817d528dd75f9d9c6ea7e4bcc6de6a34dabc740'),
     (3, 'documents', 'c9819ae425c2c94f8c02d996c65fa32d11cd0f4f7b4115ffe1971947732f2179'),
     (4, 'search', 'c619a6daede0d3cd24f106b4b85bead76fefb6568ac18243666ebea87fdc1f47'),
     (5, 'audit', '090c93f08235e28c5fdf0583968f04d4d74775cd1ee760d2d13e0d1af9595399'),
-    (6, 'costs', 'cbe6c2517e42935a0b2eeef65ca370d56ceb2f00a779d76c939e7bee30150d40'),
-    (7, 'statistics', '336d400bef39ce37dee0a967da047eb1ce7b90d18928ccfe20d8dfb856167846'),
+    (6, 'costs', '78c0cd14431898e50d8ea9c8dcc796aeeb4b9ad281cfc2e295b1dde12d3587af'),
+    (7, 'statistics', 'dbb69c445f35e0849823b2c6d5f59a88d73a1880fff5125a3e742102b25cd36c'),
     (8, 'hybrid_search', 'bb1ddc5bc6f82965f991486f479a69d56c20ff559ab642302979a196c9a99b94'),
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292'),
     (10, 'calls', '573db7c8d7e507f902e3f0f451f7548e7aa05292f4bca8910e5e49bec4e5c085'),
