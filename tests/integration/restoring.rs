@@ -79,7 +79,8 @@ async fn bailiwick(database: &TestDatabase, arguments: &[&str]) -> Value {
         .output()
         .await
         .unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{arguments:?}: {out}{err}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -115,6 +116,15 @@ async fn a_dump_restores_to_the_same_rows_behind_the_same_guards() {
     assert!(runbook.contains(&options.join(" ")), "docs/operations.md restores in another way");
     let output = tool("pg_restore", &[options[0], options[1], &target, &file]).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    // Privileges on the database itself are not in the dump, as the runbook says; doctor misses them.
+    let name = restored.name();
+    let (revoke, grant) = (
+        format!("REVOKE CREATE, TEMPORARY ON DATABASE {name} FROM PUBLIC"),
+        format!("GRANT TEMPORARY ON DATABASE {name} TO bailiwick_statistics"),
+    );
+    assert!([&revoke, &grant].iter().all(|sql| runbook.contains(&sql.replace(name, "restored"))), "{revoke}; {grant}");
+    restored.execute(&format!("{revoke}; {grant}")).await;
 
     let (before, after) = (database.connect_admin().await, restored.connect_admin().await);
     assert_eq!(differences(&contents(&before).await, &contents(&after).await), [""; 0]);
