@@ -310,7 +310,7 @@ fn each_system_has_its_places() {
         home: Some("/home/ada".into()),
         configurations: None,
         claude_code: None,
-        project: "/work".into(),
+        project: "/project".into(),
     };
     let at = |client, reach, surroundings: &Surroundings| place(client, reach, surroundings).unwrap();
     for (system, desktop, code) in [
@@ -328,9 +328,9 @@ fn each_system_has_its_places() {
         assert_eq!(at(Client::Vscode, Reach::User, &home), Path::new(code).join("mcp.json"));
         assert_eq!(at(Client::ClaudeCode, Reach::User, &home), Path::new("/home/ada/.claude.json"));
         assert_eq!(at(Client::Cursor, Reach::User, &home), Path::new("/home/ada/.cursor/mcp.json"));
-        assert_eq!(at(Client::ClaudeCode, Reach::Project, &home), Path::new("/work/.mcp.json"));
-        assert_eq!(at(Client::Cursor, Reach::Project, &home), Path::new("/work/.cursor/mcp.json"));
-        assert_eq!(at(Client::Vscode, Reach::Project, &home), Path::new("/work/.vscode/mcp.json"));
+        assert_eq!(at(Client::ClaudeCode, Reach::Project, &home), Path::new("/project/.mcp.json"));
+        assert_eq!(at(Client::Cursor, Reach::Project, &home), Path::new("/project/.cursor/mcp.json"));
+        assert_eq!(at(Client::Vscode, Reach::Project, &home), Path::new("/project/.vscode/mcp.json"));
     }
     let moved = Surroundings {
         configurations: Some("/etc/ada".into()),
