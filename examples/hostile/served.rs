@@ -49,12 +49,15 @@ impl Served {
         ]);
         let mut child = server.stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
         let mut lines = BufReader::new(child.stderr.take().ok_or("no stderr")?).lines();
-        let mut addresses = Vec::new();
+        let (mut addresses, mut said) = (Vec::new(), String::new());
         while addresses.len() < 2 {
-            let line = lines.next_line().await?.ok_or("the server does not start")?;
+            let Some(line) = lines.next_line().await? else {
+                return Err(format!("the server does not start: {said}").into());
+            };
             if let Some((_, rest)) = line.split_once("http://") {
                 addresses.push(rest.split('/').next().unwrap_or_default().to_owned());
             }
+            said = line;
         }
         let address = addresses.remove(1);
         let figures = addresses.remove(0);

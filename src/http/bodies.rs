@@ -18,6 +18,9 @@ use crate::identity::Caller;
 const FREE_BYTES: usize = 16 << 10;
 /// The same of what it is once it is parsed.
 const FREE_PARSED_BYTES: usize = 64 << 10;
+/// What is reserved for a body before it comes. More would be memory at its first byte where the system has large pages, and
+/// sixty bodies of which little comes would take 120 MiB.
+const FIRST_BYTES: usize = 256 << 10;
 /// When a client whose body found no room may come again.
 const LATER: Duration = Duration::from_secs(2);
 
@@ -75,8 +78,7 @@ impl Bodies {
         let mut room = self.rooms.room(caller);
         // What cannot come in now need not be sent; what can is not held free for it.
         room.fits(declared.saturating_sub(FREE_BYTES))?;
-        // Reserved, it is no memory before bytes are written to it; grown bit by bit it would be copied, and take more.
-        let (mut whole, mut chunks) = (Vec::with_capacity(declared), body.into_data_stream());
+        let (mut whole, mut chunks) = (Vec::with_capacity(declared.min(FIRST_BYTES)), body.into_data_stream());
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| Unread::Cut)?;
             let length = whole.len() + chunk.len();
@@ -84,6 +86,10 @@ impl Bodies {
                 return Err(Unread::TooLarge);
             }
             room.widen(length.saturating_sub(FREE_BYTES))?;
+            if length > whole.capacity() && declared > length {
+                // Grown bit by bit it would be copied over and over, and take more.
+                whole.reserve_exact(declared - whole.len());
+            }
             // Copied: a chunk keeps all of the buffer that it came in.
             whole.extend_from_slice(&chunk);
         }
