@@ -18,8 +18,8 @@ use crate::identity::Caller;
 const FREE_BYTES: usize = 16 << 10;
 /// The same of what it is once it is parsed.
 const FREE_PARSED_BYTES: usize = 64 << 10;
-/// What is reserved for a body before it comes. More would be memory at its first byte where the system has large pages, and
-/// sixty bodies of which little comes would take 120 MiB.
+/// What is reserved for a body before it comes; it grows by doubling. With large pages the first byte of a reserved body is two MiB
+/// of memory, and sixty bodies of which little comes would take 120.
 const FIRST_BYTES: usize = 256 << 10;
 /// When a client whose body found no room may come again.
 const LATER: Duration = Duration::from_secs(2);
@@ -86,10 +86,6 @@ impl Bodies {
                 return Err(Unread::TooLarge);
             }
             room.widen(length.saturating_sub(FREE_BYTES))?;
-            if length > whole.capacity() && declared > length {
-                // Grown bit by bit it would be copied over and over, and take more.
-                whole.reserve_exact(declared - whole.len());
-            }
             // Copied: a chunk keeps all of the buffer that it came in.
             whole.extend_from_slice(&chunk);
         }
