@@ -1,12 +1,10 @@
-use std::cell::Cell;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use super::CommandError;
+use super::{CommandError, progress};
 use crate::configuration::{DatabaseArguments, DatabaseSettings};
 use crate::db::admin::{self, EmbeddingState};
 use crate::db::{Pool, PoolOptions, System};
@@ -79,7 +77,7 @@ async fn fill(deployment: &Deployment, settings: &DatabaseSettings, retry_failed
     tell_recut(moving::recut_all(&client, service.calls(), &service.embeddings().cutting()).await?);
     admin::embed_again(&client, retry_failed).await?;
     let state = admin::embedding_state(&client).await?;
-    let bar = bar("documents", u64::try_from(state.pending).unwrap_or_default());
+    let bar = progress::counter("documents", Some(u64::try_from(state.pending).unwrap_or_default()));
     let done = work.everything(|batch| bar.inc(batch.documents)).await;
     bar.finish();
     service.drain(Duration::from_secs(10)).await;
@@ -115,13 +113,9 @@ async fn move_to(
     startup::check_price(deployment, settings, &embedder).await?;
     let calls = startup::calls(deployment, settings)?;
     let embeddings = Embeddings::on(embedder, model_id, settings.embedding.allows_unpriced);
-    let bar = bar("passages", 0);
-    let total = Cell::new(0);
+    let bar = progress::counter("passages", Some(0));
     let moved = moving::run(&client, &observer, &calls, &embeddings, |step| match step {
-        Step::Begun { passages } => {
-            total.set(passages);
-            bar.set_length(passages);
-        }
+        Step::Begun { passages } => bar.set_length(passages),
         Step::Embedded { passages, .. } => {
             bar.set_message("");
             bar.inc(passages);
@@ -144,7 +138,7 @@ async fn move_to(
     let waiting = u64::try_from(admin::embedding_state(&client).await?.pending).unwrap_or_default();
     let mut done = Done::default();
     if let Some(work) = Work::new(calls.clone(), embeddings.clone()).filter(|_| waiting > 0) {
-        let bar = self::bar("documents", waiting);
+        let bar = progress::counter("documents", Some(waiting));
         let ended = work.everything(|batch| bar.inc(batch.documents)).await;
         bar.finish();
         match ended {
@@ -174,18 +168,6 @@ fn tell_recut(documents: u64) {
             "{documents} documents had passages that are longer than what this model reads: they were cut anew."
         ));
     }
-}
-
-/// A bar on stderr where that is a terminal.
-fn bar(what: &'static str, total: u64) -> ProgressBar {
-    let target = if telemetry::is_watched() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(Some(total), target);
-    let template = format!("{{bar:30}} {{pos}} of {{len}} {what}, {{per_sec}}, {{eta}} left {{msg}}");
-    if let Ok(style) = ProgressStyle::with_template(&template) {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }
 
 #[expect(clippy::print_stdout, reason = "the command's output")]

@@ -58,7 +58,7 @@ pub(super) struct IngestArguments {
     /// Go on after a failure; the exit code is 1 all the same
     #[arg(long)]
     continue_on_error: bool,
-    /// Read everything and say what of it is new, changed and known, but store nothing
+    /// Read everything and say what of it is new, changed and known, and from where on the quota has no room, but store nothing
     #[arg(long)]
     dry_run: bool,
     /// Read what .gitignore, .ignore and .bailiwickignore keep out, and hidden files
@@ -255,11 +255,17 @@ fn tell(report: &Report, as_json: bool) -> Result<(), CommandError> {
         println!("{}", style.dim(&format!("{} {again}", summary.superseded)));
     }
     if summary.over_quota > 0 {
-        let quota = format!("{} documents did not fit into the quota; all others went in", summary.over_quota);
+        let (count, first) = (summary.over_quota, summary.first_over_quota.as_deref().unwrap_or_default());
+        let quota = match summary.dry_run {
+            true => format!("{count} documents would not fit into the quota, from {} on", ingest::printable(first)),
+            false => format!("{count} documents did not fit into the quota; all others went in"),
+        };
         println!("{}", style.bad(&quota));
     }
-    if summary.failed > 0 {
-        println!("{}", style.bad(&format!("{} failed; their names and reasons are above", summary.failed)));
+    // A dry run names the first only of those that would not fit.
+    let named = if summary.dry_run { summary.failed - summary.over_quota } else { summary.failed };
+    if named > 0 {
+        println!("{}", style.bad(&format!("{named} failed; their names and reasons are above")));
     }
     if let Some(Embedding { pending, failed, error, seconds }) = &report.embedding {
         match (pending, failed) {

@@ -1,7 +1,18 @@
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar on stderr, where that is a terminal, for so many of something; one that only counts where that is not known.
-pub(super) fn counter(what: &'static str, total: Option<u64>) -> ProgressBar {
+use crate::telemetry;
+
+/// Even where nothing is counted for a while it is to be seen that the program lives.
+const TICK: Duration = Duration::from_millis(200);
+
+/// The bar of every command that goes on for a while: so many of something, their rate and what is left, or what was counted where the total
+/// is not known. On stderr, and only where a person watches it.
+pub(super) fn counter(what: &str, total: Option<u64>) -> ProgressBar {
+    if !telemetry::is_watched() {
+        return ProgressBar::hidden();
+    }
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(5));
     let template = match total {
         Some(_) => format!("{{wide_bar}} {{pos}}/{{len}} {what} ({{per_sec}}, {{eta}} left) {{msg}}"),
@@ -10,5 +21,6 @@ pub(super) fn counter(what: &'static str, total: Option<u64>) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }
+    bar.enable_steady_tick(TICK);
     bar
 }

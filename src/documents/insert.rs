@@ -6,7 +6,7 @@ use super::idempotency::{self, Claim, Fingerprint, Key};
 use super::language::Language;
 use super::new::NewDocument;
 use super::plan::{self, Plan};
-use super::quota::{Quota, Room};
+use super::quota::{Full, Quota, Room};
 use super::update::{self, Change, Current};
 use crate::db::{DbError, TenantTransaction};
 use crate::identity::{DocumentId, TenantId};
@@ -68,6 +68,12 @@ pub enum Item {
     },
     /// It was to replace the document of its source, but there are several; or it is the second of that source.
     Ambiguous,
+}
+
+impl From<Full> for Item {
+    fn from(Full { message, hint }: Full) -> Self {
+        Self::QuotaReached { message, hint }
+    }
 }
 
 /// What became of documents that were to be stored together.
@@ -147,14 +153,14 @@ async fn store(
                     new.push((document_id, document, language));
                     Item::Stored(stored(document_id, document, language))
                 }
-                Err(full) => full,
+                Err(full) => full.into(),
             },
             Plan::Replace(document_id) => match held.remove(&document_id) {
                 // It was deleted between the look and the lock.
                 None => Item::Ambiguous,
                 Some(current) => match room.take(0, document.storage_bytes() - current.storage_bytes) {
                     Ok(()) => replace(transaction, tenant_id, document_id, current, document).await?,
-                    Err(full) => full,
+                    Err(full) => full.into(),
                 },
             },
         });

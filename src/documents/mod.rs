@@ -23,7 +23,7 @@ pub use insert::{How, Inserted, Insertion, Item, insert};
 pub use list::{ListFilter, Listed, Listing, list};
 pub use new::{Analysis, NewDocument, OwnEmbedding};
 pub use plan::{Prospect, prospects};
-pub use quota::Quota;
+pub use quota::{Full, Quota, Room};
 pub use read::{Read, Stretch, read};
 pub use recut::recut;
 pub use update::{Change, Changed, Recut, Update, Updated, update};

@@ -6,11 +6,13 @@ use serde_json::Value;
 
 use super::insert::{How, Inserted};
 use super::new::NewDocument;
+use super::quota::Quota;
 use crate::db::{DbError, TenantTransaction};
 use crate::identity::{DocumentId, TenantId};
 
 const LOCK_SOURCES: &str = include_str!("../../sql/queries/documents/lock_sources.sql");
 const STORED: &str = include_str!("../../sql/queries/documents/stored.sql");
+const SIZES: &str = include_str!("../../sql/queries/documents/sizes.sql");
 
 /// What is to be done with one document.
 #[derive(Debug)]
@@ -35,15 +37,6 @@ impl Plan {
         }
     }
 
-    fn prospect(&self) -> Prospect {
-        match self {
-            Self::New => Prospect::New,
-            Self::Replace(_) => Prospect::Changed,
-            Self::Repeated(_) | Self::SameAs(_) => Prospect::Known,
-            Self::Ambiguous => Prospect::Ambiguous,
-        }
-    }
-
     pub(super) fn needs_room(&self) -> bool {
         matches!(self, Self::New | Self::Replace(_))
     }
@@ -53,16 +46,23 @@ impl Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prospect {
     /// It would be stored.
-    New,
+    New {
+        /// What it would add to what the tenant stores.
+        bytes: i64,
+    },
     /// It would take the place of what its source said before.
-    Changed,
+    Changed {
+        /// The same; negative where it is the shorter.
+        bytes: i64,
+    },
     /// Nothing: it is there.
     Known,
     /// It could not be told which document it would replace.
     Ambiguous,
 }
 
-/// What storing these documents would do, as things stand: nothing is locked. Quotas are not looked at.
+/// What storing these documents would do, as things stand, and what the tenant has and may have: nothing is locked, and whether they fit
+/// is not looked at, for others may come before them.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -70,8 +70,25 @@ pub async fn prospects(
     transaction: &TenantTransaction,
     tenant_id: TenantId,
     documents: &[NewDocument],
-) -> Result<Vec<Prospect>, DbError> {
-    Ok(made(transaction, tenant_id, documents).await?.iter().map(Plan::prospect).collect())
+) -> Result<(Vec<Prospect>, Quota), DbError> {
+    let plans = made(transaction, tenant_id, documents).await?;
+    let replaced: Vec<DocumentId> = plans.iter().filter_map(Plan::replaced).collect();
+    let mut sizes: HashMap<DocumentId, i64> = HashMap::new();
+    if !replaced.is_empty() {
+        for row in transaction.query(SIZES, &[&tenant_id, &replaced]).await? {
+            sizes.insert(row.try_get("id")?, row.try_get("storage_bytes")?);
+        }
+    }
+    let of_each = documents.iter().zip(plans).map(|(document, plan)| match plan {
+        Plan::New => Prospect::New { bytes: document.storage_bytes() },
+        Plan::Replace(document_id) => {
+            let before = sizes.get(&document_id).copied().unwrap_or_default();
+            Prospect::Changed { bytes: document.storage_bytes() - before }
+        }
+        Plan::Repeated(_) | Plan::SameAs(_) => Prospect::Known,
+        Plan::Ambiguous => Prospect::Ambiguous,
+    });
+    Ok((of_each.collect(), Quota::read(transaction, tenant_id).await?))
 }
 
 /// A plan for each document. Sources stay locked until the transaction ends: two who store the same at once store it once.

@@ -1,7 +1,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::insert::Item;
 use crate::db::{DbError, TenantTransaction};
 use crate::identity::TenantId;
 
@@ -53,26 +52,42 @@ impl Quota {
     }
 }
 
-/// What is left of a quota, under the lock that keeps others from it.
-pub(super) struct Room(Option<Quota>);
+/// What is left of a quota: under the lock that keeps others from it, or as it is thought to be by then.
+#[derive(Debug)]
+pub struct Room(Option<Quota>);
+
+/// Why something finds no room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Full {
+    /// What is used and what is allowed.
+    pub message: String,
+    /// What the caller can do.
+    pub hint: String,
+}
 
 impl Room {
     /// No bound.
-    pub(super) fn unlimited() -> Self {
+    #[must_use]
+    pub fn unlimited() -> Self {
         Self(None)
     }
 
-    pub(super) fn of(quota: &Quota) -> Self {
+    /// All that a quota leaves.
+    #[must_use]
+    pub fn of(quota: &Quota) -> Self {
         Self(Some(quota.clone()))
     }
 
-    /// Takes so much, or says in the words of the trigger `count_new_documents()` why it cannot be had.
-    pub(super) fn take(&mut self, documents: i64, bytes: i64) -> Result<(), Item> {
+    /// Takes so much.
+    ///
+    /// # Errors
+    /// [`Full`], in the words of the trigger `count_new_documents()`, if it cannot be had; then nothing is taken.
+    pub fn take(&mut self, documents: i64, bytes: i64) -> Result<(), Full> {
         let Some(quota) = &mut self.0 else { return Ok(()) };
         let (count, size) = (quota.documents_used + documents, quota.storage_used_bytes + bytes);
         let full = |message, limit| {
             let hint = format!("Delete documents, or ask the operator for a larger {limit}.");
-            Err(Item::QuotaReached { message, hint })
+            Err(Full { message, hint })
         };
         if let Some(limit) = quota.documents_limit.filter(|limit| documents > 0 && count > *limit) {
             let message = format!("the tenant holds {} documents and may hold {limit}", quota.documents_used);

@@ -12,9 +12,12 @@ pub enum EmbeddingError {
     /// It took too long.
     #[error("the embedding did not come in time")]
     TimedOut,
-    /// The service could not be reached, or broke off.
+    /// The service could not be reached, or closed the connection before it answered.
     #[error("the embedding service cannot be reached")]
     Unreachable,
+    /// The service broke its answer off: it has read the texts, and they may have to be paid.
+    #[error("the embedding service broke its answer off")]
+    CutOff,
     /// The service failed.
     #[error("the embedding service failed (HTTP {status})")]
     Failed {
@@ -59,7 +62,7 @@ impl EmbeddingError {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::TimedOut | Self::Unreachable | Self::Busy { .. } => true,
+            Self::TimedOut | Self::Unreachable | Self::CutOff | Self::Busy { .. } => true,
             Self::Failed { status } => *status != 501,
             Self::Loading
             | Self::NotLoaded
@@ -74,7 +77,8 @@ impl EmbeddingError {
     #[must_use]
     pub fn is_of_the_service(&self) -> bool {
         match self {
-            Self::Loading | Self::NotLoaded | Self::Resting { .. } | Self::Busy { .. } | Self::Unreachable => true,
+            Self::Loading | Self::NotLoaded | Self::Resting { .. } | Self::Busy { .. } => true,
+            Self::Unreachable | Self::CutOff => true,
             // A wrong key, address or model; a text can only be malformed, too long, or not understood.
             Self::Refused { status } => !matches!(status, 400 | 413 | 414 | 422),
             // One text may spoil the answer for all that were sent with it: whether it did is seen by sending another.
@@ -105,6 +109,7 @@ impl EmbeddingError {
             Self::NotLoaded => "not_loaded",
             Self::TimedOut => "timed_out",
             Self::Unreachable => "unreachable",
+            Self::CutOff => "cut_off",
             Self::Failed { .. } => "failed",
             Self::Busy { .. } => "busy",
             Self::Refused { .. } => "refused",

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::draft::Draft;
 use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::documents::language::Language;
-use crate::documents::{self, Analysis, How, Insertion, Item, NewDocument};
+use crate::documents::{self, Analysis, How, Insertion, Item, NewDocument, Quota};
 use crate::embedding::Embeddings;
 use crate::identity::Scope;
 
@@ -37,6 +37,9 @@ struct Document {
 pub struct Output {
     /// In the order of the documents.
     pub(super) results: Vec<Outcome>,
+    /// What the tenant has and may have, where that was only looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) quota: Option<Quota>,
 }
 
 /// What became of a document.
@@ -45,6 +48,10 @@ pub struct Output {
 pub(super) enum Outcome {
     Stored { chunks: usize },
     Replaced { chunks: usize },
+    /// It would be stored, and would add so much to what the tenant stores.
+    WouldStore { chunks: usize, bytes: i64 },
+    /// It would take another's place, and would add so much.
+    WouldReplace { chunks: usize, bytes: i64 },
     Unchanged,
     OverQuota(String),
     Ambiguous,
@@ -122,7 +129,7 @@ impl Tool for IngestDocuments {
             ("unchanged".to_owned(), count(|outcome| matches!(outcome, Outcome::Unchanged)).into()),
             ("over_quota".to_owned(), count(|outcome| matches!(outcome, Outcome::OverQuota(_))).into()),
         ]);
-        Ok(Answer { output: Output { results }, resource_id: None, details })
+        Ok(Answer { output: Output { results, quota: None }, resource_id: None, details })
     }
 }
 

@@ -25,5 +25,5 @@ pub use batch::IngestDocuments;
 pub use extraction::serve as serve_extraction;
 pub use format::Format;
 pub use progress::Progress;
-pub use report::{Embedding, Failed, Report, Summary};
+pub use report::{Embedding, Failed, Report, Summary, printable};
 pub use run::{Options, Target, run};

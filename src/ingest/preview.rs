@@ -18,7 +18,7 @@ impl Tool for PreviewDocuments {
     const SURFACE: &'static str = "commands";
     const NAME: &'static str = "ingest_preview";
     const TITLE: &'static str = "Look what ingesting would do";
-    const DESCRIPTION: &'static str = "Tells of a batch of documents which are new, changed and known.";
+    const DESCRIPTION: &'static str = "Tells of a batch of documents which are new, changed and known, and what the tenant may store.";
     const SCOPE: Scope = Scope::DocumentsRead;
     const ACTION: Action = Action::Read;
     const HINTS: Hints = Hints { read_only: true, idempotent: true, destructive: false };
@@ -33,13 +33,14 @@ impl Tool for PreviewDocuments {
 
     async fn run(&self, call: &Call<'_>, documents: &Vec<NewDocument>) -> Result<Answer<Output>, Failure> {
         let prospects = documents::prospects(call.transaction, call.caller.tenant_id, documents).await;
-        let prospects = prospects.map_err(|error| call.failed(&error))?;
+        let (prospects, quota) = prospects.map_err(|error| call.failed(&error))?;
         let outcomes = documents.iter().zip(prospects).map(|(document, prospect)| match prospect {
-            Prospect::New => Outcome::Stored { chunks: document.analysis.chunk_count() },
-            Prospect::Changed => Outcome::Replaced { chunks: document.analysis.chunk_count() },
+            Prospect::New { bytes } => Outcome::WouldStore { chunks: document.analysis.chunk_count(), bytes },
+            Prospect::Changed { bytes } => Outcome::WouldReplace { chunks: document.analysis.chunk_count(), bytes },
             Prospect::Known => Outcome::Unchanged,
             Prospect::Ambiguous => Outcome::Ambiguous,
         });
-        Ok(Answer { output: Output { results: outcomes.collect() }, resource_id: None, details: Map::new() })
+        let output = Output { results: outcomes.collect(), quota: Some(quota) };
+        Ok(Answer { output, resource_id: None, details: Map::new() })
     }
 }

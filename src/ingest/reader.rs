@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
 use super::draft::{Draft, Extracted, Given};
-use super::extraction::Worker;
+use super::extraction::{Input, Worker};
 use super::format::Format;
 use super::jsonl::{self, LineRead};
 use super::turns::Turns;
@@ -85,13 +85,16 @@ async fn file(entry: &Entry, given: &Given, worker: &mut Worker) -> Result<Draft
     let path = match path {
         Some(path) if !is_stream => path,
         path => {
-            let text = whole_stream(path.clone(), most).await?;
-            let extracted = by_text(*format, &text)?;
+            let bytes = whole_stream(path.clone(), most).await?;
+            let extracted = match format {
+                Format::Html | Format::Pdf | Format::Docx => worker.extract(Input::Bytes(&bytes), *format).await?,
+                Format::Text | Format::Markdown | Format::Jsonl => by_text(*format, &bytes)?,
+            };
             let is_named = given.source.is_some() || extracted.source.is_some();
             let mut draft = Draft::of_file("stdin", *format, extracted, None, given);
             // The next stream is another text: nothing tells that it corrects this one, unless it has a name.
             if !is_named {
-                (draft.source, draft.replace) = (Some(given.source_of_stream(&text)), false);
+                (draft.source, draft.replace) = (Some(given.source_of_stream(&bytes)), false);
             }
             if path.is_some() {
                 draft.origin.clone_from(origin);
@@ -101,7 +104,7 @@ async fn file(entry: &Entry, given: &Given, worker: &mut Worker) -> Result<Draft
     };
     let extracted = match format {
         Format::Text | Format::Markdown => by_text(*format, &whole(path, most).await?)?,
-        _ => worker.extract(path, *format).await?,
+        _ => worker.extract(Input::File(path), *format).await?,
     };
     let modified_at = tokio::fs::metadata(path).await.and_then(|metadata| metadata.modified()).ok();
     let modified_at = modified_at.and_then(|at| jiff::Timestamp::try_from(at).ok());
@@ -138,12 +141,8 @@ async fn whole_stream(path: Option<PathBuf>, most: u64) -> Result<Vec<u8>, Strin
 
 fn by_text(format: Format, bytes: &[u8]) -> Result<Extracted, String> {
     let text = decode::text(bytes, None)?;
-    match format {
-        Format::Text => return Ok(Extracted { content: text, ..Extracted::default() }),
-        Format::Markdown => {}
-        Format::Html | Format::Pdf | Format::Docx | Format::Jsonl => {
-            return Err(format!("{} cannot be read from a stream; give a file", format.name()));
-        }
+    if format != Format::Markdown {
+        return Ok(Extracted { content: text, ..Extracted::default() });
     }
     let (mut fields, body) = front_matter::split(&text)?;
     let mut taken = |names: &[&str]| {

@@ -46,6 +46,9 @@ pub struct Summary {
     pub superseded: u64,
     /// Documents that the quota left no room for; they count as failed, too.
     pub over_quota: u64,
+    /// The first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_over_quota: Option<String>,
     /// Files, lines and documents that failed.
     pub failed: u64,
     /// Passages that stored and replaced documents were cut into.
@@ -70,6 +73,12 @@ pub struct Failed {
     pub origin: String,
     /// Why.
     pub reason: String,
+}
+
+/// A text for a terminal, which must not obey names and texts of files: they are not ours.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 impl Report {

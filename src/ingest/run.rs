@@ -14,12 +14,13 @@ use super::format::Format;
 use super::preview::PreviewDocuments;
 use super::progress::Progress;
 use super::reader::{self, Piece};
-use super::report::Report;
+use super::report::{Report, printable};
 use super::sources::{self, Place, Sources};
 use super::turns::Turns;
 use super::walk;
-use super::writer::{Writer, pretend};
+use super::writer::{Taken, Writer, pretend};
 use crate::call::Calls;
+use crate::documents::{Full, Room};
 use crate::embedding::Embeddings;
 use crate::identity::Caller;
 
@@ -91,7 +92,7 @@ enum Sink {
 }
 
 impl Sink {
-    async fn take(&self, batch: &[Draft]) -> Vec<Result<Outcome, String>> {
+    async fn take(&self, batch: &[Draft]) -> Taken {
         match self {
             Self::Storing(writer) => writer.store(batch).await,
             Self::Looking(writer) => writer.store(batch).await,
@@ -122,6 +123,7 @@ pub async fn run(options: &Options, target: Target, stop: CancellationToken) -> 
         asked: stop.clone(),
         stop: stop.child_token(),
         sources: Sources::default(),
+        room: None,
         under_way: VecDeque::new(),
     };
     run.report.summary.passed_over = found.passed_over;
@@ -162,7 +164,7 @@ pub async fn run(options: &Options, target: Target, stop: CancellationToken) -> 
 }
 
 /// A batch and what became of it.
-type Stored = (Vec<Draft>, Vec<Result<Outcome, String>>);
+type Stored = (Vec<Draft>, Taken);
 
 struct Run {
     report: Report,
@@ -174,6 +176,8 @@ struct Run {
     /// That, or a failure that is not to be gone on after.
     stop: CancellationToken,
     sources: Sources,
+    /// What a run that only looks thinks is left of the quota: as it was, less what the documents before would take.
+    room: Option<Room>,
     under_way: VecDeque<(sources::Batch, JoinHandle<Stored>)>,
 }
 
@@ -237,8 +241,8 @@ impl Run {
         }
         let sink = self.sink.clone();
         let task = tokio::spawn(async move {
-            let outcomes = sink.take(&batch).await;
-            (batch, outcomes)
+            let taken = sink.take(&batch).await;
+            (batch, taken)
         });
         self.under_way.push_back((sources, task));
     }
@@ -246,26 +250,25 @@ impl Run {
     /// Waits for the oldest batch and counts what became of it.
     async fn settle(&mut self) {
         let Some((_, task)) = self.under_way.pop_front() else { return };
-        let Ok((batch, outcomes)) = task.await else {
+        let Ok((batch, taken)) = task.await else {
             self.fail("a batch".to_owned(), "could not be stored: the program failed".to_owned());
             return;
         };
-        for (draft, outcome) in batch.into_iter().zip(outcomes) {
+        self.room = self.room.take().or(taken.quota.as_ref().map(Room::of));
+        for (draft, outcome) in batch.into_iter().zip(taken.outcomes) {
+            let outcome = outcome.map(|outcome| self.fitted(outcome));
             let summary = &mut self.report.summary;
             match outcome {
-                Ok(Outcome::Stored { chunks }) => {
+                Ok(Outcome::Stored { chunks } | Outcome::WouldStore { chunks, .. }) => {
                     summary.stored += 1;
                     summary.chunks += chunks as u64;
                 }
-                Ok(Outcome::Replaced { chunks }) => {
+                Ok(Outcome::Replaced { chunks } | Outcome::WouldReplace { chunks, .. }) => {
                     summary.replaced += 1;
                     summary.chunks += chunks as u64;
                 }
                 Ok(Outcome::Unchanged) => summary.unchanged += 1,
-                Ok(Outcome::OverQuota(reason)) => {
-                    summary.over_quota += 1;
-                    self.fail(draft.origin, format!("quota_exceeded: {reason}"));
-                }
+                Ok(Outcome::OverQuota(reason)) => self.over_quota(draft.origin, format!("quota_exceeded: {reason}")),
                 Ok(Outcome::Ambiguous) => {
                     let source = draft.source.unwrap_or_default();
                     self.fail(
@@ -279,10 +282,41 @@ impl Run {
         self.progress.tell(&self.report.summary);
     }
 
+    /// What a look at a document comes to, in view of what those before it leave.
+    fn fitted(&mut self, outcome: Outcome) -> Outcome {
+        let (documents, bytes) = match outcome {
+            Outcome::WouldStore { bytes, .. } => (1, bytes),
+            Outcome::WouldReplace { bytes, .. } => (0, bytes),
+            other => return other,
+        };
+        match self.room.as_mut().map(|room| room.take(documents, bytes)) {
+            Some(Err(Full { message, hint })) => Outcome::OverQuota(format!("by then {message}. {hint}")),
+            Some(Ok(())) | None => outcome,
+        }
+    }
+
+    /// A run that only looks goes on, for it is to tell how much does not fit; the first stands for those behind it.
+    fn over_quota(&mut self, origin: String, reason: String) {
+        let summary = &mut self.report.summary;
+        summary.over_quota += 1;
+        let is_first = summary.first_over_quota.is_none();
+        summary.first_over_quota.get_or_insert_with(|| origin.clone());
+        match (summary.dry_run, is_first) {
+            (false, _) => self.fail(origin, reason),
+            (true, true) => {
+                self.tell(&origin, &reason);
+                self.report.fail(origin, reason);
+            }
+            (true, false) => self.report.fail(origin, reason),
+        }
+    }
+
+    fn tell(&self, origin: &str, reason: &str) {
+        self.progress.line(&printable(&format!("{origin}: {reason}")));
+    }
+
     fn fail(&mut self, origin: String, reason: String) {
-        // Names and texts of files are not ours: a terminal must not obey them.
-        let line = format!("{origin}: {reason}");
-        self.progress.line(&line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>());
+        self.tell(&origin, &reason);
         self.report.fail(origin, reason);
         if !self.continue_on_error {
             self.stop.cancel();

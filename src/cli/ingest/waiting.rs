@@ -1,14 +1,12 @@
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
-use super::CommandError;
+use crate::cli::{CommandError, progress};
 use crate::embedding::backlog::Backlog;
 use crate::identity::Caller;
 use crate::ingest::Embedding;
 use crate::startup::Service;
-use crate::telemetry;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -41,7 +39,8 @@ impl Waiting {
         let started = Instant::now();
         let until = service.calls().system().clock().await?;
         let mut backlog = Backlog::look(service.calls(), caller, self.since, until).await?;
-        let (total, bar) = (backlog.pending, bar(backlog.pending));
+        let total = backlog.pending;
+        let bar = progress::counter("documents embedded", Some(total));
         while backlog.pending > 0 && started.elapsed() < self.limit {
             tokio::time::sleep(PAUSE).await;
             match Backlog::look(service.calls(), caller, self.since, until).await {
@@ -56,15 +55,4 @@ impl Waiting {
         let Backlog { pending, failed, error, .. } = backlog;
         Ok(Embedding { pending, failed, error, seconds: started.elapsed().as_secs_f64() })
     }
-}
-
-fn bar(documents: u64) -> ProgressBar {
-    let target =
-        if telemetry::is_watched() { ProgressDrawTarget::stderr_with_hz(5) } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(Some(documents), target);
-    let template = "{wide_bar} {pos} of {len} documents embedded, {eta} left {msg}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
 }

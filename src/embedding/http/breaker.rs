@@ -11,7 +11,7 @@ const FAILURES: u32 = 5;
 /// How long it stays open at first, and at most; doubled each time that a trial fails.
 const REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_secs(300);
-/// The same where its answers are of no use, of whatever text: they may have to be paid all the same.
+/// The same where its answers are of no use, of whatever text, or break off: they may have to be paid all the same.
 const USELESS_REST: Duration = Duration::from_secs(60);
 const LONGEST_USELESS_REST: Duration = Duration::from_secs(3_600);
 
@@ -57,7 +57,7 @@ impl Breaker {
         if matches!(error, EmbeddingError::Refused { status } if ![401, 403].contains(status)) {
             return;
         }
-        let is_useless = matches!(error, EmbeddingError::Unusable { .. });
+        let is_useless = matches!(error, EmbeddingError::Unusable { .. } | EmbeddingError::CutOff);
         let mut state = self.state();
         if let EmbeddingError::Unusable { is_of_text, .. } = error {
             let is_second = std::mem::take(&mut state.is_second);
@@ -160,6 +160,16 @@ mod tests {
             assert_eq!(breaker.state().open.unwrap().1, Duration::from_secs(rest));
             breaker.state().open = Some((Instant::now(), Duration::from_secs(rest)));
         }
+    }
+
+    #[test]
+    fn a_service_whose_answers_break_off_rests_as_long_as_one_whose_answers_are_useless() {
+        let breaker = Breaker::default();
+        for _ in 0..FAILURES {
+            assert!(breaker.check().is_ok());
+            breaker.failed(&EmbeddingError::CutOff, Purpose::Passage);
+        }
+        assert_eq!(breaker.state().open.unwrap().1, USELESS_REST);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use reqwest::{StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use self::answer::Expected;
 use self::breaker::Breaker;
@@ -134,7 +135,7 @@ impl Http {
             Purpose::Query => self.options.tries.min(2),
             Purpose::Passage => self.options.tries.max(1),
         };
-        let mut tried = 0;
+        let (key, mut tried) = (Uuid::new_v4(), 0);
         loop {
             self.breaker.check()?;
             let asked = {
@@ -143,7 +144,7 @@ impl Http {
                     Purpose::Passage => &self.places,
                 };
                 let _place = places.acquire().await.map_err(|_| EmbeddingError::Internal)?;
-                tokio::time::timeout(self.options.request_timeout, self.ask(purpose, texts)).await
+                tokio::time::timeout(self.options.request_timeout, self.ask(purpose, texts, key)).await
             };
             let error = match asked.unwrap_or(Err(EmbeddingError::TimedOut)) {
                 Ok(embedded) => {
@@ -154,6 +155,8 @@ impl Http {
             };
             tried += 1;
             self.breaker.failed(&error, purpose);
+            // Each answer that breaks off may have to be paid.
+            let tries = if matches!(error, EmbeddingError::CutOff) { tries.min(2) } else { tries };
             match retry::pause(&error, tried, self.options.longest_wait) {
                 Some(pause) if tried < tries => {
                     tracing::debug!(%error, tried, pause_ms = pause.as_millis(), "the embedding service is asked again");
@@ -164,8 +167,9 @@ impl Http {
         }
     }
 
-    /// One request.
-    async fn ask(&self, purpose: Purpose, texts: &[String]) -> Result<Embedded, EmbeddingError> {
+    /// One request. Its key is that of every try of these texts, so that a service, or a gateway before it, that knows the header bills
+    /// them once (draft-ietf-httpapi-idempotency-key-header); others pass over it.
+    async fn ask(&self, purpose: Purpose, texts: &[String], key: Uuid) -> Result<Embedded, EmbeddingError> {
         let mut body = json!({ "model": self.options.service_model, "input": texts, "encoding_format": "float" });
         if self.options.asks_for_dimensions {
             body["dimensions"] = self.model.dimensions.into();
@@ -178,6 +182,7 @@ impl Http {
             .post(self.options.url.clone())
             .header(reqwest::header::CONTENT_TYPE, "application/json")
             .header(reqwest::header::ACCEPT, "application/json")
+            .header("idempotency-key", key.to_string())
             .body(body.to_string())
             .send()
             .await;
@@ -198,14 +203,26 @@ impl Http {
         }
         let expected = Expected { texts, dimensions: self.model.dimensions };
         let longest = expected.longest_bytes();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if bytes.len() + chunk.len() > longest {
-                return Err(EmbeddingError::Unusable { why: "it is far too long", is_of_text: false, tokens: 0 });
+        let (mut bytes, mut is_cut_off) = (Vec::new(), false);
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if bytes.len() + chunk.len() > longest => {
+                    return Err(EmbeddingError::Unusable { why: "it is far too long", is_of_text: false, tokens: 0 });
+                }
+                Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(_) => {
+                    is_cut_off = true;
+                    break;
+                }
             }
-            bytes.extend_from_slice(&chunk);
         }
-        answer::read(&bytes, &expected)
+        match answer::read(&bytes, &expected) {
+            // What was cut off behind the whole of it is as good as any, and asking again would be paid again.
+            Ok(embedded) => Ok(embedded),
+            Err(_) if is_cut_off => Err(EmbeddingError::CutOff),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -54,6 +54,23 @@ async fn what_passes_is_tried_again() {
 }
 
 #[tokio::test]
+async fn an_answer_that_breaks_off_is_paid_as_seldom_as_can_be() {
+    let (found, service) = ask(vec![Reply::CutOffBehind]).await;
+    close(&found.unwrap());
+    assert_eq!(service.requests(), 1, "all of it was there");
+    let (found, service) = ask(vec![Reply::CutOff; 4]).await;
+    assert_eq!(found, Err(EmbeddingError::CutOff));
+    assert_eq!(service.requests(), 2, "each may have to be paid");
+    let keys = service.keys.lock().unwrap().clone();
+    assert!(keys.len() == 2 && keys[0] == keys[1], "the service can tell that it is the same request: {keys:?}");
+    let service = FakeService::start(Vec::new()).await;
+    let texts: Vec<String> = (0..20).map(|n| format!("text {n}")).collect();
+    service.embedder().embed(Purpose::Passage, &texts).await.unwrap();
+    let keys: std::collections::BTreeSet<String> = service.keys.lock().unwrap().drain(..).collect();
+    assert_eq!(keys.len(), 3, "and that another is another");
+}
+
+#[tokio::test]
 async fn retry_after_is_heeded_and_not_waited_for_beyond_reason() {
     let started = Instant::now();
     let (found, _) = ask(vec![Reply::Status(429, &[("retry-after", "1")])]).await;

@@ -16,6 +16,7 @@ use bailiwick::embedding::{Embedder, Embeddings, Languages, Model, Prompts};
 use bailiwick::identity::{Caller, Scopes, UserId};
 use bailiwick::mcp::{Server, Toolbox};
 use bailiwick::tools::EmbeddingSpace;
+use futures_util::StreamExt;
 use rmcp::ServiceExt;
 use rmcp::model::{ClientCapabilities, ClientConfig, Implementation};
 use serde_json::{Value, json};
@@ -49,6 +50,8 @@ pub enum Reply {
     Slow(Duration),
     /// The first half of its answer, and then it breaks off.
     CutOff,
+    /// All of its answer, and then it breaks off before it has said that this is all.
+    CutOffBehind,
     /// This JSON.
     Text(String),
 }
@@ -62,6 +65,8 @@ pub struct FakeService {
     pub texts: Arc<Mutex<Vec<String>>>,
     pub requests: Arc<AtomicUsize>,
     pub authorizations: Arc<Mutex<Vec<String>>>,
+    /// The key of each request, which says that a later one is the same.
+    pub keys: Arc<Mutex<Vec<String>>>,
     /// Answers each request that has a text with this in it with that status.
     pub refused: Arc<Mutex<Option<(&'static str, u16)>>>,
     /// Gives each text with this in it a vector of zeros.
@@ -87,6 +92,7 @@ impl FakeService {
             texts: Arc::default(),
             requests: Arc::default(),
             authorizations: Arc::default(),
+            keys: Arc::default(),
             refused: Arc::default(),
             zeroed: Arc::default(),
             dropped: Arc::default(),
@@ -168,6 +174,8 @@ async fn answer(State(service): State<FakeService>, headers: axum::http::HeaderM
     service.requests.fetch_add(1, Ordering::SeqCst);
     let authorization = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
     service.authorizations.lock().unwrap().extend(authorization);
+    let key = headers.get("idempotency-key").map(|value| value.to_str().unwrap().to_owned());
+    service.keys.lock().unwrap().extend(key);
     let request: Value = serde_json::from_str(&body).unwrap();
     let texts: Vec<String> = serde_json::from_value(request["input"].clone()).unwrap();
     let refused = *service.refused.lock().unwrap();
@@ -215,6 +223,7 @@ async fn answer(State(service): State<FakeService>, headers: axum::http::HeaderM
             let half = bytes_then_error(text[..text.len() / 2].to_owned());
             Response::new(Body::from_stream(half))
         }
+        Reply::CutOffBehind => Response::new(Body::from_stream(bytes_then_error(rows(false).to_string()))),
         Reply::Slow(pause) => {
             tokio::time::sleep(pause).await;
             service.texts.lock().unwrap().extend(texts.clone());
@@ -232,7 +241,12 @@ async fn answer(State(service): State<FakeService>, headers: axum::http::HeaderM
 }
 
 fn bytes_then_error(text: String) -> impl futures_util::Stream<Item = Result<String, std::io::Error>> {
-    futures_util::stream::iter([Ok(text), Err(std::io::Error::other("cut off"))])
+    // Without the pause nothing of it would leave before the error.
+    let broken = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Err(std::io::Error::other("cut off"))
+    };
+    futures_util::stream::iter([Ok(text)]).chain(futures_util::stream::once(broken))
 }
 
 /// A server with an embedder on a test's database.

@@ -142,6 +142,19 @@ async fn what_fails_with_every_text_counts_for_none() {
 }
 
 #[tokio::test]
+async fn an_answer_that_broke_off_is_in_the_ledger_no_more_than_once() {
+    let database = TestDatabase::create().await;
+    let demo = database.tenant("demo").await;
+    let service = FakeService::start(vec![Reply::CutOff, Reply::CutOffBehind]).await;
+    let embedding = Embedding::on(&database, &service.embedder()).await;
+    plant(&database, &demo, "Leave", "Annual leave is thirty days.").await;
+    assert_eq!(embedding.work().await.unwrap().documents, 1);
+    assert_eq!(service.requests(), 2, "what broke off in the middle was asked for again");
+    assert_eq!(database.value::<i64>("SELECT sum(input_tokens) FROM cost_tracking").await, 10);
+    assert_eq!(count(&database, "audit_logs WHERE action = 'embed' AND outcome = 'ok'").await, 1);
+}
+
+#[tokio::test]
 async fn workers_side_by_side_embed_everything_once() {
     let database = TestDatabase::create().await;
     let service = FakeService::start(Vec::new()).await;

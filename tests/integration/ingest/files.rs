@@ -100,6 +100,51 @@ async fn at_the_quotas_edge_it_is_told_exactly_what_went_in() {
 }
 
 #[tokio::test]
+async fn a_dry_run_tells_from_which_document_on_the_quota_has_no_room() {
+    let (database, folder) = (TestDatabase::create().await, tempfile::tempdir().unwrap());
+    let write = |name: &str, bytes: usize| std::fs::write(folder.path().join(name), "word ".repeat(bytes / 5)).unwrap();
+    // Of 300 KB each, three of them a batch: what those of one take must be missing in the next.
+    (0..6).for_each(|at| write(&format!("{at}.txt"), 300_000 + 5 * at));
+    write("6.txt", 50);
+    let counts = ["stored", "replaced", "over_quota", "failed"];
+    let dry = ["ingest", ".", "--readers", "1", "--dry-run", "--json"];
+    let real = ["ingest", ".", "--readers", "1", "--continue-on-error", "--json"];
+    let alike = async |expected: [u64; 4], first: &str| {
+        let (told, done) = (run(&database, folder.path(), &dry).await, run(&database, folder.path(), &real).await);
+        assert_eq!((told.code, told.counts(counts)), (Some(1), expected), "{told:?}");
+        assert_eq!(done.counts(counts), expected, "it is as it was told: {done:?}");
+        for run in [&told, &done] {
+            assert_eq!(run.report()["summary"]["first_over_quota"], first, "{run:?}");
+        }
+        assert_eq!(told.report()["summary"]["complete"], true, "it looks at all of it");
+        let named = |run: &super::Run| -> Vec<String> {
+            let names = run.failures().into_iter();
+            names.map(|line| line.split(':').next().unwrap_or_default().to_owned()).collect()
+        };
+        assert_eq!(named(&told), named(&done));
+        (told, done)
+    };
+    database.execute("UPDATE tenants SET max_storage_mb = 1 WHERE slug = 'demo'").await;
+    let (told, _) = alike([4, 0, 3, 3], "3.txt").await;
+    let failures = told.failures();
+    assert!(failures[0].contains("quota_exceeded: by then the tenant's documents take 900"), "{failures:?}");
+    assert!(!told.stderr.contains("4.txt") && told.stderr.contains("3.txt: quota_exceeded"), "{}", told.stderr);
+    // One that takes another's place adds what it is longer; one that is shorter makes room.
+    for name in ["3.txt", "4.txt", "5.txt"] {
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    write("0.txt", 470_000);
+    write("1.txt", 100);
+    write("2.txt", 500_000);
+    alike([0, 2, 1, 1], "0.txt").await;
+    database.execute("UPDATE tenants SET max_storage_mb = NULL, max_documents = 5 WHERE slug = 'demo'").await;
+    ["7.txt", "8.txt", "9.txt"].iter().for_each(|name| write(name, 60));
+    let told = run(&database, folder.path(), &dry[..5]).await;
+    assert!(told.stdout.contains("2 documents would not fit into the quota, from 8.txt on"), "{}", told.stdout);
+    assert!(!told.stdout.contains("reasons are above"), "{}", told.stdout);
+}
+
+#[tokio::test]
 async fn without_leave_to_go_on_it_stops_at_the_first_failure() {
     let (database, folder) = (TestDatabase::create().await, tempfile::tempdir().unwrap());
     std::fs::write(folder.path().join("0.txt"), "").unwrap();

@@ -1,4 +1,4 @@
-use super::{run, run_with};
+use super::{docx, pdf, run, run_with};
 use crate::harness::TestDatabase;
 
 #[tokio::test]
@@ -61,8 +61,52 @@ async fn the_standard_input_is_a_text_or_lines() {
     let rows: Vec<String> = database.value("SELECT array_agg(DISTINCT title || '|' || coalesce(source, 'none')) FROM documents WHERE content NOT LIKE 'line%'").await;
     assert_eq!(rows[0], "Notes|notes");
     assert!(rows[1].starts_with("stdin|stdin#"), "{rows:?}");
-    let binary = run_with(&database, folder.path(), &["ingest", "-", "--format", "pdf", "--json"], b"%PDF").await;
-    assert!(binary.failures()[0].contains("pdf cannot be read from a stream; give a file"), "{binary:?}");
+}
+
+/// What a download or another program writes is read as a file of that format is, in the process that hostile files cannot leave.
+#[tokio::test]
+async fn pages_and_papers_come_by_the_standard_input() {
+    let (database, folder) = (TestDatabase::create().await, tempfile::tempdir().unwrap());
+    let page = "<!doctype html><html lang=\"en\"><head><title>Cycling</title></head><body><h1>Bikes</h1>\n<p>Helmets are lent.</p></body></html>";
+    let paper = docx("<w:p><w:r><w:t>Travel is booked by the office.</w:t></w:r></w:p>", "Travel");
+    for (format, bytes, title) in [
+        ("html", page.as_bytes().to_vec(), "Cycling"),
+        ("pdf", pdf(&["Parking is free.", "On Sundays too."]), "Parking rules"),
+        ("docx", paper, "Travel"),
+    ] {
+        let piped = ["ingest", "-", "--format", format, "--json"];
+        for stored in [1, 0] {
+            let told = run_with(&database, folder.path(), &piped, &bytes).await;
+            assert_eq!((told.code, told.counts(["stored"])), (Some(0), [stored]), "{format}: {told:?}");
+        }
+        let row: String = database
+            .value(&format!("SELECT title || '|' || left(source, 6) || '|' || (metadata->>'path') FROM documents WHERE metadata->>'format' = '{format}'"))
+            .await;
+        assert_eq!(row, format!("{title}|stdin#|stdin"));
+    }
+    let words = "SELECT string_agg(content, ' ' ORDER BY title) FROM documents";
+    let words: String = database.value(words).await;
+    for sentence in ["Helmets are lent.", "Parking is free.", "On Sundays too.", "Travel is booked by the office."] {
+        assert!(words.contains(sentence), "{words}");
+    }
+    // A name makes it the document's next text; the file itself is the same document then.
+    let named = ["ingest", "-", "--format", "pdf", "--source", "parking.pdf", "--json"];
+    run_with(&database, folder.path(), &named, &pdf(&["Parking is free."])).await;
+    let told = run_with(&database, folder.path(), &named, &pdf(&["Parking has its price."])).await;
+    assert_eq!(told.counts(["replaced"]), [1], "{told:?}");
+    std::fs::write(folder.path().join("parking.pdf"), pdf(&["Parking has its price."])).unwrap();
+    let told = run(&database, folder.path(), &["ingest", "parking.pdf", "--json"]).await;
+    assert_eq!(told.counts(["unchanged"]), [1], "{told:?}");
+    let broken = run_with(&database, folder.path(), &["ingest", "-", "--format", "pdf", "--json"], b"%PDF").await;
+    assert!(broken.failures()[0].starts_with("-: is no PDF that can be read"), "{broken:?}");
+    // And by a named pipe, beside files that the same process reads.
+    let pipe = folder.path().join("piped.html");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writing = tokio::task::spawn_blocking(move || std::fs::write(pipe, "<p>By a pipe.</p>").unwrap());
+    let told =
+        run(&database, folder.path(), &["ingest", "parking.pdf", "piped.html", "--readers", "1", "--json"]).await;
+    writing.await.unwrap();
+    assert_eq!((told.code, told.counts(["stored", "unchanged"])), (Some(0), [1, 1]), "{told:?}");
 }
 
 /// What comes by a stream has no place, and is known by what it says: a run that was stopped is run again, like any other.
