@@ -161,7 +161,7 @@ fn server(arguments: &ConnectArguments) -> Result<Server, CommandError> {
 
 /// What was given and how. It was parsed once already, and a process's arguments do not change.
 fn matches() -> ArgMatches {
-    super::command().get_matches().subcommand_matches("connect").cloned().unwrap_or_default()
+    super::variables::command().get_matches().subcommand_matches("connect").cloned().unwrap_or_default()
 }
 
 /// Every setting that was given, by flag or variable: a client has neither this shell nor its folder.

@@ -19,12 +19,13 @@ mod search;
 mod serve;
 mod signals;
 mod tenant;
+mod variables;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 use crate::configuration::{AuditArguments, DatabaseArguments, LogFormat, RetentionArguments, TelemetryArguments};
 use crate::demo::DemoArguments;
@@ -166,7 +167,11 @@ enum Command {
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 128 and a signal's number where a signal ended it before it was done.
 pub async fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut definition = variables::command();
+    let parsed = definition.try_get_matches_from_mut(std::env::args_os());
+    let parsed =
+        parsed.and_then(|matches| Cli::from_arg_matches(&matches).map_err(|wrong| wrong.format(&mut definition)));
+    let cli = match parsed {
         Ok(cli) => cli,
         // Whether lines are to be objects was among what could not be read.
         Err(wrong) if wrong.use_stderr() && std::env::var_os("BAILIWICK_LOG_FORMAT").is_some_and(|it| it == "json") => {

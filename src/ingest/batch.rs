@@ -46,12 +46,22 @@ pub struct Output {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Outcome {
-    Stored { chunks: usize },
-    Replaced { chunks: usize },
+    Stored {
+        chunks: usize,
+    },
+    Replaced {
+        chunks: usize,
+    },
     /// It would be stored, and would add so much to what the tenant stores.
-    WouldStore { chunks: usize, bytes: i64 },
+    WouldStore {
+        chunks: usize,
+        bytes: i64,
+    },
     /// It would take another's place, and would add so much.
-    WouldReplace { chunks: usize, bytes: i64 },
+    WouldReplace {
+        chunks: usize,
+        bytes: i64,
+    },
     Unchanged,
     OverQuota(String),
     Ambiguous,

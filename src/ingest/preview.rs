@@ -18,7 +18,8 @@ impl Tool for PreviewDocuments {
     const SURFACE: &'static str = "commands";
     const NAME: &'static str = "ingest_preview";
     const TITLE: &'static str = "Look what ingesting would do";
-    const DESCRIPTION: &'static str = "Tells of a batch of documents which are new, changed and known, and what the tenant may store.";
+    const DESCRIPTION: &'static str =
+        "Tells of a batch of documents which are new, changed and known, and what the tenant may store.";
     const SCOPE: Scope = Scope::DocumentsRead;
     const ACTION: Action = Action::Read;
     const HINTS: Hints = Hints { read_only: true, idempotent: true, destructive: false };

@@ -214,19 +214,24 @@ pub(super) fn prompt(request: &GetPromptRequestParams) -> Result<GetPromptResult
     let question = argument("question").ok_or_else(|| {
         ErrorData::invalid_params("the argument question is missing; give what is to be answered", None)
     })?;
-    let filter = match argument("source") {
+    let text = prompt_text(&question, argument("source").as_deref());
+    let message = PromptMessage::new_text(Role::User, text);
+    Ok(GetPromptResult::new(vec![message]).with_description("Answers from documents, with sources"))
+}
+
+/// What the prompt asks of a model, maybe of documents of one source alone.
+pub(super) fn prompt_text(question: &str, source: Option<&str>) -> String {
+    let filter = match source {
         Some(source) => format!(" with the filter {}", json!({ "source": source })),
         None => String::new(),
     };
-    let text = format!(
+    format!(
         "Answer this question from our organisation's documents: {question}\n\n\
          Look with hybrid_search{filter}, reword and look again where little comes back, and read on with get_document where a passage is \
          not enough. Say only what the documents say. After each statement cite its document by title and document_id, as \
          [title](bailiwick://documents/document_id). Where documents contradict each other say so, and prefer the newer. If they do \
          not answer the question, say that, and what you looked for."
-    );
-    let message = PromptMessage::new_text(Role::User, text);
-    Ok(GetPromptResult::new(vec![message]).with_description("Answers from documents, with sources"))
+    )
 }
 
 fn argument(arguments: Option<&JsonObject>, name: &str) -> Option<String> {

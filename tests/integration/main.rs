@@ -5,6 +5,7 @@
 
 mod administration;
 mod audit;
+mod bundle;
 mod canary;
 mod catalog;
 mod clients;
@@ -31,6 +32,7 @@ mod months;
 mod packaging;
 mod quality;
 mod reference;
+mod registry;
 mod restoring;
 mod schemas;
 mod seals;

@@ -42,7 +42,7 @@ pub fn javascript() -> Option<PathBuf> {
         return None;
     }
     let folder = javascript_of("javascript", &scripts());
-    for name in ["plan.json", "plan.mjs", "typescript_v1.mjs", "typescript_v2.mjs"] {
+    for name in ["bundle.mjs", "plan.json", "plan.mjs", "typescript_v1.mjs", "typescript_v2.mjs"] {
         std::fs::copy(scripts().join(name), folder.join(name)).unwrap();
     }
     Some(folder)
