@@ -13,7 +13,7 @@ mod manifest;
 mod migrate;
 mod output;
 mod prices;
-mod progress;
+pub(crate) mod progress;
 mod report;
 mod search;
 mod serve;

@@ -2,6 +2,9 @@ use std::io::{IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+/// No table can be read in fewer.
+const FEWEST_COLUMNS: u16 = 40;
+
 /// How to print for a person: with colour where stdout is a terminal that wants it (<https://no-color.org>).
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
@@ -54,7 +57,8 @@ impl Style {
             .load_style(presets::UTF8_FULL_CONDENSED)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(heads);
-        if table.width().is_none() {
+        // Some terminals say that they have no columns at all.
+        if table.width().is_none_or(|columns| columns < FEWEST_COLUMNS) {
             table.set_width(110);
         }
         table

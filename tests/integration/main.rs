@@ -30,6 +30,7 @@ mod migrations;
 mod monitoring;
 mod months;
 mod packaging;
+mod progress;
 mod quality;
 mod reference;
 mod registry;

@@ -17,6 +17,8 @@ pub enum Lacking {
     Systemd,
     /// Prometheus's own tools.
     Prometheus,
+    /// A terminal, from util-linux's `script`.
+    Terminal,
     /// Leave to mount file systems.
     Mounts,
     /// The collections beside the repository.
