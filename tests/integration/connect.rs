@@ -86,6 +86,21 @@ fn a_file_that_is_not_there_is_made_for_its_owner_alone() {
 }
 
 #[test]
+fn who_connects_first_is_told_what_the_first_start_fetches() {
+    let home = Home::new();
+    let data = home.path("data");
+    let connect =
+        |name: &str| done(home.command(&["cursor", "--name", name]).env("BAILIWICK_DATA_DIR", &data).output().unwrap());
+    let told = connect("one");
+    let hint = "At its first start the program fetches PostgreSQL and an embedding model";
+    assert!(told.contains(hint) && told.contains(concat!(env!("CARGO_BIN_EXE_bailiwick"), " demo --keep")), "{told}");
+    fs::create_dir_all(data.join("cluster")).unwrap();
+    assert!(!connect("two").contains(hint), "it is there already");
+    let url = ["cursor", "--name", "three", "--tenant", "demo", "--database-url", "postgresql://a@127.0.0.1/b"];
+    assert!(!home.ok(&url).contains(hint), "nothing is to be fetched");
+}
+
+#[test]
 fn what_else_is_in_a_file_stays_to_the_byte() {
     let home = Home::new();
     let before = "{\r\n\t\"theme\": \"dark\",\r\n\t\"mcpServers\": {\r\n\t\t\"other\": {\"command\": \"x\", \"big\": 12345678901234567890.10e3}\r\n\t},\r\n\t\"z\": [1,2 , 3]\r\n}";
