@@ -35,7 +35,7 @@ pub(super) async fn wait(deployment: &Deployment, model: &'static str) -> Result
         }
         let pending = row.get::<_, i64>("pending").unsigned_abs();
         let (total, bar) = bar.get_or_insert_with(|| {
-            if !telemetry::is_watched() {
+            if pending > 0 && !telemetry::is_watched() {
                 telemetry::announce(&format!("Embedding {pending} documents on this computer ..."));
             }
             (pending, progress::counter("documents embedded on this computer", Some(pending)))
