@@ -10,6 +10,7 @@ use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use super::ahead::Ahead;
 use super::connections::Busy;
 use super::guarded::Guard;
 use super::patience::{Patience, Watch};
@@ -31,6 +32,7 @@ struct Answers {
     /// An answer is whole, and has not gone.
     are_owed: AtomicBool,
     waiting: AtomicWaker,
+    ahead: Mutex<Ahead>,
     /// What of an answer waits to be read, and the connection's place meanwhile.
     under_way: Mutex<UnderWay>,
 }
@@ -45,8 +47,14 @@ struct UnderWay {
 pub(super) struct Answer(Flow);
 
 impl Flow {
-    /// Notes that a head has come whole.
-    pub(super) fn begin(&self) {
+    /// Notes that a head has come whole, of a request whose body has so many bytes.
+    pub(super) fn begin(&self, body_bytes: Option<u64>) {
+        self.ahead().begin(body_bytes);
+        self.go_on();
+    }
+
+    /// Notes that a request is worked on that had to wait.
+    pub(super) fn go_on(&self) {
         self.0.is_busy.store(true, Ordering::Release);
     }
 
@@ -82,6 +90,10 @@ impl Flow {
             self.0.waiting.wake();
         }
         has_ended
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, Ahead> {
+        self.0.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn under_way(&self) -> MutexGuard<'_, UnderWay> {
@@ -179,6 +191,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Flowing<S> {
         let before = buffer.filled().len();
         let read = Pin::new(stream).poll_read(cx, buffer);
         *is_heard = read.is_pending();
+        flow.ahead().heard(&buffer.filled()[before..]);
         if flow.is_busy() {
             watch.rest();
             return read;
@@ -214,8 +227,10 @@ impl<S: AsyncWrite + Socket + Unpin> AsyncWrite for Flowing<S> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.pile = None;
         if self.flow.gone() {
-            // hyper may have asked for the next head already, while this answer was on its way: nobody would wake it.
-            self.watch.begin(cx);
+            // hyper may have asked for the next head already, while this answer was on its way: nobody would wake it. And it may have a
+            // part of that head, which came with this request.
+            let has_begun = self.flow.ahead().has_begun();
+            self.watch.begin(cx, has_begun);
         }
         // hyper flushes each time it is woken.
         if self.has_gone(cx) {

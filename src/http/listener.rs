@@ -184,13 +184,13 @@ impl Connection {
             let refusal = target::refusal(&request);
             target::settle(&mut request, &prefix);
             let (router, place, flow) = (router.clone(), Arc::clone(&place), flow.clone());
-            flow.begin();
+            flow.begin(http_body::Body::size_hint(request.body()).exact());
             // Apart, it takes its room only while there is a request, and not as long as the connection.
             Box::pin(async move {
                 // What waits behind an answer that nobody reads is not begun, and no reason for the connection to stay.
                 flow.quit().await;
                 // The answer before it is at its end by now, and so was what it made the connection.
-                flow.begin();
+                flow.go_on();
                 let busy = place.busy();
                 let mut response = match refusal {
                     Some(refusal) => refusal,

@@ -2,6 +2,7 @@
 
 mod a2a;
 mod address;
+mod ahead;
 mod authentication;
 mod barred;
 mod bodies;

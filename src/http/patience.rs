@@ -59,10 +59,11 @@ impl Watch {
         self.stage = Stage::Resting;
     }
 
-    /// Waits for the next request from now on.
-    pub(super) fn begin(&mut self, cx: &mut Context<'_>) {
+    /// Waits for the next request from now on, or for the rest of its head.
+    pub(super) fn begin(&mut self, cx: &mut Context<'_>, has_begun: bool) {
         self.rest();
-        let _ = self.waits(cx);
+        // Whether it is late is asked when it is read from.
+        let _ = if has_begun { self.heard(cx) } else { self.waits(cx) };
     }
 
     /// Something of a head has come.

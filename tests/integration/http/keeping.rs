@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::listening::Listening;
 use super::{ALL_SCOPES, HttpServer, key, tool_call};
-use crate::harness::TestDatabase;
+use crate::harness::{PATIENCE, TestDatabase};
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const LONG: Duration = Duration::from_secs(600);
@@ -41,12 +41,12 @@ async fn dribble(stream: &mut TcpStream) -> bool {
 #[tokio::test]
 async fn a_connection_is_kept_between_requests_for_longer_than_a_head_may_take() {
     let database = TestDatabase::create().await;
-    let server = HttpServer::start(&database, limits(500, LONG)).await;
+    let server = HttpServer::start(&database, limits(1_000, LONG)).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     for _ in 0..3 {
         stream.write_all(HEALTH).await.unwrap();
         assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
-        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
     }
     // A head that has begun on it has no more time than any other.
     assert!(!dribble(&mut stream).await, "a head came a byte at a time");
@@ -55,6 +55,50 @@ async fn a_connection_is_kept_between_requests_for_longer_than_a_head_may_take()
     // Whoever has asked nothing yet is not waited for so long either.
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     assert_eq!(answer(&mut silent).await, "", "it is closed");
+}
+
+/// A head has its time from its first byte on, also where that came with the request before it.
+#[tokio::test]
+async fn a_head_that_begins_behind_a_whole_request_has_no_more_time_than_any_other() {
+    let database = TestDatabase::create().await;
+    let server = HttpServer::start(&database, limits(1_000, LONG)).await;
+    let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
+    let body = tool_call(1, "tenant_status", &json!({})).to_string();
+    let call = format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ada}\r\nAccept: application/json\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let half = &HEALTH[..20];
+    for requests in [HEALTH.to_vec(), call.into_bytes(), HEALTH.repeat(3)] {
+        let answers = requests.windows(4).filter(|bytes| bytes == b"HTTP").count();
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(&[&requests[..], half].concat()).await.unwrap();
+        let mut text = String::new();
+        let ended = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let told = answer(&mut stream).await;
+                if told.is_empty() {
+                    return;
+                }
+                text += &told;
+            }
+        });
+        assert!(ended.await.is_ok(), "it waits for the rest of a head as if none had begun: {text}");
+        assert_eq!(text.matches("HTTP/1.1 200 ").count(), answers, "{text}");
+    }
+    // Whoever sends the rest in time is answered, however long the connection was kept before.
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(&[HEALTH, half].concat()).await.unwrap();
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
+    stream.write_all(&HEALTH[20..]).await.unwrap();
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    // An empty line behind a request is no head.
+    stream.write_all(&[HEALTH, b"\r\n"].concat()).await.unwrap();
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    stream.write_all(HEALTH).await.unwrap();
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
 }
 
 #[tokio::test]
@@ -70,12 +114,14 @@ async fn a_connection_that_asks_nothing_any_more_is_closed_after_a_time() {
 #[tokio::test]
 async fn neither_limit_touches_a_request_that_is_worked_on() {
     let database = TestDatabase::create().await;
-    let short = Duration::from_millis(300);
+    let short = Duration::from_millis(700);
     let keep_alive = Duration::from_millis(5_000);
-    let server = HttpServer::start(&database, HttpOptions { legacy_sse: true, keep_alive, ..limits(300, short) }).await;
+    let server = HttpServer::start(&database, HttpOptions { legacy_sse: true, keep_alive, ..limits(700, short) }).await;
     let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
     let base = server.url("");
-    let mut stream = Listening::start(&Client::new(), &base, &ada).await;
+    // No connection of it is kept, for it would be closed just when it is used again.
+    let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
+    let mut stream = Listening::start(&client, &base, &ada).await;
     stream.introduce().await;
     // Its body takes longer than either.
     let body = tool_call(1, "tenant_status", &json!({})).to_string();
