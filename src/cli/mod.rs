@@ -21,6 +21,7 @@ mod signals;
 mod tenant;
 mod variables;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -173,8 +174,7 @@ pub async fn run() -> ExitCode {
         parsed.and_then(|matches| Cli::from_arg_matches(&matches).map_err(|wrong| wrong.format(&mut definition)));
     let cli = match parsed {
         Ok(cli) => cli,
-        // Whether lines are to be objects was among what could not be read.
-        Err(wrong) if wrong.use_stderr() && std::env::var_os("BAILIWICK_LOG_FORMAT").is_some_and(|it| it == "json") => {
+        Err(wrong) if wrong.use_stderr() && wants_objects() => {
             telemetry::give_up_untold(LogFormat::Json, &wrong.to_string());
             return ExitCode::from(2);
         }
@@ -196,6 +196,17 @@ pub async fn run() -> ExitCode {
     };
     started.end().await;
     code
+}
+
+/// Whether lines are to be objects, which is among what could not be read: by the last word on it, as clap takes it.
+fn wants_objects() -> bool {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let told =
+        words.iter().enumerate().rev().find_map(|(at, word)| match word.to_str()?.strip_prefix("--log-format")? {
+            "" => words.get(at + 1).cloned(),
+            value => value.strip_prefix('=').map(OsString::from),
+        });
+    told.or_else(|| std::env::var_os("BAILIWICK_LOG_FORMAT")).is_some_and(|format| format == "json")
 }
 
 async fn carry_out(cli: Cli) -> Result<ExitCode, CommandError> {

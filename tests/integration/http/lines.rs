@@ -3,6 +3,7 @@
 use bailiwick::http::{HttpOptions, TrustedProxies};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use super::served::Served;
 use super::{ALL_SCOPES, HttpServer, key, tool_call};
@@ -63,6 +64,39 @@ async fn each_line_is_an_object_and_names_its_request() {
         "{:?}",
         inside.collect::<Vec<_>>()
     );
+}
+
+/// What the command line lacks is told as all else is, wherever it was said how.
+#[tokio::test]
+async fn wrong_usage_is_an_object_too() {
+    let told = async |words: &[&str], format: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+        command.args(words).env_remove("BAILIWICK_LOG_FORMAT");
+        command.envs(format.map(|format| ("BAILIWICK_LOG_FORMAT", format)));
+        let output = command.output().await.unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for (words, format) in [
+        (&["serve", "--no-such-flag", "--log-format", "json"][..], None),
+        (&["--log-format=json", "no-such-command"], None),
+        (&["serve", "--no-such-flag", "--log-format", "json"], Some("text")),
+        (&["serve", "--no-such-flag"], Some("json")),
+    ] {
+        let line: Value = serde_json::from_str(&told(words, format).await).unwrap();
+        assert!(
+            line["level"] == "ERROR" && line["message"].as_str().unwrap().contains("no-such-"),
+            "{words:?}: {line}"
+        );
+    }
+    for (words, format) in [
+        (&["serve", "--no-such-flag"][..], None),
+        (&["serve", "--no-such-flag", "--log-format", "text"], Some("json")),
+        (&["serve", "--no-such-flag", "--log-format"], None),
+    ] {
+        let text = told(words, format).await;
+        assert!(text.starts_with("error: "), "{words:?}: {text}");
+    }
 }
 
 #[tokio::test]
