@@ -366,18 +366,27 @@ END
 $$;
 
 CREATE FUNCTION index_ahead(p_tenant_id uuid, p_first integer, p_ordinals integer[], p_lengths integer[], p_terms tsvector[]) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
-    WITH indexed AS (
-        INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, terms)
-        SELECT p_tenant_id, p_first + (e.place - 1)::integer, e.ordinal, e.length, e.terms
-        FROM unnest(p_ordinals, p_lengths, p_terms) WITH ORDINALITY AS e (ordinal, length, terms, place)
-        RETURNING chunk_no
-    )
-    SELECT count(*) FROM indexed
+DECLARE
+    v_chunks bigint := cardinality(p_terms);
+BEGIN
+    -- What stands under a number is believed later to be of its chunk. Whoever has taken numbers holds the tenant's row until the
+    -- transaction ends, and the last ones are theirs.
+    IF NOT EXISTS (SELECT FROM tenant_usage u
+                   WHERE u.tenant_id = p_tenant_id AND u.xmin = pg_current_xact_id()::xid AND u.next_chunk_no = p_first + v_chunks) THEN
+        RAISE EXCEPTION 'these chunk numbers were not given out just now'
+            USING ERRCODE = 'integrity_constraint_violation',
+                  HINT = 'Take them from allocate_chunk_numbers() in the statement that stores the chunks.';
+    END IF;
+    INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, terms)
+    SELECT p_tenant_id, p_first + (e.place - 1)::integer, e.ordinal, e.length, e.terms
+    FROM unnest(p_ordinals, p_lengths, p_terms) WITH ORDINALITY AS e (ordinal, length, terms, place);
+    RETURN v_chunks;
+END
 $$;
 COMMENT ON FUNCTION index_ahead(uuid, integer, integer[], integer[], tsvector[]) IS
-    'Writes what chunk_entry() gave for chunks that the same statement stores under the numbers from p_first on. Their trigger leaves them as they are.';
+    'Writes what chunk_entry() gave for chunks that the same statement stores under the numbers from p_first on, which it has just taken. Their trigger leaves them as they are.';
 GRANT EXECUTE ON FUNCTION index_ahead(uuid, integer, integer[], integer[], tsvector[]) TO bailiwick_app;
 
 CREATE FUNCTION index_new_chunks() RETURNS trigger

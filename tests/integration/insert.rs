@@ -199,18 +199,69 @@ async fn a_batch_is_indexed_as_its_documents_one_by_one() {
         let metadata = json!({ "kind": title, "nested": { "list": [1, 2.50, "x"] } });
         documents.push(json!({ "title": title, "content": content, "source": title, "metadata": metadata }));
     }
+    // The one tenant gets them one by one, which its triggers index, and the other all at once.
+    let enterprise = database.tenant("enterprise").await;
+    let other = Session::open(&database, &enterprise).await;
+    for document in &documents {
+        other.ok("insert_document", document.clone()).await;
+    }
     let mut batch = documents.remove(0);
     batch["more_documents"] = json!(documents);
     session.ok("insert_document", batch).await;
     let passages: i64 = database.value("SELECT count(*) FROM fresh_postings").await;
-    assert!(passages > 50, "{passages}");
-    let others = "SELECT count(*) FROM document_chunks c JOIN documents d ON d.id = c.document_id
-        LEFT JOIN fresh_postings f ON f.tenant_id = c.tenant_id AND f.chunk_no = c.chunk_no
-        CROSS JOIN LATERAL chunk_entry(d.language, d.title, substr(d.content, c.char_start + 1, c.char_end - c.char_start),
-                                       document_facets(d.source, d.language, d.metadata)) AS e
-        WHERE (f.ordinal, f.length, f.terms) IS DISTINCT FROM (c.ordinal, e.length, e.terms)";
-    assert_eq!(database.value::<i64>(others).await, 0);
+    assert!(passages > 100 && passages % 2 == 0, "{passages}");
+    let indexed = |slug: &str| {
+        format!(
+            "SELECT d.title, c.ordinal, c.char_start, c.char_end, f.ordinal AS indexed, f.length, f.terms FROM tenants t
+             JOIN documents d ON d.tenant_id = t.id JOIN document_chunks c ON c.tenant_id = t.id AND c.document_id = d.id
+             LEFT JOIN fresh_postings f ON f.tenant_id = t.id AND f.chunk_no = c.chunk_no WHERE t.slug = '{slug}'"
+        )
+    };
+    let (one, all) = (indexed("enterprise"), indexed("demo"));
+    let others =
+        format!("SELECT count(*) FROM (({one} EXCEPT ALL {all}) UNION ALL ({all} EXCEPT ALL {one})) AS differing");
+    assert_eq!(database.value::<i64>(&others).await, 0);
+    let terms = format!("SELECT count(*) FROM ({all}) AS a, unnest(a.terms)");
+    assert!(database.value::<i64>(&terms).await > 1_000, "there is something to compare");
     assert_eq!(miscounts(&database).await, "");
+}
+
+/// Postings are believed to be of the chunk whose number they have, so nobody writes any under a number that is not theirs just now.
+#[tokio::test]
+async fn terms_are_written_ahead_only_under_numbers_that_were_just_given_out() {
+    let (database, session) = session().await;
+    let demo = database.tenant("demo").await;
+    session.ok("insert_document", json!({ "title": "t", "content": "some words" })).await;
+    let app = database.connect_app().await;
+    app.batch_execute(&format!("SET app.current_tenant_id = '{}'", demo.id)).await.unwrap();
+    let ahead = |first: &str| {
+        format!("SELECT index_ahead(current_tenant_id(), {first}, '{{0,1}}', '{{1,1}}', '{{planted:1,planted:1}}')")
+    };
+    let next = "(SELECT next_chunk_no FROM tenant_usage)";
+    let take = |count: i32| format!("SELECT allocate_chunk_numbers(current_tenant_id(), {count})");
+    for (what, statements) in [
+        ("numbers to come", ahead(next)),
+        ("a number that is taken, and one to come", ahead(&format!("{next} - 1"))),
+        (
+            "numbers of another transaction",
+            format!("BEGIN; {}; COMMIT; BEGIN; {}", take(2), ahead(&format!("{next} - 2"))),
+        ),
+        ("more than were taken", format!("BEGIN; {}; {}", take(1), ahead(&format!("{next} - 1")))),
+        ("others than were taken last", format!("BEGIN; {}; {}", take(3), ahead(&format!("{next} - 3")))),
+    ] {
+        let error = app.batch_execute(&statements).await.expect_err(what);
+        let error = error.as_db_error().unwrap();
+        assert_eq!(
+            (error.code().code(), error.message()),
+            ("23000", "these chunk numbers were not given out just now"),
+            "{what}"
+        );
+        app.batch_execute("ROLLBACK").await.unwrap();
+    }
+    let planted = "SELECT count(*) FROM fresh_postings WHERE terms @@ 'planted'";
+    assert_eq!(database.value::<i64>(planted).await, 0);
+    // Its own, as documents/insert_many takes them; without their chunks nothing may come of it.
+    app.batch_execute(&format!("BEGIN; {}; {}; ROLLBACK", take(2), ahead(&format!("{next} - 2")))).await.unwrap();
 }
 
 /// Batches take no lock to see whether they fit where the quota is far; at its edge it is exact all the same.
