@@ -14,7 +14,7 @@ use tokio_postgres::Client;
 
 use super::entry::entries;
 use super::error::FileContext;
-use super::{AuditError, AuditRow, Month, Seal, chain};
+use super::{AuditError, AuditRow, Moment, Month, Seal, chain};
 use crate::db::{DbError, OperatorTransaction};
 
 const ROWS: &str = include_str!("../../sql/queries/audit/rows.sql");
@@ -46,10 +46,12 @@ pub struct Counts {
     pub seals: u64,
 }
 
-/// Writes the month's rows and seals to a new file, which appears when it is whole and on the disk.
+/// Writes the month's rows and seals to a new file, which appears when it is whole and on the disk. Of a month that was retired these
+/// are the rows that came since.
 ///
 /// # Errors
-/// [`AuditError::Refused`] if the month is not sealed to its last row, was retired, or the file is there; any other.
+/// [`AuditError::Refused`] if the month is not sealed to its last row, was retired and nothing came since, or the file is there;
+/// any other.
 pub async fn export(client: &Client, month: Month, path: &Path) -> Result<Counts, AuditError> {
     if path.exists() {
         return Err(AuditError::Refused(format!("{} is there already and is not overwritten", path.display())));
@@ -79,7 +81,7 @@ fn draft_of(path: &Path) -> PathBuf {
 }
 
 async fn write(transaction: &OperatorTransaction<'_>, month: Month, draft: &Path) -> Result<Counts, AuditError> {
-    refuse_unfit(transaction, month).await?;
+    let retired = retired_before(transaction, month).await?;
     let file = OpenOptions::new().write(true).create(true).truncate(true).open(draft).doing("create", draft)?;
     let mut file = BufWriter::new(file);
     let mut put = |line: &Line| -> Result<(), AuditError> {
@@ -101,18 +103,26 @@ async fn write(transaction: &OperatorTransaction<'_>, month: Month, draft: &Path
                 continue;
             }
             let range = (seal.first_id, seal.last_id);
-            put(&Line::Seal(Box::new(seal)))?;
-            counts.seals += 1;
+            let mut unwritten = Some(seal);
+            // What was retired is in a file already: only what came since is without one, and a seal has all of its rows of a month or
+            // none. A month that was not retired is written as it should be, so that a row that is gone is missed.
+            if retired.is_none() {
+                put_seal(&mut unwritten, &mut counts, &mut put)?;
+            }
             let stream = transaction.stream(ROWS, &[&range.0, &range.1, &None::<i64>]).await?;
             let mut stream = pin!(stream);
             while let Some(row) = stream.try_next().await.map_err(DbError::from)? {
                 let row = AuditRow::read(&row)?;
                 if (month.begin()..month.end()).contains(&row.timestamp) {
+                    put_seal(&mut unwritten, &mut counts, &mut put)?;
                     put(&Line::Row(Box::new(row)))?;
                     counts.rows += 1;
                 }
             }
         }
+    }
+    if let (Some(retained_from), 0) = (retired, counts.rows) {
+        return Err(AuditError::Refused(format!("{month} was retired: rows are kept from {retained_from} on")));
     }
     put(&Line::End(counts))?;
     file.flush().doing("write", draft)?;
@@ -120,7 +130,19 @@ async fn write(transaction: &OperatorTransaction<'_>, month: Month, draft: &Path
     Ok(counts)
 }
 
-async fn refuse_unfit(transaction: &OperatorTransaction<'_>, month: Month) -> Result<(), AuditError> {
+/// Writes the seal before its first row.
+fn put_seal(
+    unwritten: &mut Option<Seal>,
+    counts: &mut Counts,
+    put: &mut impl FnMut(&Line) -> Result<(), AuditError>,
+) -> Result<(), AuditError> {
+    let Some(seal) = unwritten.take() else { return Ok(()) };
+    counts.seals += 1;
+    put(&Line::Seal(Box::new(seal)))
+}
+
+/// Since when rows are kept, if that is after the month's beginning. Refuses a month that is not sealed to its last row.
+async fn retired_before(transaction: &OperatorTransaction<'_>, month: Month) -> Result<Option<Moment>, AuditError> {
     let last = chain::last_seal(transaction).await?;
     let sealed_id = last.as_ref().map_or(0, |last| last.last_id);
     let unsealed: i64 = first(transaction, UNSEALED_OF_MONTH, &[&sealed_id, &month.begin(), &month.end()]).await?;
@@ -129,12 +151,7 @@ async fn refuse_unfit(transaction: &OperatorTransaction<'_>, month: Month) -> Re
             "{unsealed} rows of {month} are not sealed yet: `bailiwick maintain` seals them"
         )));
     }
-    match last.and_then(|last| last.retained_from) {
-        Some(retained_from) if retained_from > month.begin() => {
-            Err(AuditError::Refused(format!("{month} was retired: rows are kept from {retained_from} on")))
-        }
-        _ => Ok(()),
-    }
+    Ok(last.and_then(|last| last.retained_from).filter(|retained_from| *retained_from > month.begin()))
 }
 
 async fn first<T: for<'a> tokio_postgres::types::FromSql<'a>>(

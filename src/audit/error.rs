@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use super::Month;
 use crate::db::DbError;
 
 /// Why the trail could not be sealed, checked, exported or retired.
@@ -16,6 +17,10 @@ pub enum AuditError {
     Random(getrandom::Error),
     #[error("{}, line {line}: {reason}", path.display())]
     Archive { path: PathBuf, line: u64, reason: String },
+    #[error(
+        "{archives} has {held} of the {rows} rows of {month}: those that came later need a file of their own (`bailiwick audit export --month {month}` to another file)"
+    )]
+    Outgrown { archives: String, month: Month, held: i64, rows: i64 },
     #[error("{0}")]
     Refused(String),
 }

@@ -13,6 +13,7 @@ mod error;
 mod foothold;
 mod hash;
 mod heads;
+mod ids;
 mod keeping;
 mod key;
 mod merkle;

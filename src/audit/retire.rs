@@ -8,12 +8,14 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::chain::{self, Leaves};
+use super::ids::Ids;
 use super::verify::{ArchiveReport, Expectations, Findings, check_archive, verify};
 use super::{AuditError, Keeping, Month, Seal};
 use crate::db::{DbError, OperatorTransaction};
 use crate::maintenance::lock;
 
 const MONTHS_BEFORE: &str = include_str!("../../sql/queries/audit/months_before.sql");
+const ROWS_HELD: &str = include_str!("../../sql/queries/audit/rows_held.sql");
 const HOLD_MONTHS: &str = include_str!("../../sql/queries/audit/hold_months.sql");
 const RETIRE: &str = include_str!("../../sql/queries/audit/retire.sql");
 const DROP_LEAVES: &str = include_str!("../../sql/queries/audit/drop_leaves.sql");
@@ -36,10 +38,12 @@ pub struct Retired {
 /// that says so.
 ///
 /// The trail and the archives are checked first, and the archives' heads must be in the trail's chain. Then each row of an
-/// archive is a sealed one, and each row of the trail too, so that equal numbers are equal rows.
+/// archive is a sealed one, and each row of the trail too, so that equal ids are equal rows. A month may have several archives:
+/// rows that came once it was written have one of their own.
 ///
 /// # Errors
-/// [`AuditError::Refused`] if a row would be lost; [`DbError::TimedOut`] if somebody keeps the trail busy.
+/// [`AuditError::Outgrown`] or [`AuditError::Refused`] if a row would be lost; [`DbError::TimedOut`] if somebody keeps the trail
+/// busy.
 pub async fn retire(
     client: &Client,
     before: Month,
@@ -134,14 +138,18 @@ async fn covered(
         if unsealed > 0 {
             return refuse(format!("{unsealed} rows of {month} are not sealed yet"));
         }
-        let archive = archives.iter().find(|archive| archive.month.to_string() == month);
-        let Some(archive) = archive else {
+        let archives: Vec<_> = archives.iter().filter(|archive| archive.month.to_string() == month).collect();
+        let Some(first) = archives.first() else {
             return refuse(format!("no archive of {month} was given, and it has {rows} rows"));
         };
-        if i64::try_from(archive.counts.rows) != Ok(rows) {
-            return refuse(format!("{} has {} of the {rows} rows of {month}", archive.file, archive.counts.rows));
+        let (of, ids) = (first.month, Ids::multirange(archives.iter().map(|archive| &archive.ids)));
+        let held = transaction.query(ROWS_HELD, &[&of.begin(), &of.end(), &ids]).await?;
+        let held = held.first().map_or(Ok(0), |row| row.try_get("held")).map_err(DbError::from)?;
+        if held != rows {
+            let archives = archives.iter().map(|archive| archive.file.as_str()).collect::<Vec<_>>().join(" with ");
+            return Err(AuditError::Outgrown { archives, month: of, held, rows });
         }
-        all += archive.counts.rows;
+        all += u64::try_from(rows).unwrap_or_default();
     }
     Ok(all)
 }

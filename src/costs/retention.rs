@@ -39,8 +39,14 @@ pub enum RetentionError {
     Db(#[from] DbError),
     #[error("cannot write {}: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
-    #[error("{} is there already, with other costs: move it away", .0.display())]
-    OtherFile(PathBuf),
+}
+
+/// The files of a month that are there, by their numbers from 1 on, and the first that is not: what came once a month was written is
+/// in a second file, and nothing is ever written over.
+pub(crate) fn files(name: impl Fn(usize) -> PathBuf) -> (Vec<PathBuf>, PathBuf) {
+    let there: Vec<PathBuf> = (1..).map(&name).take_while(|path| path.exists()).collect();
+    let free = name(there.len() + 1);
+    (there, free)
 }
 
 /// Drops these months, all that end by the beginning of `before`, with what was summed up of them. With a folder each is
@@ -71,8 +77,7 @@ async fn work(
     let mut rows = 0;
     if let Some(folder) = folder {
         for month in months {
-            let path = folder.join(format!("{database}-cost_tracking-{month}.jsonl.gz"));
-            rows += write(transaction, *month, &path).await?;
+            rows += write(transaction, *month, &folder.join(format!("{database}-cost_tracking-{month}"))).await?;
         }
     }
     transaction.query(FORGET_PERIODS, &[&before.first_day()]).await?;
@@ -81,12 +86,15 @@ async fn work(
     Ok(RetiredCosts { partitions, rows })
 }
 
-/// Writes a month's rows, a JSON object a line.
-async fn write(transaction: &OperatorTransaction<'_>, month: Month, path: &Path) -> Result<u64, RetentionError> {
-    let fault = |source| RetentionError::File { path: path.to_owned(), source };
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".{}.part", std::process::id()));
-    let draft = PathBuf::from(draft);
+/// Writes a month's rows, a JSON object a line, to the first file of that stem that is not there.
+async fn write(transaction: &OperatorTransaction<'_>, month: Month, stem: &Path) -> Result<u64, RetentionError> {
+    let with = |suffix: String| {
+        let mut path = stem.as_os_str().to_owned();
+        path.push(suffix);
+        PathBuf::from(path)
+    };
+    let draft = with(format!(".{}.part", std::process::id()));
+    let fault = |source| RetentionError::File { path: draft.clone(), source };
     let file = OpenOptions::new().write(true).create(true).truncate(true).open(&draft).map_err(fault)?;
     let mut file = GzEncoder::new(BufWriter::new(file), Compression::default());
     let mut rows = 0;
@@ -99,24 +107,24 @@ async fn write(transaction: &OperatorTransaction<'_>, month: Month, path: &Path)
     }
     let file = file.finish().and_then(|file| file.into_inner().map_err(std::io::IntoInnerError::into_error));
     file.and_then(|file| file.sync_all()).map_err(fault)?;
-    let placed = place(&draft, path);
+    let placed = place(&draft, |number| match number {
+        1 => with(".jsonl.gz".to_owned()),
+        number => with(format!(".{number}.jsonl.gz")),
+    });
     let _ = fs::remove_file(&draft);
-    match placed {
-        Ok(true) => Ok(rows),
-        Ok(false) => Err(RetentionError::OtherFile(path.to_owned())),
-        Err(error) => Err(fault(error)),
-    }
+    placed.map(|()| rows).map_err(fault)
 }
 
-/// Gives a draft its name, unless another file has it. One that an earlier try left, with the same rows, will do.
-fn place(draft: &Path, path: &Path) -> std::io::Result<bool> {
-    match fs::hard_link(draft, path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(fs::read(draft)? == fs::read(path)?),
-        Err(error) => Err(error),
-        Ok(()) => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            File::open(folder)?.sync_all()?;
-            Ok(true)
+/// Gives a draft the first name that is free, unless an earlier try has left one with the same rows.
+fn place(draft: &Path, name: impl Fn(usize) -> PathBuf) -> std::io::Result<()> {
+    let (there, free) = files(name);
+    let written = fs::read(draft)?;
+    for path in there {
+        if fs::read(path)? == written {
+            return Ok(());
         }
     }
+    fs::hard_link(draft, &free)?;
+    let folder = free.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
 }

@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 use super::lock;
 use crate::audit::{self, AuditError, Expectations, Keeping, Month, Retired};
 use crate::configuration::{AuditArguments, RetentionArguments};
-use crate::costs::retention::{self, RetentionError, RetiredCosts};
+use crate::costs::retention::{self, RetentionError, RetiredCosts, files};
 use crate::db::{DbError, admin};
 use crate::tenants::purge::{self, Purged};
 
@@ -119,18 +119,30 @@ impl Housekeeping {
         let database = database(client).await?;
         let mut archives = Vec::new();
         for month in &months {
-            let path = folder.join(format!("{database}-audit_logs-{month}.jsonl"));
-            // One that an earlier try left is held against the trail like any other.
-            if !path.exists() {
-                audit::export(client, *month, &path).await?;
+            // Those that an earlier try left are held against the trail like any other.
+            let (mut there, free) = files(|number| folder.join(archive_name(&database, *month, number)));
+            if there.is_empty() {
+                audit::export(client, *month, &free).await?;
+                there.push(free);
             }
-            archives.push(path);
+            archives.append(&mut there);
         }
         let data_dir = self.data_dir.as_deref();
         let expectations = Expectations {
             trusted: audit::trusted_keys(&self.audit, data_dir, &[])?,
             heads: audit::known_heads(client, &self.audit, data_dir).await?,
         };
+        for _ in &months {
+            match audit::retire(client, last.next(), &archives, &expectations, &self.keeping).await {
+                // Calls that were told of once their month was written: they have a file of their own.
+                Err(AuditError::Outgrown { month, .. }) => {
+                    let (_, free) = files(|number| folder.join(archive_name(&database, month, number)));
+                    audit::export(client, month, &free).await?;
+                    archives.push(free);
+                }
+                ended => return ended.map(Some),
+            }
+        }
         audit::retire(client, last.next(), &archives, &expectations, &self.keeping).await.map(Some)
     }
 
@@ -145,6 +157,13 @@ impl Housekeeping {
     async fn months_due(&self, client: &Client, table: &str, keep: u16) -> Result<Vec<Month>, DbError> {
         let rows = admin::as_owner(client, MONTHS_DUE, &[&table, &i32::from(keep), &self.today]).await?;
         rows.iter().map(|row| row.try_get::<_, String>("month")?.parse().map_err(DbError::Other)).collect()
+    }
+}
+
+fn archive_name(database: &str, month: Month, number: usize) -> String {
+    match number {
+        1 => format!("{database}-audit_logs-{month}.jsonl"),
+        number => format!("{database}-audit_logs-{month}.{number}.jsonl"),
     }
 }
 

@@ -6,6 +6,7 @@ use super::links::Links;
 use super::matching::{Expected, Matching};
 use super::{FaultKind, Findings};
 use crate::audit::archive::{Counts, Line, Lines};
+use crate::audit::ids::Ids;
 use crate::audit::{AuditError, KnownHead, Month, Seal, TrustedKeys};
 
 /// What an archive holds, and what is wrong with it.
@@ -28,6 +29,9 @@ pub struct ArchiveReport {
     /// Its seals' heads, which must be in the chain of the database.
     #[serde(skip)]
     pub heads: Vec<KnownHead>,
+    /// Its rows.
+    #[serde(skip)]
+    pub(in crate::audit) ids: Ids,
 }
 
 /// Checks an archive by itself: rows against leaves, leaves against roots, heads against each other and their signatures.
@@ -36,7 +40,8 @@ pub struct ArchiveReport {
 /// A file that cannot be read or is no archive.
 pub fn check_archive(path: &Path, trusted: &TrustedKeys) -> Result<ArchiveReport, AuditError> {
     let (mut lines, database, month) = Lines::open(path)?;
-    let (mut findings, mut heads, mut counts) = (Findings::default(), Vec::new(), Counts::default());
+    let (mut findings, mut heads) = (Findings::default(), Vec::new());
+    let (mut counts, mut ids) = (Counts::default(), Ids::default());
     let source: std::sync::Arc<str> = path.display().to_string().into();
     let mut links = Links::new(trusted, true, None);
     let expected = Expected::Within(month.begin(), month.end());
@@ -48,7 +53,7 @@ pub fn check_archive(path: &Path, trusted: &TrustedKeys) -> Result<ArchiveReport
                 links.check(&seal, &mut findings);
                 heads.push(KnownHead { seal_no: Some(seal.seal_no), head: seal.head, source: source.clone() });
                 counts.seals += 1;
-                next = rows(&mut lines, &seal, expected, &mut counts, &mut findings)?;
+                next = rows(&mut lines, &seal, expected, (&mut counts, &mut ids), &mut findings)?;
                 continue;
             }
             Line::End(counts) => declared = Some(counts),
@@ -69,7 +74,7 @@ pub fn check_archive(path: &Path, trusted: &TrustedKeys) -> Result<ArchiveReport
     }
     findings.name_moves(&[]);
     let (file, signatures_checked) = (source.to_string(), !trusted.is_empty());
-    Ok(ArchiveReport { file, database, month, counts, signatures_checked, findings, heads })
+    Ok(ArchiveReport { file, database, month, counts, signatures_checked, findings, heads, ids })
 }
 
 /// Compares the rows behind a seal with its leaves; returns the line after them.
@@ -77,7 +82,7 @@ fn rows(
     lines: &mut Lines,
     seal: &Seal,
     expected: Expected,
-    counts: &mut Counts,
+    (counts, ids): (&mut Counts, &mut Ids),
     findings: &mut Findings,
 ) -> Result<Option<Line>, AuditError> {
     let mut matching = Matching::new(seal, expected);
@@ -86,6 +91,7 @@ fn rows(
             Some(Line::Row(row)) => {
                 matching.row(&row, findings);
                 counts.rows += 1;
+                ids.push(row.id);
             }
             other => {
                 matching.end(findings);

@@ -119,7 +119,7 @@ async fn the_right_months_go_into_files_and_nothing_else_does() {
 }
 
 #[tokio::test]
-async fn a_file_of_others_costs_is_not_taken_for_ours_and_what_a_broken_try_left_is() {
+async fn a_file_of_other_costs_is_not_written_over_and_what_a_broken_try_left_is_taken() {
     let (database, folder) = (TestDatabase::create().await, tempfile::tempdir().unwrap());
     old_months(&database, 3).await;
     let client = database.connect_admin().await;
@@ -137,11 +137,92 @@ async fn a_file_of_others_costs_is_not_taken_for_ours_and_what_a_broken_try_left
     reader.batch_execute("COMMIT").await.unwrap();
     let kept = patient.await.unwrap();
     assert_eq!((kept.failures.as_slice(), kept.retired_costs.unwrap().partitions.len()), (&[][..], 1));
-    // The same rows come back, with one that is new: the file there is another month's.
+    let costs = files(folder.path(), "cost_tracking");
+    assert_eq!(costs.len(), 1, "what a broken try left is the file: {costs:?}");
+    let first = std::fs::read(&costs[0]).unwrap();
+    // Other rows come for the same month: the file there stays as it is, and they get one of their own.
     old_months(&database, 4).await;
     let kept = house.pass(&client).await.unwrap();
-    assert!(kept.failures[0].1.contains("is there already, with other costs"), "{:?}", kept.failures);
-    assert!(rows(&database, "cost_tracking").await.starts_with("4:8"));
+    assert_eq!((kept.failures.as_slice(), kept.retired_costs.unwrap().rows), (&[][..], 8));
+    let costs = files(folder.path(), "cost_tracking");
+    assert_eq!((costs.len(), std::fs::read(&costs[0]).unwrap()), (2, first), "{costs:?}");
+    assert!(costs[1].to_string_lossy().ends_with(".2.jsonl.gz") && lines(&costs[1]).len() == 8, "{costs:?}");
+}
+
+/// Of the trail or the costs, by their names.
+fn files(folder: &Path, table: &str) -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let mut files: Vec<_> = files.filter(|path| path.to_string_lossy().contains(table)).collect();
+    // The first file of a month has no number, so that it stands behind those that have.
+    files.sort_by_key(|path| (path.to_string_lossy().matches('.').count(), path.clone()));
+    files
+}
+
+/// A call and a cost of some months ago, told of late.
+async fn come_late(database: &TestDatabase, months: i32) {
+    database
+        .execute(&format!(
+            "SELECT pg_current_xact_id();
+             INSERT INTO audit_logs (\"timestamp\", tenant_id, user_id, call_id, action, resource, outcome, success)
+             SELECT date_trunc('month', now(), 'UTC') - make_interval(months => {months}) + interval '1 day', id, 'old', gen_random_uuid(), 'search', 'late', 'ok', true
+             FROM tenants WHERE slug = 'demo';
+             SELECT set_config('app.current_tenant_id', id::text, false) FROM tenants WHERE slug = 'demo';
+             INSERT INTO cost_tracking (\"timestamp\", tenant_id, user_id, model_name, provider, input_tokens, output_tokens, input_cost, output_cost)
+             SELECT date_trunc('month', now(), 'UTC') - make_interval(months => {months}) + interval '1 day', id, 'old', 'late', 'p', 1, 0, 0.1, 0
+             FROM tenants WHERE slug = 'demo'"
+        ))
+        .await;
+}
+
+/// A server was away with what it had written on its disk: its rows stop no retention, and none is lost.
+#[tokio::test]
+async fn what_comes_once_its_month_was_written_gets_a_file_of_its_own_and_goes_too() {
+    let (database, folder) = (TestDatabase::create().await, tempfile::tempdir().unwrap());
+    old_months(&database, 5).await;
+    let client = database.connect_admin().await;
+    let house = house(folder.path(), Some(2));
+    seal(&database, &house.keeping).await;
+    // A month whose file was written by a try that came to no end.
+    let name = "SELECT current_database() || '-audit_logs-' || to_char(now() AT TIME ZONE 'UTC' - interval '3 months', 'YYYY-MM')";
+    let third: String = database.value(name).await;
+    let month = third[third.len() - 7..].parse().unwrap();
+    bailiwick::audit::export(&client, month, &folder.path().join(format!("{third}.jsonl"))).await.unwrap();
+    come_late(&database, 3).await;
+    seal(&database, &house.keeping).await;
+    let kept = house.pass(&client).await.unwrap();
+    assert_eq!(
+        (kept.failures.as_slice(), kept.retired.unwrap().rows, kept.retired_costs.unwrap().rows),
+        (&[][..], 21, 21)
+    );
+    let mut trail = files(folder.path(), "audit_logs");
+    assert_eq!(trail.len(), 3, "{trail:?}");
+    assert!(trail[2].to_string_lossy().ends_with(&format!("{third}.2.jsonl")), "{trail:?}");
+    // Months that are gone altogether, again and again.
+    for round in 0..2 {
+        come_late(&database, 4).await;
+        seal(&database, &house.keeping).await;
+        let kept = house.pass(&client).await.unwrap();
+        let (retired, costs) = (kept.retired.unwrap(), kept.retired_costs.unwrap());
+        assert_eq!((kept.failures.as_slice(), retired.rows, costs.rows), (&[][..], 1, 1), "round {round}");
+        assert_eq!((retired.partitions.len(), costs.partitions.len()), (1, 1), "round {round}");
+        trail = files(folder.path(), "audit_logs");
+        assert_eq!(trail.len(), 4 + round, "{trail:?}");
+    }
+    for table in ["audit_logs", "cost_tracking"] {
+        assert_eq!(rows(&database, table).await, "2:10 1:10", "{table}");
+    }
+    // Each row is in a file: of the month that was written too soon it is the second one that has all.
+    let counts = trail.iter().map(|path| {
+        let report = check_archive(path, &bailiwick::audit::TrustedKeys::default()).unwrap();
+        assert_eq!(report.findings.fault_count, 0, "{path:?}: {:#?}", report.findings);
+        report.counts.rows
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [10, 10, 1, 1, 11]);
+    let costs = files(folder.path(), "cost_tracking").iter().map(|path| lines(path).len()).collect::<Vec<_>>();
+    assert_eq!(costs, [10, 11, 1, 1]);
+    let found = bailiwick::audit::verify(&client, &bailiwick::audit::Expectations::default()).await.unwrap();
+    assert!(found.is_sound(), "{:#?}", found.findings);
+    assert!(house.pass(&client).await.unwrap().is_idle());
 }
 
 #[tokio::test]
