@@ -54,6 +54,7 @@ pub const CHECKS: &[Check] = checks! {
     "invalid_indexes" in "../../sql/queries/diagnosis/invalid_indexes.sql", Fault: "DROP INDEX it and make it anew; a tenant's vector index `bailiwick maintain` makes anew by itself";
     "collations" in "../../sql/queries/diagnosis/collations.sql", Fault: "REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION";
     "transaction_ids" in "../../sql/queries/diagnosis/transaction_ids.sql", Fault: "VACUUM (FREEZE) the oldest tables, and see what holds cleaning up: long transactions, replication slots";
+    "cost_sums" in "../../sql/queries/diagnosis/cost_sums.sql", Fault: "somebody wrote to cost_tracking, cost_sums or cost_kinds by hand, and reports of those days are wrong: take it back; what budgets went by is in budget_ledger";
     "open_calls" in "../../sql/queries/diagnosis/open_calls.sql", Fault: "start a server: every server closes calls of dead ones within half a minute";
     "archiving" in "../../sql/queries/diagnosis/archiving.sql", Fault: "see the server's log for what archive_command says; until it works write-ahead log fills the disk";
     "replication_slots" in "../../sql/queries/diagnosis/replication_slots.sql", Fault: "start its replica, or SELECT pg_drop_replication_slot(…)";

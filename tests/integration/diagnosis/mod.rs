@@ -22,6 +22,25 @@ async fn examined() -> (TestDatabase, Client) {
     let database = TestDatabase::create().await;
     let client = database.connect_admin().await;
     client.batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await.unwrap();
+    // Costs of several days, so that their sums are looked at: of all, and of a month that retention has dropped.
+    client
+        .batch_execute(
+            "DO $costs$
+             DECLARE v_tenant uuid;
+             BEGIN
+                 FOR v_tenant IN SELECT id FROM tenants LOOP
+                     PERFORM set_config('app.current_tenant_id', v_tenant::text, true);
+                     INSERT INTO cost_tracking (\"timestamp\", tenant_id, user_id, model_name, provider, input_tokens, output_tokens, input_cost, output_cost)
+                     SELECT date_trunc('month', now(), 'UTC') + n * interval '37 minutes', v_tenant, 'user' || n % 3, 'm', 'p', n, 1, 0.000000000001 * n, 0.1
+                     FROM generate_series(1, 100) AS n;
+                     INSERT INTO cost_sums SELECT s.tenant_id, s.grain, s.starts - interval '3 years', s.kind_id, 1, 0, 1, 0, 1, 1, 1 FROM cost_sums s
+                     WHERE s.tenant_id = v_tenant AND s.grain <> 'user day';
+                 END LOOP;
+                 INSERT INTO cost_retention (rows_from) VALUES (date_trunc('month', now(), 'UTC'));
+             END $costs$",
+        )
+        .await
+        .unwrap();
     (database, client)
 }
 

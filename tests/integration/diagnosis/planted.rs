@@ -46,6 +46,12 @@ pub const FAULTS: &[Fault] = faults! {
     "invalid_indexes": "SET LOCAL allow_system_table_mods = on; UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_documents_embedding_pending'::regclass";
     "collations": "CREATE TEMP TABLE pg_database AS SELECT * FROM pg_catalog.pg_database; UPDATE pg_temp.pg_database SET datcollversion = 'another' WHERE datname = current_database()";
     "transaction_ids": "CREATE TEMP TABLE pg_database AS SELECT * FROM pg_catalog.pg_database; UPDATE pg_temp.pg_database SET datfrozenxid = ((txid_current() + 4294967296 - 1100000000) % 4294967296)::text::xid WHERE datname = current_database()";
+    "cost_sums": "UPDATE cost_sums SET input_cost = input_cost + 0.000000000001 WHERE ctid = (SELECT min(ctid) FROM cost_sums WHERE grain = 'day')";
+    "cost_sums": "UPDATE cost_sums SET operations = operations + 1 WHERE ctid = (SELECT min(ctid) FROM cost_sums WHERE grain = 'hour')";
+    "cost_sums": "DELETE FROM cost_sums WHERE ctid = (SELECT min(ctid) FROM cost_sums WHERE grain = 'user day')";
+    "cost_sums": "TRUNCATE cost_sums";
+    "cost_sums": "UPDATE cost_kinds SET model_name = 'another'";
+    "cost_sums": "SET LOCAL session_replication_role = replica; UPDATE cost_tracking SET output_tokens = output_tokens + 1";
     "open_calls": "INSERT INTO call_intents (tenant_id, call_id, user_id, action, started_at, opened_at, lease) SELECT id, gen_random_uuid(), 'u', 'a', now(), now() - interval '1 hour', 1 FROM tenants WHERE slug = 'demo'";
     "archiving": "CREATE TEMP TABLE pg_settings AS SELECT * FROM pg_catalog.pg_settings; UPDATE pg_temp.pg_settings SET setting = 'on' WHERE name = 'archive_mode'";
     "archiving": "CREATE TEMP TABLE pg_settings AS SELECT * FROM pg_catalog.pg_settings; UPDATE pg_temp.pg_settings SET setting = CASE name WHEN 'archive_mode' THEN 'on' ELSE 'cp %p /archive/%f' END WHERE name IN ('archive_mode', 'archive_command'); CREATE TEMP TABLE pg_stat_archiver AS SELECT '000000010000000000000007' AS last_failed_wal, now() AS last_failed_time, now() - interval '1 hour' AS last_archived_time";
