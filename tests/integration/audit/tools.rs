@@ -1,10 +1,11 @@
 use std::time::Duration;
 
-use bailiwick::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
+use bailiwick::call::{Action, After, Answer, Call, Failure, Hints, Problems, Tool};
 use bailiwick::identity::Scope;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 
 /// A tool that ends as its caller wishes.
 pub struct Ending;
@@ -43,10 +44,10 @@ impl Tool for Ending {
 
     async fn run(&self, call: &Call<'_>, end: &String) -> Result<Answer<Output>, Failure> {
         match end.as_str() {
-            "ok" => {}
+            "ok" | "telling" => {}
             "panic" => panic!("as asked"),
             "sleep" => tokio::time::sleep(Duration::from_secs(60)).await,
-            "a while" => tokio::time::sleep(Duration::from_millis(1_500)).await,
+            "a while" => tokio::time::sleep(Duration::from_secs(4)).await,
             "slow statement" => {
                 call.transaction.query("SELECT pg_sleep(60)", &[]).await.map_err(|error| call.failed(&error))?;
             }
@@ -63,20 +64,24 @@ impl Tool for Ending {
         }
         Ok(Answer { output: Output { done: true }, resource_id: None, details: Map::new() })
     }
+
+    async fn after(&self, after: &After<'_>, end: &String, _output: &mut Output) {
+        if end == "telling" {
+            after.progress().tell(1, 2, "half of it");
+            after.progress().tell(2, 2, "all of it");
+        }
+    }
 }
 
-/// A tool that stores a document and takes its time.
-pub struct Changing;
+/// A tool that stores a document, and does not end before it is let.
+pub struct Changing(pub Semaphore);
 
 #[derive(Deserialize, JsonSchema)]
-pub struct Change {
-    /// How long it takes after the change, in milliseconds.
-    pub millis: u64,
-}
+pub struct Change {}
 
 impl Tool for Changing {
     type Input = Change;
-    type Request = u64;
+    type Request = ();
     type Output = Output;
 
     const NAME: &'static str = "changing";
@@ -86,18 +91,18 @@ impl Tool for Changing {
     const ACTION: Action = Action::Insert;
     const HINTS: Hints = Hints { read_only: false, idempotent: false, destructive: false };
 
-    fn check(&self, input: Change) -> Result<u64, Problems> {
-        Ok(input.millis)
+    fn check(&self, _input: Change) -> Result<(), Problems> {
+        Ok(())
     }
 
-    fn describe(&self, _request: &u64) -> Map<String, Value> {
+    fn describe(&self, _request: &()) -> Map<String, Value> {
         Map::new()
     }
 
-    async fn run(&self, call: &Call<'_>, millis: &u64) -> Result<Answer<Output>, Failure> {
+    async fn run(&self, call: &Call<'_>, _request: &()) -> Result<Answer<Output>, Failure> {
         const STORE: &str = "INSERT INTO documents (tenant_id, title, content) VALUES (current_tenant_id(), 'changed', 'changed') RETURNING id";
         let stored = call.transaction.query_one(STORE, &[]).await.map_err(|error| call.failed(&error))?;
-        tokio::time::sleep(Duration::from_millis(*millis)).await;
+        self.0.acquire().await.unwrap().forget();
         Ok(Answer { output: Output { done: true }, resource_id: Some(stored.get(0)), details: Map::new() })
     }
 }

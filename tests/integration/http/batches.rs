@@ -195,6 +195,40 @@ async fn a_batch_begins_nothing_more_once_its_answers_are_as_much_as_may_wait() 
     assert!(begun <= 8, "{begun} were begun");
 }
 
+/// What is told on the way needs a stream: where there is none each call is answered all the same, and by its answer alone.
+#[tokio::test]
+async fn calls_that_tell_how_far_they_are_are_answered_in_an_array_too() {
+    let database = TestDatabase::create().await;
+    let toolbox = bailiwick::mcp::Toolbox::empty().with(crate::audit::tools::Ending);
+    let server = HttpServer::start_with(&database, HttpOptions::default(), toolbox).await;
+    let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
+    let telling = |id: i64, token: Value| {
+        let mut call = tool_call(id, "ending", &json!({ "end": "telling" }));
+        call["params"]["_meta"] = json!({ "progressToken": token, "kept": true });
+        call
+    };
+    let body = json!([telling(1, json!("a")), telling(2, json!(7)), { "jsonrpc": "2.0", "id": 3, "method": "ping" }]);
+    let response = post(&server, &ada, JSON).body(body.to_string()).send().await.unwrap();
+    assert_eq!(
+        (response.status(), &response.headers()["content-type"]),
+        (StatusCode::OK, &"application/json".parse().unwrap())
+    );
+    let answers: Vec<Value> = response.json().await.unwrap();
+    assert_eq!(answers.iter().map(|answer| answer["id"].clone()).collect::<Vec<_>>(), [json!(1), json!(2), json!(3)]);
+    assert!(answers[..2].iter().all(|answer| answer["result"]["isError"] == false), "{answers:#?}");
+    assert_eq!(answers[2]["result"], json!({}));
+    // Where there is one all is heard.
+    let text = post(&server, &ada, EVENTS).body(body.to_string()).send().await.unwrap().text().await.unwrap();
+    let heard: Vec<Value> = text
+        .split("\n\n")
+        .filter_map(|event| event.lines().find_map(|line| line.strip_prefix("data:")))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
+    let of = |token: Value| heard.iter().filter(|it| it["params"]["progressToken"] == token).count();
+    assert_eq!((of(json!("a")), of(json!(7)), heard.len()), (2, 2, 7), "{heard:#?}");
+    assert_eq!(rows(&database).await, 4);
+}
+
 #[tokio::test]
 async fn what_is_no_message_is_told_so_and_not_that_its_media_type_is_wrong() {
     let database = TestDatabase::create().await;
