@@ -69,6 +69,8 @@ pub struct Options {
     /// The program to run as `KEEPER embedded-keeper DATA_DIR GRACE_MS`, whose body is [`run_keeper`]. With
     /// none, the last participant stops the server as it leaves.
     pub keeper: Option<PathBuf>,
+    /// How many connections the server takes. The first one's value holds.
+    pub most_connections: u16,
     /// Where the steps of a first start are told.
     pub progress: Progress,
 }
@@ -82,6 +84,7 @@ impl Options {
             local: true,
             idle_grace: DEFAULT_IDLE_GRACE,
             keeper: None,
+            most_connections: settings::MOST_CONNECTIONS,
             progress: Progress::silent(),
         }
     }
@@ -183,7 +186,7 @@ impl EmbeddedServer {
         let (layout, progress) = (&self.layout, &options.progress);
         let build = builds::choose(options, layout, account).await?;
         let new = cluster::ensure(layout, &build, account, progress).await?;
-        settings::write(layout, &build)?;
+        settings::write(layout, &build, options.most_connections)?;
         record::write(layout, &build.bin_dir)?;
         let _step = new.then(|| progress.step("Starting PostgreSQL"));
         server::start(layout, &build, account, progress).await?;

@@ -12,12 +12,14 @@ const MIB: u64 = 1 << 20;
 /// Assumed where the system does not tell (macOS).
 const MEMORY_WHEN_UNKNOWN: u64 = 4096 * MIB;
 
+/// As PostgreSQL has it.
+pub(super) const MOST_CONNECTIONS: u16 = 100;
+
 /// What holds on every machine.
 const FIXED: &str = "\
 listen_addresses = ''
 port = 5432
 unix_socket_permissions = 0700
-max_connections = 100
 timezone = 'UTC'
 
 # Data are as safe here as on any server.
@@ -47,8 +49,8 @@ track_io_timing = on
 ";
 
 /// Writes the settings that the next start reads. To be called under the start lock.
-pub(super) fn write(layout: &Layout, build: &Build) -> Result<(), EmbeddedError> {
-    let text = render(layout, build, memory(), Path::new("/dev/shm"));
+pub(super) fn write(layout: &Layout, build: &Build, most_connections: u16) -> Result<(), EmbeddedError> {
+    let text = render(layout, build, most_connections, memory(), Path::new("/dev/shm"));
     let (path, new) = (layout.settings(), layout.settings().with_extension("conf.new"));
     fs::write(&new, text).doing("write", &new)?;
     // The account must be able to read it, whatever our umask.
@@ -57,7 +59,7 @@ pub(super) fn write(layout: &Layout, build: &Build) -> Result<(), EmbeddedError>
     fs::rename(&new, &path).doing("rename", &new)
 }
 
-fn render(layout: &Layout, build: &Build, memory: u64, shared_memory_folder: &Path) -> String {
+fn render(layout: &Layout, build: &Build, most_connections: u16, memory: u64, shared_memory_folder: &Path) -> String {
     let mut text = String::from("# Written by bailiwick at each start; ALTER SYSTEM wins over it.\n");
     text.push_str(FIXED);
     let shared = (memory / 8).clamp(128 * MIB, 2048 * MIB);
@@ -66,6 +68,7 @@ fn render(layout: &Layout, build: &Build, memory: u64, shared_memory_folder: &Pa
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{name} = '{}'", value.replace('\'', "''"));
     };
+    set("max_connections", most_connections.to_string());
     set("shared_buffers", megabytes(shared));
     set("effective_cache_size", megabytes((memory / 2).max(shared)));
     set("maintenance_work_mem", megabytes(maintenance));
@@ -129,10 +132,11 @@ mod tests {
         fs::create_dir(&data_dir).unwrap();
         let (layout, _) = Layout::open(&data_dir).unwrap();
         let build = Build { bin_dir: "/b".into(), major: 18, lib_dir: "/none".into() };
-        let small = render(&layout, &build, 512 * MIB, Path::new("/none"));
+        let small = render(&layout, &build, MOST_CONNECTIONS, 512 * MIB, Path::new("/none"));
         assert!(small.contains("shared_buffers = '128MB'") && small.contains("it''s, a place/run\"'"), "{small}");
         assert!(!small.contains("pg_stat_statements") && !small.contains("mmap"));
-        let large = render(&layout, &build, 65_536 * MIB, Path::new("/none"));
+        let large = render(&layout, &build, 400, 65_536 * MIB, Path::new("/none"));
+        assert!(small.contains("max_connections = '100'") && large.contains("max_connections = '400'"));
         assert!(large.contains("shared_buffers = '2048MB'") && large.contains("maintenance_work_mem = '1024MB'"));
     }
 }

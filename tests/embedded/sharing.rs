@@ -44,14 +44,15 @@ async fn the_kill_of_the_process_that_started_the_server_loses_nothing() {
 #[tokio::test]
 async fn the_server_stops_once_the_last_has_been_gone_for_the_grace_and_the_keeper_with_it() {
     let data = DataDir::new();
-    let one = Participant::start(data.path(), 1000).await;
+    // Time enough for a loaded machine to start the next one in.
+    let one = Participant::start(data.path(), 5_000).await;
     let keeper = data.keeper().expect("a keeper");
     let postmaster = data.postmaster().expect("a server");
     one.leave();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let two = Participant::start(data.path(), 1000).await;
+    let two = Participant::start(data.path(), 5_000).await;
     assert_eq!(two.get("postmaster_pid"), postmaster.to_string(), "it must live through the grace");
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_millis(6_000)).await;
     assert_eq!(data.postmaster(), Some(postmaster), "it must live while it is held");
     two.kill9();
     assert!(data.stops().await);
@@ -86,12 +87,12 @@ async fn server_and_keeper_have_sessions_of_their_own() {
 #[tokio::test]
 async fn ctrl_c_in_the_terminal_of_the_client_that_started_the_server_reaches_neither_it_nor_the_keeper() {
     let data = DataDir::new();
-    let mut command = participant(data.path(), Some(&pg_bin().await), 2000);
+    let mut command = participant(data.path(), Some(&pg_bin().await), 10_000);
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let starter = Participant::attached(Participant::spawn(command)).unwrap();
     // At once, while `pg_ctl` may still be waiting.
     starter.interrupt_group();
-    let next = Participant::start(data.path(), 2000).await;
+    let next = Participant::start(data.path(), 10_000).await;
     assert_eq!(next.get("postmaster_pid"), starter.get("postmaster_pid"));
     assert!(data.keeper().is_some());
     next.leave();

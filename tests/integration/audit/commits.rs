@@ -128,7 +128,8 @@ async fn a_restarted_pool_of_dead_connections_is_not_felt() {
     let inserter = Inserter::open(&database, &proxy).await;
     for title in ["a", "b", "c"] {
         inserter.insert(title).await.unwrap();
-        database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bailiwick_app' AND datname = current_database()").await;
+        // Waited for, so that none is in the middle of its end when the next call takes it.
+        database.execute("SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE usename = 'bailiwick_app' AND datname = current_database()").await;
     }
     inserter.insert("d").await.unwrap();
     assert_eq!(left(&database).await, ("a b c d".to_owned(), "ok ok ok ok".to_owned()));

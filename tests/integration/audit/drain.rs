@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
+use crate::harness::{Gate, PATIENCE, Process, TestDatabase, until};
 use serde_json::{Value, json};
-use tokio_postgres::Client;
-
-use crate::harness::{Process, TestDatabase};
 
 fn call(id: i64, name: &str, arguments: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": name, "arguments": arguments } })
@@ -16,28 +14,41 @@ fn signal(process: &Process, name: &str) {
     assert!(std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
 }
 
-/// A server with an insert that waits for a lock.
-async fn busy(database: &TestDatabase) -> (Process, Client) {
+/// Waits until the server says that.
+async fn hear(process: &mut Process, words: &str) {
+    let stderr = process.stderr.as_mut().unwrap();
+    loop {
+        let line = tokio::time::timeout(PATIENCE, stderr.next_line()).await.expect("it is said in time").unwrap();
+        if line.unwrap_or_else(|| panic!("it has ended and not said: {words}")).contains(words) {
+            return;
+        }
+    }
+}
+
+const ENDING: &str = "calls under way are answered";
+
+/// A server with an insert that waits at a gate.
+async fn busy(database: &TestDatabase) -> (Process, Gate<'_>) {
     let mut process = Process::serve(database, "demo").await;
     process.initialize().await;
     process.send(call(0, "tenant_status", &json!({}))).await;
     process.receive().await.unwrap();
-    let blocker = database.connect_admin().await;
-    blocker.batch_execute("BEGIN; LOCK TABLE documents IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let gate = Gate::shut(database).await;
     process.send(call(1, "insert_document", &json!({ "title": "t", "content": "c" }))).await;
-    while database.value::<i64>("SELECT count(*) FROM call_intents").await == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    (process, blocker)
+    let announced = "SELECT count(*) FROM call_intents";
+    until("the call runs", async || database.value::<i64>(announced).await == 1).await;
+    (process, gate)
 }
 
 #[tokio::test]
 async fn a_signal_lets_calls_end_and_lets_no_more_in() {
     for name in ["TERM", "INT"] {
         let database = TestDatabase::create().await;
-        let (mut process, blocker) = busy(&database).await;
+        let (mut process, gate) = busy(&database).await;
         signal(&process, name);
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        hear(&mut process, ENDING).await;
+        // The word goes out a moment before the door is shut.
+        tokio::time::sleep(Duration::from_millis(100)).await;
         process.send(call(2, "hybrid_search", &json!({ "query": "c" }))).await;
         let late = process.receive().await.unwrap();
         assert_eq!(late["id"], 2);
@@ -48,7 +59,7 @@ async fn a_signal_lets_calls_end_and_lets_no_more_in() {
                 .starts_with("unavailable: the server is being stopped"),
             "{late}"
         );
-        blocker.batch_execute("ROLLBACK").await.unwrap();
+        gate.open().await;
         let answer = process.receive().await.unwrap();
         assert_eq!((&answer["id"], &answer["result"]["isError"]), (&json!(1), &json!(false)), "{answer}");
         // stdin is still open.
@@ -62,26 +73,26 @@ async fn a_signal_lets_calls_end_and_lets_no_more_in() {
 #[tokio::test]
 async fn a_second_signal_ends_at_once() {
     let database = TestDatabase::create().await;
-    let (mut process, blocker) = busy(&database).await;
+    // At the gate its call would wait for longer than this test does.
+    let (mut process, gate) = busy(&database).await;
     signal(&process, "TERM");
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    hear(&mut process, ENDING).await;
     signal(&process, "TERM");
-    let status = tokio::time::timeout(Duration::from_millis(1_500), process.child.wait()).await.unwrap().unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(5), process.child.wait()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(128 + 15));
-    blocker.batch_execute("ROLLBACK").await.unwrap();
+    gate.open().await;
     assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, 0);
 }
 
 #[tokio::test]
 async fn the_end_of_stdin_lets_calls_end() {
     let database = TestDatabase::create().await;
-    let (process, blocker) = busy(&database).await;
-    let freed = tokio::spawn(async move {
+    let (process, gate) = busy(&database).await;
+    let freed = async {
         tokio::time::sleep(Duration::from_millis(700)).await;
-        blocker.batch_execute("ROLLBACK").await.unwrap();
-    });
-    let (code, messages, stderr) = process.finish().await;
-    freed.await.unwrap();
+        gate.open().await;
+    };
+    let ((code, messages, stderr), ()) = tokio::join!(process.finish(), freed);
     assert_eq!((code, messages.len()), (Some(0), 1), "{stderr}");
     assert_eq!(messages[0]["result"]["isError"], false, "{messages:?}");
     assert_eq!(database.value::<i64>("SELECT count(*) FROM audit_logs WHERE outcome = 'ok'").await, 2);
@@ -93,23 +104,22 @@ async fn a_signal_before_any_client_ends_the_server() {
     let mut process = Process::serve(&database, "demo").await;
     // It has started once it asks for open calls.
     let connected = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%reap_calls%' AND pid <> pg_backend_pid()";
-    while database.value::<i64>(connected).await == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("it has started", async || database.value::<i64>(connected).await > 0).await;
     signal(&process, "TERM");
-    let status = tokio::time::timeout(Duration::from_secs(10), process.child.wait()).await.unwrap().unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(20), process.child.wait()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0));
 }
 
 #[tokio::test]
 async fn a_signal_after_the_end_of_stdin_is_the_first() {
     let database = TestDatabase::create().await;
-    let (mut process, blocker) = busy(&database).await;
+    let (mut process, gate) = busy(&database).await;
     process.stdin.take();
+    // What is under way is waited for in silence; a signal that came before that was noticed is the first as well.
     tokio::time::sleep(Duration::from_millis(200)).await;
     signal(&process, "TERM");
     tokio::time::sleep(Duration::from_millis(300)).await;
-    blocker.batch_execute("ROLLBACK").await.unwrap();
+    gate.open().await;
     let (code, messages, stderr) = process.finish().await;
     assert_eq!((code, messages.len()), (Some(0), 1), "{stderr}");
 }

@@ -1,16 +1,16 @@
 //! Calls that change something, and what becomes of those whose server dies.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bailiwick::call::{Calls, Client, Failure};
 use bailiwick::db::{Lease, Pool, PoolOptions, System};
 use bailiwick::identity::{Caller, Scopes, UserId};
 use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::tools::Changing;
-use crate::harness::{Process, TestDatabase};
+use crate::harness::{Process, TestDatabase, under_way, until};
 
 async fn outcomes(database: &TestDatabase) -> String {
     let sql = "SELECT coalesce(string_agg(concat_ws(' ', action, outcome, error_message), ',' ORDER BY id), '') FROM audit_logs";
@@ -55,15 +55,9 @@ async fn calls_of_dead_servers_are_closed_as_interrupted_and_those_of_living_one
     database.execute(close).await;
     assert_eq!((system.reap_calls().await.unwrap(), open_intents(&database).await), (0, 1));
     lease.renew();
-    for _ in 0..100 {
-        // The session whose connection was closed lets go a moment later.
-        if system.reap_calls().await.unwrap() == 1 {
-            assert_eq!(open_intents(&database).await, 0);
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the first call's server has given its lease up");
+    // The session whose connection was closed lets go a moment later.
+    until("the first call's server has given its lease up", async || system.reap_calls().await.unwrap() == 1).await;
+    assert_eq!(open_intents(&database).await, 0);
 }
 
 #[tokio::test]
@@ -72,25 +66,27 @@ async fn a_change_is_announced_before_it_begins_and_no_more_once_it_ended() {
     let tenant = database.tenant("demo").await;
     let calls = Calls::open(database.app(), &database.call_options()).unwrap();
     let caller = Caller { tenant_id: tenant.id, user_id: UserId::parse("changer").unwrap(), scopes: Scopes::all() };
-    let (tool, stop) = (Arc::new(Changing), CancellationToken::new());
-    let change =
-        || calls.run(&tool, &caller, Client::default(), Map::from_iter([("millis".into(), 400.into())]), &stop);
+    let (tool, stop) = (Arc::new(Changing(Semaphore::new(0))), CancellationToken::new());
+    let change = || calls.run(&tool, &caller, Client::default(), Map::new(), &stop);
     let look = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        open_intents(&database).await
+        until("the change is announced while it goes on", async || open_intents(&database).await == 1).await;
+        tool.0.add_permits(1);
     };
-    let (changed, seen) = tokio::join!(change(), look);
+    let (changed, ()) = tokio::join!(change(), look);
     changed.unwrap();
-    assert_eq!((seen, open_intents(&database).await), (1, 0));
+    assert_eq!(open_intents(&database).await, 0);
 
     // Somebody takes our lease for lost while the call runs: it is fenced, and keeps nothing.
     let fence = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        database.value::<i32>("SELECT reap_calls(interval '0', interval '0')").await
+        until("the call is under way", async || under_way(&database).await == 1).await;
+        let reaped = database.value::<i32>("SELECT reap_calls(interval '0', interval '0')").await;
+        tool.0.add_permits(1);
+        reaped
     };
     let (fenced, reaped) = tokio::join!(change(), fence);
     assert!(matches!(fenced, Err(Failure::Unavailable { .. })), "{fenced:?}");
     assert_eq!(reaped, 1);
+    tool.0.add_permits(1);
     change().await.unwrap();
     assert_eq!(outcomes(&database).await, "insert ok,insert interrupted interrupted,insert ok");
     assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, 2);
@@ -106,23 +102,15 @@ async fn a_server_that_is_killed_in_the_middle_leaves_an_interrupted_call() {
     blocker.batch_execute("BEGIN; LOCK TABLE documents IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let params = json!({ "name": "insert_document", "arguments": { "title": "t", "content": "c" } });
     process.send(json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params })).await;
-    while open_intents(&database).await == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("the change is announced", async || open_intents(&database).await == 1).await;
     process.child.kill().await.unwrap();
     blocker.batch_execute("ROLLBACK").await.unwrap();
     // The next server closes it by itself.
     let mut next = Process::serve(&database, "demo").await;
     next.initialize().await;
-    for _ in 0..300 {
-        if open_intents(&database).await == 0 {
-            assert_eq!(outcomes(&database).await, "insert interrupted interrupted");
-            assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, 0);
-            let (code, _, stderr): (_, Vec<Value>, _) = next.finish().await;
-            assert_eq!(code, Some(0), "{stderr}");
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("the call was not closed");
+    until("the call is closed", async || open_intents(&database).await == 0).await;
+    assert_eq!(outcomes(&database).await, "insert interrupted interrupted");
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM documents").await, 0);
+    let (code, _, stderr): (_, Vec<Value>, _) = next.finish().await;
+    assert_eq!(code, Some(0), "{stderr}");
 }

@@ -7,7 +7,7 @@ use bailiwick::embedding::moving::{self, Step};
 use serde_json::json;
 
 use super::setup::{Embedding, FakeService, Reply, plant};
-use crate::harness::{Tenant, TestDatabase};
+use crate::harness::{Tenant, TestDatabase, until};
 
 /// So many documents that their vectors have an index.
 async fn plant_many(database: &TestDatabase, tenant: &Tenant, count: usize) {
@@ -165,10 +165,12 @@ async fn a_move_that_was_broken_off_goes_on_where_it_stopped() {
     assert!(moving::run(&client, &observer, &before.calls, &embeddings, |_| ()).await.is_err());
     let answer = before.session(&demo).await.ok("hybrid_search", json!({ "query": "note number 7" })).await;
     assert_eq!(answer["mode"], "hybrid", "what is searched has not changed: {answer}");
-    drop(client);
-    let client = database.connect_admin().await;
     // The lock goes with its connection.
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let held: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    drop(client);
+    let gone = format!("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {held})");
+    until("the connection has gone", async || database.value::<bool>(&gone).await).await;
+    let client = database.connect_admin().await;
     let moved = moving::run(&client, &observer, &before.calls, &embeddings, |_| ()).await.unwrap();
     assert_eq!(moved.passages, 4, "16 of 20 were there");
     let mut texts = new.texts();

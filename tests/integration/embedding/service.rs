@@ -2,15 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use bailiwick::embedding::{EmbeddingError, Purpose};
+use bailiwick::embedding::{Embedder, EmbeddingError, Purpose};
 
 use super::setup::{FakeService, Reply, vector};
 
 async fn ask(replies: Vec<Reply>) -> (Result<Vec<Vec<f32>>, EmbeddingError>, FakeService) {
     let service = FakeService::start(replies).await;
+    (embedded(&service.embedder()).await, service)
+}
+
+async fn embedded(embedder: &Embedder) -> Result<Vec<Vec<f32>>, EmbeddingError> {
     let texts = ["alpha", "beta"].map(str::to_owned);
-    let embedded = service.embedder().embed(Purpose::Passage, &texts).await;
-    (embedded.map(|embedded| embedded.vectors), service)
+    embedder.embed(Purpose::Passage, &texts).await.map(|embedded| embedded.vectors)
 }
 
 fn unit(text: &str) -> Vec<f32> {
@@ -42,7 +45,6 @@ async fn what_passes_is_tried_again() {
         vec![Reply::Status(500, &[])],
         vec![Reply::Status(502, &[]), Reply::Status(503, &[])],
         vec![Reply::CutOff],
-        vec![Reply::Slow(Duration::from_secs(3))],
         vec![Reply::Status(429, &[])],
     ];
     for replies in passing {
@@ -51,6 +53,11 @@ async fn what_passes_is_tried_again() {
         close(&found.unwrap());
         assert_eq!(service.requests(), expected);
     }
+    let service = FakeService::start(vec![Reply::Slow(Duration::from_secs(60))]).await;
+    let mut options = service.options();
+    options.request_timeout = Duration::from_secs(2);
+    close(&embedded(&service.embedder_with(options)).await.unwrap());
+    assert_eq!(service.requests(), 2, "it did not wait for an answer that does not come");
 }
 
 #[tokio::test]

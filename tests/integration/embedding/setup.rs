@@ -109,11 +109,11 @@ impl FakeService {
         format!("http://{}/v1/embeddings", self.address)
     }
 
-    /// A client with short waits.
+    /// A client that waits for an answer for as long as a loaded machine may take, and not long for another try.
     pub fn options(&self) -> HttpOptions {
         let mut options = HttpOptions::new(self.url().parse().unwrap(), "fake-model".to_owned());
         options.api_key = Some("sk-very-secret".to_owned().into());
-        options.request_timeout = Duration::from_millis(800);
+        options.request_timeout = Duration::from_secs(20);
         options.longest_wait = Duration::from_millis(1_500);
         options.batch_size = 8;
         options
@@ -257,9 +257,9 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// The embedder's model becomes the database's.
+    /// The embedder's model becomes the database's. Queries wait for their vectors: that a loaded machine is late is no matter.
     pub async fn on(database: &TestDatabase, embedder: &Embedder) -> Self {
-        Self::with_options(database, embedder, &database.call_options(), true).await
+        Self::patient(database, embedder, Duration::from_secs(20)).await
     }
 
     pub async fn with_options(

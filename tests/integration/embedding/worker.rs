@@ -7,7 +7,7 @@ use bailiwick::embedding::worker::{Stopped, Worker};
 use serde_json::json;
 
 use super::setup::{Embedding, FakeService, Reply, plant};
-use crate::harness::TestDatabase;
+use crate::harness::{TestDatabase, until};
 
 async fn count(database: &TestDatabase, what: &str) -> i64 {
     database.value(&format!("SELECT count(*) FROM {what}")).await
@@ -202,9 +202,7 @@ async fn what_a_dead_server_had_claimed_is_taken_up_by_another() {
             bailiwick::embedding::worker::Work::new(embedding.calls.clone(), embedding.embeddings.clone()).unwrap();
         async move { work.everything(|_| ()).await }
     });
-    while service.requests() < 2 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("the second batch is on its way", async || service.requests() == 2).await;
     dying.abort();
     assert_eq!(count(&database, "document_chunks WHERE embedding IS NOT NULL").await, 8);
     assert_eq!(embedding.work().await.unwrap().documents, 0, "its claim holds for a while");
@@ -268,7 +266,7 @@ async fn an_insert_can_wait_for_its_embedding_and_tells_how_far_it_is() {
     let database = TestDatabase::create().await;
     let demo = database.tenant("demo").await;
     let service = FakeService::start(Vec::new()).await;
-    let options = CallOptions { deadline: Duration::from_secs(4), ..database.call_options() };
+    let options = CallOptions { deadline: Duration::from_secs(8), ..database.call_options() };
     let embedding = Embedding::with_options(&database, &service.embedder(), &options, true).await;
     let _worker = Worker::start(&embedding.calls, &embedding.embeddings, database.app()).unwrap();
     let session = embedding.session(&demo).await;

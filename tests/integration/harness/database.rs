@@ -1,7 +1,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use bailiwick::call::CallOptions;
-use bailiwick::db::admin;
+use bailiwick::db::{PoolOptions, admin};
 use bailiwick::identity::TenantId;
 use bailiwick::migrations::{Migrations, RunOptions, Runner};
 use sha2::{Digest, Sha256};
@@ -83,9 +84,11 @@ impl TestDatabase {
         &self.app
     }
 
-    /// Usual bounds for calls, with a spool of this database's own.
+    /// Usual bounds for calls, with a spool of this database's own. On a loaded machine a connection takes its time.
     pub fn call_options(&self) -> CallOptions {
-        CallOptions::new(std::env::temp_dir().join(format!("bailiwick-spool-{}", self.name)))
+        let options = CallOptions::new(std::env::temp_dir().join(format!("bailiwick-spool-{}", self.name)));
+        let pool = PoolOptions { wait: Duration::from_secs(3), create: Duration::from_secs(4), ..options.pool };
+        CallOptions { pool, ..options }
     }
 
     /// The database's name.
@@ -149,7 +152,7 @@ async fn connect(config: &tokio_postgres::Config) -> Client {
         match admin::connect(config).await {
             Ok(client) => return client,
             Err(error) if error.to_string().contains("too many") || error.to_string().contains("reserved") => {
-                tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+                tokio::time::sleep(Duration::from_millis(250)).await;
             }
             Err(error) => panic!("{error}"),
         }
@@ -180,7 +183,7 @@ async fn template(postgres: &Client) -> String {
         drop(client);
         // Connections to a template keep it from being copied.
         while !postgres.query("SELECT FROM pg_stat_activity WHERE datname = $1", &[&name]).await.unwrap().is_empty() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         postgres
             .batch_execute(&format!("ALTER DATABASE {name} IS_TEMPLATE true ALLOW_CONNECTIONS false"))

@@ -6,6 +6,7 @@ mod process;
 mod proxy;
 mod server;
 mod skips;
+mod waiting;
 
 pub use client::{Session, error_text};
 pub use database::{Tenant, TestDatabase};
@@ -13,3 +14,4 @@ pub use process::Process;
 pub use proxy::{Fault, Proxy};
 pub use server::{data_dir, server};
 pub use skips::{Lacking, skip};
+pub use waiting::{ASLEEP, Gate, PATIENCE, asleep, under_way, until};

@@ -1,21 +1,19 @@
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use super::TestDatabase;
+use super::{PATIENCE, TestDatabase};
 
 /// The real binary, serving over its stdin and stdout.
 pub struct Process {
     pub child: Child,
     pub stdin: Option<ChildStdin>,
     pub stdout: Lines<BufReader<ChildStdout>>,
+    /// What it says to people.
+    pub stderr: Option<Lines<BufReader<ChildStderr>>>,
 }
-
-/// Long enough for a loaded machine; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Process {
     /// `bailiwick` without arguments, as MCP clients start it.
@@ -36,7 +34,8 @@ impl Process {
             .unwrap();
         let stdin = child.stdin.take();
         let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, stdin, stdout }
+        let stderr = child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
+        Self { child, stdin, stdout, stderr }
     }
 
     /// Writes one line as it stands.
@@ -78,7 +77,7 @@ impl Process {
             messages.push(message);
         }
         let mut stderr = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut stderr).await.unwrap();
+        self.stderr.take().unwrap().into_inner().read_to_string(&mut stderr).await.unwrap();
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the process ends").unwrap();
         (status.code(), messages, stderr)
     }

@@ -22,6 +22,8 @@ pub async fn server() -> &'static EmbeddedServer {
             let mut options = Options::new(data_dir());
             options.keeper = Some(env!("CARGO_BIN_EXE_bailiwick").into());
             options.progress = Progress::stderr();
+            // Several tests at once, each with a server or two and their pools.
+            options.most_connections = 400;
             EmbeddedServer::start(options)
                 .await
                 .unwrap_or_else(|error| panic!("{}", bailiwick::embedded::explain(&error)))

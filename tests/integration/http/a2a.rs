@@ -13,7 +13,7 @@ use super::served::Served;
 use super::{ALL_SCOPES, HttpServer, key, model};
 use crate::audit::tools::Ending;
 use crate::clients::packages;
-use crate::harness::TestDatabase;
+use crate::harness::{TestDatabase, asleep, until};
 
 fn options() -> HttpOptions {
     HttpOptions { a2a: true, ..HttpOptions::default() }
@@ -174,9 +174,13 @@ async fn closing_the_connection_takes_the_call_back() {
     let server = HttpServer::start_with(&database, options(), Toolbox::empty().with(Ending)).await;
     let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
     let slow = skill("ending", json!({ "end": "slow statement" }));
-    let sent = tokio::time::timeout(Duration::from_millis(800), send(&server, &Client::new(), &ada, &slow)).await;
-    assert!(sent.is_err(), "it was answered");
-    server.calls.drain(Duration::from_secs(5)).await;
+    let client = Client::new();
+    tokio::select! {
+        _ = send(&server, &client, &ada, &slow) => panic!("it was answered"),
+        () = until("the statement runs", async || asleep(&database).await == 1) => {}
+    }
+    drop(client);
+    server.calls.drain(Duration::from_secs(10)).await;
     assert_eq!(database.value::<String>(ROWS).await, "demo ada tools/ending cancelled");
 }
 

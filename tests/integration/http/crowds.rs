@@ -13,7 +13,7 @@ use super::bodies::resident_bytes;
 use super::served::Served;
 use super::{ALL_SCOPES, HttpServer, key, tool_call};
 use crate::audit::tools::Ending;
-use crate::harness::TestDatabase;
+use crate::harness::{TestDatabase, under_way, until};
 
 /// A connection from 127.0.0.`last`.
 async fn connect(server: &HttpServer, last: u8) -> TcpStream {
@@ -33,9 +33,14 @@ async fn is_healthy(server: &HttpServer, last: u8) -> bool {
     asked.is_ok_and(|response| response.status() == StatusCode::OK)
 }
 
-/// Whether the server has closed it.
+/// Whether the server closes it.
 async fn is_closed(stream: &mut TcpStream) -> bool {
-    !matches!(tokio::time::timeout(Duration::from_millis(50), stream.read_u8()).await, Err(_) | Ok(Ok(_)))
+    matches!(tokio::time::timeout(Duration::from_secs(9), stream.read_u8()).await, Ok(Err(_)))
+}
+
+/// Whether it stays for a moment: by now whoever had to go has gone.
+async fn is_open(stream: &mut TcpStream) -> bool {
+    matches!(tokio::time::timeout(Duration::from_millis(50), stream.read_u8()).await, Err(_) | Ok(Ok(_)))
 }
 
 #[tokio::test]
@@ -79,27 +84,27 @@ async fn newcomers_get_in_while_silent_connections_come_again_and_again() {
 #[tokio::test]
 async fn the_oldest_silent_one_makes_room_and_one_whose_call_runs_stays() {
     let database = TestDatabase::create().await;
-    let options = HttpOptions { most_connections_of_address: 3, ..HttpOptions::default() };
+    let header_limit = Duration::from_secs(600);
+    let options = HttpOptions { most_connections_of_address: 3, header_limit, ..HttpOptions::default() };
     let toolbox = bailiwick::mcp::Toolbox::empty().with(Ending);
     let server = HttpServer::start_with(&database, options, toolbox).await;
     let ada = key(&database, "demo", "ada", ALL_SCOPES).await;
     let post = server.post(&client(2), &ada).json(&tool_call(1, "ending", &json!({ "end": "a while" }))).send();
     let running = tokio::spawn(post);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    until("the call runs", async || under_way(&database).await == 1).await;
     let (mut first, mut second) = (connect(&server, 2).await, connect(&server, 2).await);
-    tokio::time::sleep(Duration::from_millis(100)).await;
     let mut third = connect(&server, 2).await;
     assert!(is_closed(&mut first).await, "it was silent for longest");
-    assert!(!is_closed(&mut second).await && !is_closed(&mut third).await);
+    assert!(is_open(&mut second).await && is_open(&mut third).await);
     let mut elsewhere = connect(&server, 3).await;
-    assert!(!is_closed(&mut second).await && !is_closed(&mut elsewhere).await, "another address has its own");
+    assert!(is_open(&mut second).await && is_open(&mut elsewhere).await, "another address has its own");
     // Whoever asks something is heard, and is then the one that goes last.
     second.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut answer = [0; 12];
     second.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
     let mut fourth = connect(&server, 2).await;
-    assert!(is_closed(&mut third).await && !is_closed(&mut fourth).await);
+    assert!(is_closed(&mut third).await && is_open(&mut fourth).await);
     let answer = super::reply(running.await.unwrap().unwrap()).await;
     assert_eq!(answer["result"]["isError"], false, "{answer}");
 }
@@ -116,12 +121,12 @@ async fn where_all_connections_work_one_more_is_closed_unheard() {
     for last in 2..4 {
         running.spawn(server.post(&client(last), &ada).json(&message).send());
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    until("both calls run", async || under_way(&database).await == 2).await;
     assert!(!is_healthy(&server, 9).await);
     while let Some(response) = running.join_next().await {
         assert_eq!(super::reply(response.unwrap().unwrap()).await["result"]["isError"], false);
     }
-    assert!(is_healthy(&server, 9).await, "places come back");
+    until("places come back", async || is_healthy(&server, 9).await).await;
 }
 
 #[tokio::test]

@@ -73,9 +73,13 @@ async fn every_figure_is_described_and_every_description_has_its_figure() {
         served.post(&client, &ada).json(&tool_call(1, tool, &arguments)).send().await.unwrap();
     }
     served.post(&client, "nobody").json(&json!({})).send().await.unwrap();
+    // Several at once, so that one look-up is several requests' however slow this machine is.
+    let status = tool_call(1, "tenant_status", &json!({}));
+    let at_once = (0..10).map(|_| served.post(&client, &ada).json(&status).send());
+    futures_util::future::join_all(at_once).await.into_iter().for_each(|answer| drop(answer.unwrap()));
     // A pass of the background's work and of the sealer.
     let mut told = String::new();
-    for _ in 0..100 {
+    for _ in 0..300 {
         told = figures(&served, &client).await;
         if value(&told, "bailiwick_audit_sealed_rows_total").is_some()
             && value(&told, "bailiwick_audit_lag_seconds") == Some(0.0)
@@ -112,7 +116,7 @@ async fn every_figure_is_described_and_every_description_has_its_figure() {
     }
     let failed = "bailiwick_call_failures_total{tool=\"hybrid_search\",code=\"invalid_input\"}";
     assert_eq!(value(&told, failed), Some(1.0));
-    // Three requests of one key within a second or so: it was not looked up each time.
+    // It was not looked up each time.
     let (checks, lookups) =
         (value(&told, "bailiwick_key_checks_total").unwrap(), value(&told, "bailiwick_key_lookups_total").unwrap());
     assert!(lookups >= 1.0 && lookups < checks, "{lookups} of {checks}");

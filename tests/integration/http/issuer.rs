@@ -72,7 +72,7 @@ impl TestIssuer {
     pub fn options(&self) -> IssuerOptions {
         let mut options = IssuerOptions::new(IssuerUrl::parse(&self.url).unwrap(), vec![AUDIENCE.to_owned()]);
         options.pace =
-            Pace { unknown_key: Duration::from_millis(300), answer: Duration::from_secs(1), ..Pace::default() };
+            Pace { unknown_key: Duration::from_millis(300), answer: Duration::from_secs(10), ..Pace::default() };
         options
     }
 

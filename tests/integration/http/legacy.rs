@@ -12,7 +12,7 @@ use super::listening::{Listening, open};
 use super::served::Served;
 use super::{ALL_SCOPES, HttpServer, key, model, tool_call};
 use crate::audit::tools::Ending;
-use crate::harness::TestDatabase;
+use crate::harness::{TestDatabase, asleep, until};
 
 fn options() -> HttpOptions {
     HttpOptions { legacy_sse: true, ..HttpOptions::default() }
@@ -82,9 +82,8 @@ async fn somebody_elses_stream_looks_unknown() {
     assert_eq!(audited(&database).await, "ok 1");
     let endpoint = stream.endpoint.clone();
     drop(stream);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let late = client.post(server.url(&endpoint)).bearer_auth(&ada).json(&call).send().await.unwrap();
-    assert_eq!(late.status(), StatusCode::NOT_FOUND, "and a stream that has ended is none");
+    let late = async || client.post(server.url(&endpoint)).bearer_auth(&ada).json(&call).send().await.unwrap();
+    until("a stream that has ended is none", async || late().await.status() == StatusCode::NOT_FOUND).await;
 }
 
 #[tokio::test]
@@ -100,7 +99,7 @@ async fn a_stream_ends_with_its_credential() {
     };
     let mut of_key = Listening::start(&client, &server.url(""), &ada).await;
     let mut of_other = Listening::start(&client, &server.url(""), &bob).await;
-    let mut of_short = Listening::start(&client, &server.url(""), &claims("demo", -28)).await;
+    let mut of_short = Listening::start(&client, &server.url(""), &claims("demo", -25)).await;
     let mut of_tenant = Listening::start(&client, &server.url(""), &claims("enterprise", 300)).await;
     let ended = async |stream: &mut Listening| {
         let begun = Instant::now();
@@ -109,12 +108,12 @@ async fn a_stream_ends_with_its_credential() {
     };
     database.execute("UPDATE api_keys SET revoked_at = now() WHERE user_id = 'ada'").await;
     let took = ended(&mut of_key).await;
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(took < Duration::from_secs(8), "{took:?}");
     database.execute("UPDATE tenants SET status = 'deleted' WHERE slug = 'enterprise'").await;
     let took = ended(&mut of_tenant).await;
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(took < Duration::from_secs(8), "{took:?}");
     let took = ended(&mut of_short).await;
-    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert!(took < Duration::from_secs(12), "{took:?}");
     of_other.introduce().await;
 }
 
@@ -128,19 +127,11 @@ async fn a_stream_that_closes_takes_its_calls_back() {
     for id in 0..2 {
         stream.post(&tool_call(id, "ending", &json!({ "end": "slow statement" }))).await;
     }
-    let asleep = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(60)%' AND state = 'active' AND pid <> pg_backend_pid()";
-    let begun = Instant::now();
-    while database.value::<i64>(asleep).await < 2 {
-        assert!(begun.elapsed() < Duration::from_secs(5), "the calls never run");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("the calls run", async || asleep(&database).await == 2).await;
     drop((stream, client));
-    let begun = Instant::now();
-    while audited(&database).await != "cancelled 2" {
-        assert!(begun.elapsed() < Duration::from_secs(5), "{}", audited(&database).await);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(database.value::<i64>(asleep).await, 0);
+    until("both have ended", async || database.value::<i64>("SELECT count(*) FROM audit_logs").await == 2).await;
+    assert_eq!(audited(&database).await, "cancelled 2");
+    assert_eq!(asleep(&database).await, 0);
 }
 
 #[tokio::test]
@@ -232,11 +223,9 @@ async fn streams_are_bounded_and_say_that_they_are_there() {
         assert_eq!(stream.hear().await.unwrap().event, "comment");
     }
     drop(streams);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(ask("text/event-stream").await, StatusCode::OK);
+    until("places come back", async || ask("text/event-stream").await == StatusCode::OK).await;
     for _ in 0..20 {
-        drop(Listening::start(&client, &base, &eve).await);
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        until("a place comes back", async || open(&client, &base, &eve).await.status() == StatusCode::OK).await;
     }
     assert_eq!(audited(&database).await, "ok 2");
 }

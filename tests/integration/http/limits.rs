@@ -8,13 +8,13 @@ use serde_json::json;
 
 use super::served::Served;
 use super::{ALL_SCOPES, HttpServer, key, reply, tool_call};
-use crate::harness::TestDatabase;
+use crate::harness::{TestDatabase, under_way, until};
 
 #[tokio::test]
 async fn a_user_who_asks_too_often_is_told_when_to_come_again_and_nobody_else_is() {
     let database = TestDatabase::create().await;
-    // One a second, five at once.
-    let server = HttpServer::start(&database, HttpOptions { requests_per_minute: 60, ..HttpOptions::default() }).await;
+    // One in two seconds and a half, two at once: while a loaded machine asks a few more, nothing comes back.
+    let server = HttpServer::start(&database, HttpOptions { requests_per_minute: 24, ..HttpOptions::default() }).await;
     let (ada, again) =
         (key(&database, "demo", "ada", ALL_SCOPES).await, key(&database, "demo", "ada", "documents:read").await);
     let others =
@@ -31,9 +31,10 @@ async fn a_user_who_asks_too_often_is_told_when_to_come_again_and_nobody_else_is
         accepted += 1;
         assert!(accepted < 30, "nobody stops her");
     };
-    assert!(accepted >= 5, "a burst is let in: {accepted}");
+    assert!(accepted >= 2, "a burst is let in: {accepted}");
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(refused.headers()["retry-after"], "1");
+    let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=3).contains(&wait), "{wait}");
     assert!(refused.headers().contains_key("x-request-id"));
     // Neither another key of hers nor another connection counts anew; another user, or a namesake elsewhere, is another.
     assert_eq!(send(&Client::new(), &again).await.status(), StatusCode::TOO_MANY_REQUESTS);
@@ -41,7 +42,7 @@ async fn a_user_who_asks_too_often_is_told_when_to_come_again_and_nobody_else_is
         assert_eq!(reply(send(&client, other).await).await["result"]["isError"], false);
     }
     // A stranger with her name in a wrong key is no reason to keep her out, nor is a refusal counted.
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    tokio::time::sleep(Duration::from_secs(wait)).await;
     assert_eq!(send(&client, &again).await.status(), StatusCode::OK, "it was worth the wait");
     let rows = "SELECT count(*) FROM audit_logs WHERE user_id = 'ada' AND tenant_id = (SELECT id FROM tenants WHERE slug = 'demo')";
     assert_eq!(database.value::<i64>(rows).await, accepted + 1, "a request that was not let on is no call");
@@ -51,7 +52,7 @@ async fn a_user_who_asks_too_often_is_told_when_to_come_again_and_nobody_else_is
 async fn the_rate_is_a_setting_and_its_refusals_are_counted() {
     let database = TestDatabase::create().await;
     let served = Served::start_with(&database, |command| {
-        command.args(["--requests-per-minute", "12", "--metrics-by-tenant"]);
+        command.args(["--requests-per-minute", "2", "--metrics-by-tenant"]);
     })
     .await;
     let (ada, client) = (key(&database, "demo", "ada", ALL_SCOPES).await, Client::new());
@@ -65,7 +66,10 @@ async fn the_rate_is_a_setting_and_its_refusals_are_counted() {
         ));
     }
     assert_eq!(statuses[0], (200, None));
-    assert_eq!(statuses[2], (429, Some("5".to_owned())), "{statuses:?}");
+    // One in thirty seconds, of which some may have gone.
+    assert_eq!(statuses[2].0, 429, "{statuses:?}");
+    let wait: u64 = statuses[2].1.as_ref().unwrap().parse().unwrap();
+    assert!((10..=30).contains(&wait), "{statuses:?}");
     let figures = client.get(&served.figures).send().await.unwrap().text().await.unwrap();
     let demo = database.tenant("demo").await.id;
     for line in [
@@ -85,10 +89,10 @@ async fn a_server_that_ends_answers_what_runs_and_sends_others_elsewhere() {
     let (ada, client) = (key(&database, "demo", "ada", ALL_SCOPES).await, Client::new());
     let running = server.call(&client, &ada, "ending", json!({ "end": "a while" }));
     let ending = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        until("the call runs", async || under_way(&database).await == 1).await;
         let calls = server.calls.clone();
         let drained = tokio::spawn(async move { calls.drain(Duration::from_secs(10)).await });
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        until("no call is let in", async || server.calls.readiness().closing).await;
         let late =
             server.post(&client, &ada).json(&tool_call(2, "ending", &json!({ "end": "ok" }))).send().await.unwrap();
         assert_eq!(late.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::issuer::{Mode, TestIssuer, ed, ed_jwk, signed, stranger, stranger_jwk};
 use super::{ALL_SCOPES, HttpServer, key, model, tool_call};
-use crate::harness::TestDatabase;
+use crate::harness::{PATIENCE, TestDatabase};
 
 struct Rig {
     database: TestDatabase,
@@ -39,7 +39,7 @@ impl Rig {
     async fn until(&self, token: &str, wanted: StatusCode) {
         let begun = Instant::now();
         while self.status(token).await != wanted {
-            assert!(begun.elapsed() < Duration::from_secs(10), "it is never answered {wanted}");
+            assert!(begun.elapsed() < PATIENCE, "it is never answered {wanted}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -93,7 +93,7 @@ async fn known_keys_outlive_an_issuer_who_is_away_for_a_while_and_not_for_ever()
     let mut options = issuer.options();
     options.pace = Pace {
         fresh: Duration::from_millis(200),
-        stale: Duration::from_secs(3),
+        stale: Duration::from_secs(6),
         first_pause: Duration::from_millis(400),
         longest_pause: Duration::from_millis(800),
         ..options.pace
@@ -110,7 +110,7 @@ async fn known_keys_outlive_an_issuer_who_is_away_for_a_while_and_not_for_ever()
     }
     assert_eq!(rig.status(&new).await, StatusCode::SERVICE_UNAVAILABLE, "it may be a new key: come again");
     rig.until(&good, StatusCode::SERVICE_UNAVAILABLE).await;
-    assert!(away.elapsed() > Duration::from_secs(2), "{:?}", away.elapsed());
+    assert!(away.elapsed() > Duration::from_secs(4), "{:?}", away.elapsed());
     let keyed = key(&rig.database, "demo", "k", ALL_SCOPES).await;
     assert_eq!(rig.status(&keyed).await, StatusCode::OK, "keys of ours need no issuer");
     issuer.come_back().await;
@@ -149,7 +149,9 @@ async fn an_issuer_that_answers_badly_is_not_believed_and_holds_nobody_up() {
     ] {
         let issuer = TestIssuer::start().await;
         issuer.answer(mode);
-        let rig = Rig::start(issuer.options()).await;
+        let mut options = issuer.options();
+        options.pace.answer = Duration::from_secs(1);
+        let rig = Rig::start(options).await;
         let good = issuer.token(&issuer.claims("demo", ALL_SCOPES));
         let begun = Instant::now();
         assert_eq!(rig.status(&good).await, StatusCode::SERVICE_UNAVAILABLE, "{mode:?}");

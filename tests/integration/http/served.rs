@@ -5,8 +5,9 @@ use std::time::Duration;
 use reqwest::RequestBuilder;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
-use crate::harness::TestDatabase;
+use crate::harness::{PATIENCE, TestDatabase};
 
 /// `bailiwick serve --http` on a free port.
 pub struct Served {
@@ -17,6 +18,8 @@ pub struct Served {
     pub figures: String,
     /// What it said on stderr so far.
     lines: Arc<Mutex<Vec<String>>>,
+    /// Ends with the last of it.
+    hearing: JoinHandle<()>,
 }
 
 impl Served {
@@ -60,7 +63,7 @@ impl Served {
         let lines = Arc::<Mutex<Vec<String>>>::default();
         let mut figures = String::new();
         let url = loop {
-            let line = tokio::time::timeout(Duration::from_secs(30), stderr.next_line()).await.unwrap().unwrap();
+            let line = tokio::time::timeout(PATIENCE, stderr.next_line()).await.unwrap().unwrap();
             let Some(line) = line else { panic!("it does not say where it serves: {lines:?}") };
             lines.lock().unwrap().push(line.clone());
             if let Some((_, rest)) = line.split_once("Figures for Prometheus at ") {
@@ -71,12 +74,12 @@ impl Served {
             }
         };
         let told = Arc::clone(&lines);
-        tokio::spawn(async move {
+        let hearing = tokio::spawn(async move {
             while let Ok(Some(line)) = stderr.next_line().await {
                 told.lock().unwrap().push(line);
             }
         });
-        Self { child, url, figures, lines }
+        Self { child, url, figures, lines, hearing }
     }
 
     /// Another route.
@@ -99,8 +102,7 @@ impl Served {
     pub async fn finish(mut self) -> (Option<i32>, Vec<String>) {
         self.ask_to_end();
         let status = tokio::time::timeout(Duration::from_secs(35), self.child.wait()).await.unwrap().unwrap();
-        // The last lines are on their way.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        (&mut self.hearing).await.unwrap();
         (status.code(), self.lines())
     }
 

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::served::Served;
 use super::{ALL_SCOPES, HttpServer, key, model, tool_call};
-use crate::harness::TestDatabase;
+use crate::harness::{PATIENCE, TestDatabase};
 
 /// A certificate for localhost and its key, as PEM.
 struct Pair {
@@ -112,7 +112,7 @@ async fn a_new_certificate_is_shown_without_a_restart_and_a_broken_one_is_not() 
     new.write(rig.folder.path());
     let begun = Instant::now();
     while rig.call(&new.client()).await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "the new certificate is never shown");
+        assert!(begun.elapsed() < PATIENCE, "the new certificate is never shown");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(rig.call(&old()).await.is_err(), "nor is the old one any more");
@@ -123,11 +123,8 @@ async fn a_new_certificate_is_shown_without_a_restart_and_a_broken_one_is_not() 
 
 #[tokio::test]
 async fn handshakes_that_do_not_end_are_cut_and_hold_nobody_up() {
-    let options = HttpOptions {
-        header_limit: Duration::from_millis(500),
-        most_connections_of_address: 60,
-        ..HttpOptions::default()
-    };
+    let options =
+        HttpOptions { header_limit: Duration::from_secs(3), most_connections_of_address: 60, ..HttpOptions::default() };
     let rig = Rig::start(options).await;
     let mut idle = Vec::new();
     for n in 0..50_u8 {
@@ -145,7 +142,8 @@ async fn handshakes_that_do_not_end_are_cut_and_hold_nobody_up() {
         let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
         assert!(read.is_ok(), "a connection stays open");
     }
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    // Together, and not one after the other.
+    assert!(begun.elapsed() < Duration::from_secs(20));
     // Their places are free again: more than the bound would allow otherwise.
     for _ in 0..3 {
         for _ in 0..40 {
@@ -158,7 +156,7 @@ async fn handshakes_that_do_not_end_are_cut_and_hold_nobody_up() {
 
 #[tokio::test]
 async fn heads_over_tls_are_bounded_too_and_only_http_1_is_spoken() {
-    let rig = Rig::start(HttpOptions { header_limit: Duration::from_millis(500), ..HttpOptions::default() }).await;
+    let rig = Rig::start(HttpOptions { header_limit: Duration::from_secs(3), ..HttpOptions::default() }).await;
     let connect = async |protocols: &[&str]| {
         let stream = TcpStream::connect(rig.server.address).await.unwrap();
         rig.pair.connector(protocols).connect(ServerName::try_from("localhost").unwrap(), stream).await

@@ -6,13 +6,10 @@ use bailiwick::identity::{ApiKey, KeyRing};
 use super::{key_of, last_used, revoke, system};
 use crate::harness::TestDatabase;
 
-/// Waits until it holds, 5 s at most; how long it took.
-async fn until(mut holds: impl AsyncFnMut() -> bool) -> Duration {
+/// Waits until it holds; how long it took.
+async fn until(holds: impl AsyncFnMut() -> bool) -> Duration {
     let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < Duration::from_secs(5), "it never came to hold");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    crate::harness::until("what the ring is asked", holds).await;
     begun.elapsed()
 }
 
@@ -34,10 +31,11 @@ async fn a_revocation_is_effective_within_a_second_although_the_ring_is_asked_al
     // The ring believes its answer of just now, and not one of ever.
     revoke(&database, id).await;
     let took = until(async || ring.principal(&key).await.unwrap().is_none()).await;
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    // One, and what a loaded machine takes to ask.
+    assert!(took < Duration::from_secs(4), "{took:?}");
     database.execute(&format!("UPDATE api_keys SET revoked_at = NULL WHERE id = '{id}'")).await;
     let took = until(async || ring.principal(&key).await.unwrap().is_some()).await;
-    assert!(took < Duration::from_secs(2), "a refusal is believed no longer: {took:?}");
+    assert!(took < Duration::from_secs(4), "a refusal is believed no longer: {took:?}");
 }
 
 #[tokio::test]
@@ -67,13 +65,25 @@ async fn a_key_that_expires_while_it_is_believed_is_refused() {
     let (admin, system) = (database.connect_admin().await, system(&database));
     let (key, _) = key_of(&database, "demo").await;
     system.authenticate(&key).await.unwrap();
-    let ring = KeyRing::new(system);
-    admin.batch_execute("UPDATE api_keys SET expires_at = clock_timestamp() + interval '700 ms'").await.unwrap();
-    assert!(ring.principal(&key).await.unwrap().is_some());
-    // From here on the database would let it in.
-    admin.batch_execute("UPDATE api_keys SET expires_at = NULL").await.unwrap();
-    until(async || ring.principal(&key).await.unwrap().is_none()).await;
-    until(async || ring.principal(&key).await.unwrap().is_some()).await;
+    // Refused by the ring alone it is only between its end and the ring's next look, and a loaded machine may miss that.
+    for _ in 0..20 {
+        let ring = KeyRing::new(system.clone());
+        admin.batch_execute("UPDATE api_keys SET expires_at = clock_timestamp() + interval '500 ms'").await.unwrap();
+        if ring.principal(&key).await.unwrap().is_none() {
+            continue;
+        }
+        let begun = Instant::now();
+        // From here on the database would let it in.
+        admin.batch_execute("UPDATE api_keys SET expires_at = NULL").await.unwrap();
+        while begun.elapsed() < Duration::from_millis(1_200) {
+            if ring.principal(&key).await.unwrap().is_none() {
+                until(async || ring.principal(&key).await.unwrap().is_some()).await;
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    panic!("it is let in until the ring looks again");
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ async fn the_wait_for_another_runner_is_bounded_and_names_it() {
     let database = Database::create().await;
     let list = with_more(&database, SLOW);
     let mut holder = database.admin().await;
-    holder.batch_execute("set application_name = 'the other'; set test.sleep = '2'").await.unwrap();
+    holder.batch_execute("set application_name = 'the other'; set test.sleep = '6'").await.unwrap();
     let other = list.clone();
     let (started, wait) = tokio::sync::oneshot::channel::<()>();
     let working = tokio::spawn(async move {
@@ -87,8 +87,10 @@ async fn a_cancelled_run_rolls_back_and_frees_the_lock_though_its_connection_liv
     let database = Database::create().await;
     let list = with_more(&database, SLOW);
     let mut client = database.admin().await;
-    client.batch_execute("set test.sleep = '1.5'").await.unwrap();
-    let cut = timeout(Duration::from_millis(700), up(&mut client, &list)).await;
+    // All but the slow one, so that what is cut is in the middle of it or before.
+    up(&mut client, &migrations(&database)).await.unwrap();
+    client.batch_execute("set test.sleep = '3'").await.unwrap();
+    let cut = timeout(Duration::from_millis(1_500), up(&mut client, &list)).await;
     assert!(cut.is_err());
 
     // The server finishes the statement, then rolls back; another runner has only to wait.

@@ -9,7 +9,8 @@ use crate::harness::{Session, Tenant, TestDatabase};
 
 /// Calls a second of the load.
 const RATE: u64 = 50;
-const MOST_AT_ONCE: usize = 16;
+/// They wait for each other's row in the ledger, too: no more than have a connection.
+const MOST_AT_ONCE: usize = 6;
 
 /// `BAILIWICK_MONTHS_SECONDS=120` for a long run.
 pub fn seconds() -> u64 {

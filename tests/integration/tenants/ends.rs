@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
-use bailiwick::db::admin;
+use bailiwick::call::CallOptions;
+use bailiwick::db::{Deadlines, admin};
+use bailiwick::identity::Scopes;
 use serde_json::{Value, json};
 
 use super::{refused, told};
-use crate::harness::{Session, TestDatabase};
+use crate::harness::{Session, TestDatabase, until};
 
 #[tokio::test]
 async fn a_deleted_tenant_lets_calls_end_and_nobody_in_and_comes_back_as_it_was() {
     let database = TestDatabase::create().await;
     let demo = database.tenant("demo").await;
-    let session = Session::open(&database, &demo).await;
+    // Time enough to delete it while the call waits.
+    let limits = Deadlines { lock: Duration::from_secs(7), ..Deadlines::default() };
+    let options = CallOptions { database: limits, ..database.call_options() };
+    let session = Session::open_with(&database, &demo, Scopes::all(), &options).await;
     session.ok("insert_document", json!({ "title": "Stapler", "content": "red" })).await;
     // A call that waits for a row while its tenant is deleted.
     let holder = database.connect_admin().await;
@@ -24,9 +29,7 @@ async fn a_deleted_tenant_lets_calls_end_and_nobody_in_and_comes_back_as_it_was(
         tokio::join!(session.call("insert_document", json!({ "title": "Late", "content": "blue" })), async {
             let waits =
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-            while database.value::<i64>(waits).await == 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            until("the call waits", async || database.value::<i64>(waits).await > 0).await;
             assert_eq!(admin::delete_tenant(&database.connect_admin().await, "demo").await.unwrap(), Some(demo.id));
             holder.batch_execute("COMMIT").await.unwrap();
         });

@@ -64,9 +64,16 @@ async fn a_suspended_or_deleted_tenant_ends_its_tokens_within_a_second() {
     for (status, answer) in [("suspended", StatusCode::FORBIDDEN), ("deleted", StatusCode::UNAUTHORIZED)] {
         database.execute(&format!("UPDATE tenants SET status = '{status}' WHERE slug = 'demo'")).await;
         if status == "suspended" {
-            // While it is believed to be active a call comes through the door, and is denied by what the call itself sees.
-            let told: Value = ask(&server, &client, &token).await.json().await.unwrap();
-            let text = told["result"]["content"][0]["text"].as_str().unwrap();
+            // While it is believed to be active a call comes through the door, and is denied by what the call itself sees. A machine
+            // that is slow may have learnt of it already.
+            let asked = ask(&server, &client, &token).await;
+            let text = match asked.status() {
+                StatusCode::FORBIDDEN => asked.text().await.unwrap(),
+                _ => {
+                    let told: Value = asked.json().await.unwrap();
+                    told["result"]["content"][0]["text"].as_str().unwrap().to_owned()
+                }
+            };
             assert!(text.starts_with("forbidden: your tenant is suspended"), "{text}");
         }
         tokio::time::sleep(std::time::Duration::from_millis(1_300)).await;
@@ -81,9 +88,9 @@ async fn a_token_that_expires_while_it_is_used_is_refused() {
     let (database, issuer) = (TestDatabase::create().await, TestIssuer::start().await);
     let (server, client) = (serve(&database, &issuer).await, Client::new());
     // Clocks may differ by thirty seconds.
-    let token = issuer.token(&with(&issuer, "exp", (now() - 28).into()));
+    let token = issuer.token(&with(&issuer, "exp", (now() - 26).into()));
     assert_eq!(ask(&server, &client, &token).await.status(), StatusCode::OK);
-    tokio::time::sleep(std::time::Duration::from_millis(4_200)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(6_200)).await;
     assert_eq!(ask(&server, &client, &token).await.status(), StatusCode::UNAUTHORIZED);
 }
 
