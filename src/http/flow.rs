@@ -273,6 +273,20 @@ mod tests {
         written.expect("it ends, one way or the other")
     }
 
+    /// hyper waits as well where it writes several pieces at once, and only there.
+    #[tokio::test]
+    async fn nobody_goes_on_before_an_answer_that_is_owed_has_gone() {
+        let flow = Flow::default();
+        flow.quit().await;
+        drop(Answer(flow.clone()));
+        let quit = flow.quit();
+        let mut quit = std::pin::pin!(quit);
+        assert!(futures_util::poll!(quit.as_mut()).is_pending(), "it is whole, and has not gone");
+        assert!(flow.gone());
+        tokio::time::timeout(Duration::from_secs(20), quit).await.expect("whoever waits is woken");
+        assert!(!flow.gone(), "it has gone once");
+    }
+
     #[tokio::test]
     async fn who_takes_an_answer_byte_by_byte_is_cut_and_who_reads_slowly_is_not() {
         assert_eq!(written(1).await.unwrap_err().kind(), io::ErrorKind::TimedOut);

@@ -126,8 +126,11 @@ async fn other_batches_are_refused_in_words_and_run_nothing() {
     }
     // As many at once as ten requests.
     let many = |count: i64| json!((0..count).map(call).collect::<Vec<_>>()).to_string();
-    let (code, why) = told(post(&server, &ada, JSON).body(many(20)).send().await.unwrap()).await;
-    assert!(code == -32600 && why.contains("at most 10 messages"), "{code} {why}");
+    for count in [11, 20] {
+        let (code, why) = told(post(&server, &ada, JSON).body(many(count)).send().await.unwrap()).await;
+        assert!(code == -32600 && why.contains("at most 10 messages"), "{count}: {code} {why}");
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    }
     assert_eq!(rows(&database).await, 0);
 }
 

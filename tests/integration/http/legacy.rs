@@ -243,13 +243,12 @@ async fn a_server_that_ends_answers_what_runs_and_ends_its_streams() {
     let mut idle = Listening::start(&client, &served.at(""), &ada).await;
     stream.post(&tool_call(1, "tenant_status", &json!({}))).await;
     assert_eq!(stream.answer().await["id"], 1);
-    let begun = Instant::now();
     served.ask_to_end();
     stream.end().await;
     idle.end().await;
     let (code, lines) = served.finish().await;
     assert_eq!(code, Some(0), "{lines:?}");
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(!lines.iter().any(|line| line.contains("in time are cut")), "they ended by themselves: {lines:?}");
 }
 
 #[tokio::test]

@@ -123,33 +123,36 @@ async fn nothing_is_retired_that_no_archive_holds() {
 #[tokio::test]
 async fn rows_of_a_month_that_is_gone_are_archived_by_themselves() {
     let trail = three_months().await;
+    // A seal that lies across August and September keeps its leaves.
+    trail.add(4, "2026-08-31 23:58").await;
+    trail.seal().await;
     let (july, august) = (archive(&trail, "2026-07").await, archive(&trail, "2026-08").await);
-    assert_eq!(try_to_retire(&trail, "2026-09", &[july, august.clone()]).await.unwrap().0, 50);
+    assert_eq!(try_to_retire(&trail, "2026-09", &[july, august.clone()]).await.unwrap().0, 51);
     let path = trail.folder.path().join("late.jsonl");
     let nothing = export(&trail.client, "2026-08".parse().unwrap(), &path).await.unwrap_err().to_string();
     assert!(nothing.contains("2026-08 was retired") && !path.exists(), "{nothing}");
     trail.partition("2026-08").await;
     // As many as the first archive has: equal numbers are not equal rows.
-    trail.add(11, "2026-08-20").await;
+    trail.add(12, "2026-08-20").await;
     trail.seal().await;
     trail.assert_sound().await;
     let error = try_to_retire(&trail, "2026-09", from_ref(&august)).await.unwrap_err();
-    assert!(error.contains("has 0 of the 11 rows of 2026-08"), "{error}");
+    assert!(error.contains("has 0 of the 12 rows of 2026-08"), "{error}");
     let counts = export(&trail.client, "2026-08".parse().unwrap(), &path).await.unwrap();
-    // The seal that lies across July and August has leaves of rows that are gone: it is not of this archive.
-    assert_eq!(counts, Counts { rows: 11, seals: 1 });
+    // The seal across two months has leaves of rows that are gone: it is not of this archive.
+    assert_eq!(counts, Counts { rows: 12, seals: 1 });
     let report = check_archive(&path, &trail.expectations.trusted).unwrap();
     assert_eq!((report.findings.fault_count, report.counts), (0, counts), "{:#?}", report.findings);
     // One more: neither archive has it, and both together have not.
     trail.add(1, "2026-08-21").await;
     trail.seal().await;
     let error = try_to_retire(&trail, "2026-09", &[august.clone(), path.clone()]).await.unwrap_err();
-    assert!(error.contains("has 11 of the 12 rows of 2026-08"), "{error}");
+    assert!(error.contains("has 12 of the 13 rows of 2026-08"), "{error}");
     let last = trail.folder.path().join("last.jsonl");
-    assert_eq!(export(&trail.client, "2026-08".parse().unwrap(), &last).await.unwrap(), Counts { rows: 12, seals: 2 });
+    assert_eq!(export(&trail.client, "2026-08".parse().unwrap(), &last).await.unwrap(), Counts { rows: 13, seals: 2 });
     let retired = try_to_retire(&trail, "2026-09", &[august, path, last]).await.unwrap();
-    assert_eq!(retired, (12, vec!["audit_logs_2026_08".to_owned()]));
-    assert_eq!(trail.assert_sound().await.rows_checked, 25);
+    assert_eq!(retired, (13, vec!["audit_logs_2026_08".to_owned()]));
+    assert_eq!(trail.assert_sound().await.rows_checked, 28);
 }
 
 #[tokio::test]
