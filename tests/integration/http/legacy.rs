@@ -246,7 +246,7 @@ async fn a_server_that_ends_answers_what_runs_and_ends_its_streams() {
     served.ask_to_end();
     stream.end().await;
     idle.end().await;
-    let (code, lines) = served.finish().await;
+    let (code, lines) = served.ended().await;
     assert_eq!(code, Some(0), "{lines:?}");
     assert!(!lines.iter().any(|line| line.contains("in time are cut")), "they ended by themselves: {lines:?}");
 }

@@ -99,8 +99,13 @@ impl Served {
     }
 
     /// Ends it in order: its exit code, and all it said.
-    pub async fn finish(mut self) -> (Option<i32>, Vec<String>) {
+    pub async fn finish(self) -> (Option<i32>, Vec<String>) {
         self.ask_to_end();
+        self.ended().await
+    }
+
+    /// Waits for its end: whoever asked for it does not ask again, for a second signal ends it at once.
+    pub async fn ended(mut self) -> (Option<i32>, Vec<String>) {
         let status = tokio::time::timeout(Duration::from_secs(35), self.child.wait()).await.unwrap().unwrap();
         (&mut self.hearing).await.unwrap();
         (status.code(), self.lines())
