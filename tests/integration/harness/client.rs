@@ -24,7 +24,11 @@ impl Session {
     }
 
     pub async fn open_with(database: &TestDatabase, tenant: &Tenant, scopes: Scopes, options: &CallOptions) -> Self {
-        let calls = Calls::open(database.app(), options).unwrap();
+        Self::over(Calls::open(database.app(), options).unwrap(), tenant, scopes).await
+    }
+
+    /// On calls that are open already.
+    pub async fn over(calls: Calls, tenant: &Tenant, scopes: Scopes) -> Self {
         let system = calls.system();
         let space = EmbeddingSpace {
             dimensions: system.embedding_dimensions().await.unwrap(),

@@ -3,9 +3,11 @@ use std::time::Duration;
 
 use bailiwick::call::CallOptions;
 use bailiwick::db::{PoolOptions, admin};
+use bailiwick::embedded::EmbeddedServer;
 use bailiwick::identity::TenantId;
 use bailiwick::migrations::{Migrations, RunOptions, Runner};
 use sha2::{Digest, Sha256};
+use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config};
 use uuid::Uuid;
 
@@ -60,6 +62,19 @@ impl TestDatabase {
         database
     }
 
+    /// A database on another server than the tests share, for what is done to a server as a whole.
+    pub async fn migrated_on(server: &EmbeddedServer) -> Self {
+        let postgres = admin::connect(&server.config("postgres", "postgres")).await.unwrap();
+        let name = fresh_name();
+        admin::create_database(&postgres, &name).await.unwrap();
+        let database =
+            Self { app: server.config("bailiwick_app", &name), admin: server.config("postgres", &name), name };
+        let mut client = database.connect_admin().await;
+        let options = RunOptions { embedding_dimensions: Some(DIMENSIONS), ..RunOptions::default() };
+        Runner::new(&Migrations::embedded().unwrap(), options).up(&mut client, None, |_| ()).await.unwrap();
+        database
+    }
+
     /// A database without a schema.
     pub async fn empty() -> Self {
         let server = server().await;
@@ -98,8 +113,7 @@ impl TestDatabase {
 
     /// A URL for a process: as that role.
     pub async fn url(&self, role: &str) -> String {
-        let socket_dir = server().await.socket_dir().display().to_string().replace('/', "%2F");
-        format!("postgresql://{role}@{socket_dir}:{}/{}", server().await.port(), self.name)
+        url(&self.app, role)
     }
 
     /// A connection as the application role, without context.
@@ -132,18 +146,26 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let name = self.name.clone();
+        let (name, mut postgres) = (self.name.clone(), self.admin.clone());
+        postgres.dbname("postgres");
         let _ = std::fs::remove_dir_all(self.call_options().spool);
         // A runtime of its own: the test's may be shutting down.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
             runtime.block_on(async {
-                let postgres = admin::connect(&server().await.config("postgres", "postgres")).await.ok()?;
+                let postgres = admin::connect(&postgres).await.ok()?;
                 admin::drop_database(&postgres, &name).await.ok()
             })
         });
         let _ = dropped.join();
     }
+}
+
+/// A URL for a process, as that role, to where such a configuration leads: a socket.
+pub fn url(config: &Config, role: &str) -> String {
+    let Host::Unix(socket_dir) = &config.get_hosts()[0] else { panic!("{config:?}") };
+    let socket_dir = socket_dir.display().to_string().replace('/', "%2F");
+    format!("postgresql://{role}@{socket_dir}:{}/{}", config.get_ports()[0], config.get_dbname().unwrap())
 }
 
 /// The tests share the server's hundred connections, and a crowd of one may have them all for a moment.

@@ -1,5 +1,6 @@
 //! What the tests stand on: the embedded PostgreSQL, a fresh database a test, tenants, and MCP clients.
 
+mod builds;
 mod client;
 mod database;
 mod process;
@@ -9,7 +10,7 @@ mod skips;
 mod waiting;
 
 pub use client::{Session, error_text};
-pub use database::{Tenant, TestDatabase};
+pub use database::{Tenant, TestDatabase, url};
 pub use process::Process;
 pub use proxy::{Fault, Proxy};
 pub use server::{data_dir, server};

@@ -3,14 +3,20 @@ use std::path::PathBuf;
 use bailiwick::embedded::{EmbeddedServer, Options, Progress};
 use tokio::sync::OnceCell;
 
+use super::builds;
+
 /// The folder of the tests' PostgreSQL, kept between runs so that it is downloaded once.
 ///
-/// Root runs PostgreSQL as an unprivileged user, who may not reach a clone in root's home.
+/// Root runs PostgreSQL as an unprivileged user, who may not reach a clone in root's home. Each release has its own.
 pub fn data_dir() -> PathBuf {
-    match std::env::var_os("BAILIWICK_TEST_DATA_DIR") {
+    let dir = match std::env::var_os("BAILIWICK_TEST_DATA_DIR") {
         Some(dir) => dir.into(),
         None if rustix::process::geteuid().is_root() => "/var/tmp/bailiwick-tests".into(),
         None => PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("postgres"),
+    };
+    match builds::release() {
+        Some(release) => PathBuf::from(format!("{}-{release}", dir.display())),
+        None => dir,
     }
 }
 
@@ -24,6 +30,7 @@ pub async fn server() -> &'static EmbeddedServer {
             options.progress = Progress::stderr();
             // Several tests at once, each with a server or two and their pools.
             options.most_connections = 400;
+            options.pg_bin = builds::release().map(|release| builds::pg_bin(&data_dir(), &release));
             EmbeddedServer::start(options)
                 .await
                 .unwrap_or_else(|error| panic!("{}", bailiwick::embedded::explain(&error)))
