@@ -47,7 +47,7 @@ async fn bare<T: Tool>(door: &Door, tool: &T, caller: &Caller, arguments: Map<St
     let input: T::Input = serde_json::from_value(Value::Object(arguments))?;
     let request = tool.check(input).map_err(|problems| problems.to_string())?;
     let transaction = door.open(caller).await?;
-    let call = Call { id: Uuid::now_v7(), caller, started: begun, transaction: &transaction };
+    let call = Call { id: Uuid::now_v7(), caller, started: begun, transaction: &transaction, reader: &transaction };
     tool.run(&call, &request).await?;
     transaction.finish("SELECT 1", &[]).await?;
     Ok(begun.elapsed())

@@ -164,7 +164,11 @@ impl Failure {
                 tracing::warn!(%call_id, %error, "a call was closed by another");
                 Self::Unavailable { reason: "the server lost its hold on the database.", retry_after_s: 2 }
             }
-            DbError::RefusedValue(_) | DbError::Forbidden(_) | DbError::TransactionFailed | DbError::Other(_) => {
+            DbError::RefusedValue(_)
+            | DbError::Forbidden(_)
+            | DbError::TransactionFailed
+            | DbError::Conflict(_)
+            | DbError::Other(_) => {
                 tracing::error!(%call_id, %error, "a call failed");
                 Self::Internal { call_id }
             }

@@ -49,6 +49,15 @@ pub fn describe() {
         "1 if audit rows can be kept; 0 while no call is let in because they cannot."
     );
     metrics::describe_counter!(
+        "bailiwick_replica_reads_total",
+        "Searches while there is a replica, by where they were read and why: fresh; away, lagging, own_write, conflict, slow, failed."
+    );
+    metrics::describe_gauge!(
+        "bailiwick_replica_lag_seconds",
+        metrics::Unit::Seconds,
+        "How long ago what the replica lacks was committed at most; +Inf while that cannot be told."
+    );
+    metrics::describe_counter!(
         "bailiwick_budget_refusals_total",
         "Paid work that a budget did not allow, by period and reason: exhausted, or held by calls under way."
     );
@@ -91,6 +100,16 @@ pub(super) fn pool(name: &'static str, status: PoolStatus) {
     metrics::gauge!("bailiwick_pool_connections_idle", "pool" => name).set(count(status.idle));
     metrics::gauge!("bailiwick_pool_connections_max", "pool" => name).set(count(status.most));
     metrics::gauge!("bailiwick_pool_waiting", "pool" => name).set(count(status.waiting));
+}
+
+/// Something was read that a replica may be asked for.
+pub(super) fn read(from: &'static str, reason: &'static str) {
+    metrics::counter!("bailiwick_replica_reads_total", "from" => from, "reason" => reason).increment(1);
+}
+
+/// How old what the replica shows is at most.
+pub(super) fn replica(lag: Option<Duration>) {
+    metrics::gauge!("bailiwick_replica_lag_seconds").set(lag.map_or(f64::INFINITY, |lag| lag.as_secs_f64()));
 }
 
 /// How many calls run and wait.

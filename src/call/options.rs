@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::admission::AdmissionOptions;
 use super::spool::DEFAULT_SPOOL_BYTES;
-use crate::db::{Deadlines, PoolOptions};
+use crate::db::{Deadlines, PoolOptions, ReplicaOptions};
 
 /// Bounds of calls.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub struct CallOptions {
     pub database: Deadlines,
     /// Connections for calls. The trail takes two more, the lease one.
     pub pool: PoolOptions,
+    /// A replica for searches. It takes as many connections as calls and one more, which the primary does, too.
+    pub replica: Option<ReplicaOptions>,
     /// Who is let in; by the number of connections if `None`.
     pub admission: Option<AdmissionOptions>,
     /// Folder for audit rows that the database cannot take; several processes may share it.
@@ -30,6 +32,7 @@ impl CallOptions {
             deadline: Duration::from_secs(10),
             database: Deadlines::default(),
             pool: PoolOptions::default(),
+            replica: None,
             admission: None,
             spool,
             spool_bytes: DEFAULT_SPOOL_BYTES,

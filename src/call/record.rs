@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Action, FailureCode, Outcome, Progress};
-use crate::db::Intent;
+use super::{Action, Call, FailureCode, Outcome, Progress};
+use crate::db::{Intent, TenantTransaction};
 use crate::identity::{Caller, TenantId};
 
 /// The client program, as it introduced itself.
@@ -76,6 +76,11 @@ impl Record {
 
     pub(super) fn has_intent(&self) -> bool {
         self.has_intent.load(Ordering::Relaxed)
+    }
+
+    /// The call as its tool sees it.
+    pub(super) fn call<'a>(&'a self, transaction: &'a TenantTransaction, reader: &'a TenantTransaction) -> Call<'a> {
+        Call { id: self.call_id, caller: &self.caller, started: self.started, transaction, reader }
     }
 
     pub(super) fn duration_ms(&self) -> i32 {

@@ -18,7 +18,7 @@ use super::spool::{self, Spool};
 use super::upkeep::Upkeep;
 use super::work::{Done, Order, Work};
 use super::{After, Answer, Failure, Outcome, Tool, audit, metering};
-use crate::db::{DbError, Deadlines, Door, Lease, Pool, PoolOptions, System};
+use crate::db::{DbError, Deadlines, Door, Lease, Pool, PoolOptions, Replica, System};
 use crate::identity::Caller;
 
 /// How long the end of a successful call may take: its last statement and COMMIT.
@@ -39,6 +39,7 @@ pub struct Calls(pub(super) Arc<Shared>);
 
 pub(super) struct Shared {
     pub door: Door,
+    pub replica: Option<Replica>,
     pub lease: Lease,
     pub recorder: Recorder,
     system: System,
@@ -67,12 +68,16 @@ impl Calls {
         let pool = Pool::new(config.clone(), &options.pool)?;
         // The trail has connections of its own: it must not wait for the calls that it is about.
         let trail = Pool::new(config.clone(), &PoolOptions { size: recorder::CONNECTIONS, ..options.pool.clone() })?;
+        let replica = options.replica.as_ref();
+        let replica =
+            replica.map(|replica| Replica::start(config, replica, &options.pool, options.database)).transpose()?;
         let quick = Deadlines { statement: Duration::from_secs(3), lock: Duration::from_secs(1), ..options.database };
         let spool = Spool::new(options.spool.clone(), options.spool_bytes);
         let recorder = Recorder::start(Door::new(trail.clone(), quick), spool);
         let admission = options.admission.unwrap_or_else(|| AdmissionOptions::for_connections(options.pool.size));
         Ok(Self(Arc::new(Shared {
             door: Door::new(pool, options.database),
+            replica,
             lease: Lease::new(config),
             admission: Admission::new(admission),
             deadline: options.deadline,
@@ -218,7 +223,10 @@ impl Calls {
         details.extend(found);
         let completed = audit::complete(transaction, record, resource_id, details);
         let completed = completed.instrument(debug_span!("commit"));
-        let error = match tokio::time::timeout(COMMIT_LIMIT, completed).await {
+        let completed = tokio::time::timeout(COMMIT_LIMIT, completed).await;
+        // Whatever the answer: what may have been changed is to be seen.
+        self.note_write::<T>(record);
+        let error = match completed {
             Ok(Ok(())) => {
                 metering::ended(T::NAME, Outcome::Ok, record);
                 return Ok(output);
@@ -235,7 +243,9 @@ impl Calls {
         // Only the trail knows whether a COMMIT arrived whose answer did not.
         let is_ambiguous = matches!(error, DbError::Unavailable(_));
         let patience = if is_ambiguous { RESOLVE_LIMIT } else { CLOSE_LIMIT };
-        let (ended, outcome) = match self.0.recorder.close(call, patience).await {
+        let closed = self.0.recorder.close(call, patience).await;
+        self.note_write::<T>(record);
+        let (ended, outcome) = match closed {
             Ended::As(Outcome::Ok) => (Ok(output), Outcome::Ok),
             Ended::Later if is_ambiguous => (Err(Failure::OutcomeUnknown { call_id: record.call_id }), Outcome::Error),
             Ended::As(outcome) => (Err(failure), outcome),
@@ -310,6 +320,10 @@ impl Calls {
     pub fn gauge(&self) {
         metering::pool("calls", self.0.door.pool_status());
         metering::pool("trail", self.0.system.pool_status());
+        if let Some(replica) = &self.0.replica {
+            metering::pool("replica", replica.pool_status());
+            metering::replica(replica.lag());
+        }
         metering::trail(self.0.recorder.spooled_bytes(), self.0.recorder.can_record());
     }
 

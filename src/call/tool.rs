@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Action, After, Ahead, Failure, Problems};
+use super::{Action, After, Ahead, Failure, Problems, ReadFrom};
 use crate::db::{DbError, TenantTransaction};
 use crate::identity::{Caller, Scope};
 
@@ -45,6 +45,8 @@ pub trait Tool: Send + Sync + 'static {
     const ACTION: Action;
     /// Whether the caller's own spending limits bind what it spends: not what the server spends by itself.
     const BINDS_USER: bool = true;
+    /// Whether it changes nothing and reads only through [`Call::reader`], which may be a replica's transaction then.
+    const READS_REPLICA: bool = false;
     /// What clients may assume.
     const HINTS: Hints;
 
@@ -87,6 +89,11 @@ pub trait Tool: Send + Sync + 'static {
         request: &Self::Request,
     ) -> impl Future<Output = Result<Answer<Self::Output>, Failure>> + Send;
 
+    /// Has the answer tell where it was read, where there is a replica.
+    fn note_reading(output: &mut Self::Output, from: ReadFrom) {
+        let _ = (output, from);
+    }
+
     /// Once the work is committed and before its answer leaves: a place to wait for what others do about it. It cannot fail any
     /// more, and is cut short when the call's time is up or its client takes it back.
     fn after(
@@ -110,12 +117,19 @@ pub struct Call<'a> {
     pub started: Instant,
     /// Its transaction, in the caller's context.
     pub transaction: &'a TenantTransaction,
+    /// Where a tool that [`READS_REPLICA`](Tool::READS_REPLICA) reads: a replica's transaction in the same context, or the call's
+    /// own. It may be asked twice, once of each.
+    pub reader: &'a TenantTransaction,
 }
 
 impl Call<'_> {
     /// Turns a database error into what the caller of this call may know.
     #[must_use]
     pub fn failed(&self, error: &DbError) -> Failure {
+        if !std::ptr::eq(self.reader, self.transaction) && self.reader.failure().is_some() {
+            // The wrapper tells the log, and the caller nothing: the primary is asked next.
+            return Failure::Internal { call_id: self.id };
+        }
         Failure::from_db(error, self.id)
     }
 

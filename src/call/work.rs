@@ -9,7 +9,7 @@ use tracing::{Instrument, debug_span};
 use super::admission::{Permit, Refused, TenantLimits};
 use super::record::Record;
 use super::runner::STOPPING;
-use super::{Ahead, Answer, Call, Calls, Failure, Tool, arguments, metering, privacy};
+use super::{Ahead, Answer, Calls, Failure, Tool, arguments, metering, privacy};
 use crate::db::{DbError, Intent, TenantStatus, TenantTransaction};
 
 /// A connection that was idle may turn out dead when it is used; so often another is tried.
@@ -132,9 +132,7 @@ impl Calls {
         let intent = self.intent(record).await.map_err(failed).map_err(Attempt::Failed)?;
         let opened = self.0.door.open_with(&record.caller, intent.as_ref()).await;
         let transaction = opened.map_err(|error| Attempt::not_begun(error, record))?;
-        let call =
-            Call { id: record.call_id, caller: &record.caller, started: record.started, transaction: &transaction };
-        let result = tool.run(&call, request).await;
+        let result = self.run_tool(tool.as_ref(), record, request, &transaction).await;
         let status = match transaction.tenant().await {
             Ok(tenant) => {
                 self.0.admission.learn(record.caller.tenant_id, TenantLimits::from_settings(&tenant.settings));

@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use super::{CommandError, Style};
 use crate::audit;
 use crate::configuration::{DatabaseArguments, DatabaseSettings};
-use crate::db::admin;
+use crate::db::{self, admin};
 use crate::diagnosis::{self, Finding, Severity, Surroundings};
 use crate::maintenance::{self, IndexReport};
 use crate::startup::Deployment;
@@ -59,6 +59,9 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArgument
         ),
         remedy: "`bailiwick embed --retry-failed` tries them again".to_owned(),
     }));
+    if let Some(replica) = &settings.replica {
+        findings.extend(db::examine_replica(deployment.admin()?, replica).await?.map(unfit_replica));
+    }
     findings.extend(unsealed(overdue));
     findings.extend(strays.iter().map(|(table, rows)| stray(table, *rows)));
     findings.extend(reports.iter().flat_map(|(slug, report)| of_index(slug, report)));
@@ -102,6 +105,16 @@ fn unsealed(overdue: i64) -> Option<Finding> {
         detail: format!("{overdue} calls that were closed more than ten minutes ago are not sealed"),
         remedy: "`bailiwick maintain` seals them or says what is in the way".to_owned(),
     })
+}
+
+fn unfit_replica(detail: String) -> Finding {
+    Finding {
+        check: "replica",
+        severity: Severity::Warning,
+        subject: "read replica".to_owned(),
+        detail,
+        remedy: "searches are read on the primary meanwhile; docs/operations.md, \"The replica lags or is away\", says where to look".to_owned(),
+    }
 }
 
 fn stray(table: &str, rows: i64) -> Finding {

@@ -17,6 +17,12 @@ pub struct DatabaseArguments {
     /// The same database as its administrator, for migrate and administration
     #[arg(long, env = "BAILIWICK_ADMIN_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL")]
     pub admin_database_url: Option<String>,
+    /// A streaming replica of that database, as the same role: searches are read there while it is new enough
+    #[arg(long, env = "BAILIWICK_REPLICA_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL")]
+    pub replica_database_url: Option<String>,
+    /// How many milliseconds of changes an answer that is read on the replica may lack at most; what is older is read on the primary. 1000 by default
+    #[arg(long, env = "BAILIWICK_REPLICA_MAX_LAG_MS", global = true, value_name = "N")]
+    pub replica_max_lag_ms: Option<String>,
     /// Folder of the program's own PostgreSQL, and of what is kept beside any database (audit rows that wait for it); by default in your user's data folder
     #[arg(long, env = "BAILIWICK_DATA_DIR", global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,

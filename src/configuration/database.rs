@@ -1,15 +1,23 @@
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::{ConfigurationError, DatabaseArguments, EmbeddingSettings};
+use crate::db::{DEFAULT_MAX_LAG, ReplicaOptions};
 use crate::embedded::{self, EmbeddedError};
+
+/// Milliseconds that a replica may lag behind: below, it would hardly ever be asked.
+const MAX_LAG_MS: RangeInclusive<u64> = 100..=3_600_000;
 
 /// Where the data are, and what embeddings they hold.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
     /// The server.
     pub database: Database,
+    /// Where searches may be read.
+    pub replica: Option<ReplicaOptions>,
     /// Folder of what this program keeps outside the database; the default folder if `None`.
     pub data_dir: Option<PathBuf>,
     /// What embeds.
@@ -64,11 +72,12 @@ impl DatabaseSettings {
             Database::External(Box::new(ExternalDatabase { app, admin }))
         };
         let is_own = matches!(database, Database::Embedded { .. });
+        let replica = replica(arguments, url.is_some(), &mut problems);
         let embedding = EmbeddingSettings::resolve(&arguments.embedding, is_own, &mut problems);
         if !problems.is_empty() {
             return Err(ConfigurationError(problems));
         }
-        Ok(Self { database, data_dir: arguments.data_dir.clone(), embedding })
+        Ok(Self { database, replica, data_dir: arguments.data_dir.clone(), embedding })
     }
 
     /// Folder of what this program keeps outside the database.
@@ -95,6 +104,28 @@ impl DatabaseSettings {
         let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(60).collect();
         Ok(data_dir.join("spool").join(format!("{name}-{digest}")))
     }
+}
+
+fn replica(arguments: &DatabaseArguments, has_primary: bool, problems: &mut Vec<String>) -> Option<ReplicaOptions> {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+    let max_lag = given(&arguments.replica_max_lag_ms).and_then(|text| match text.trim().parse() {
+        Ok(ms) if MAX_LAG_MS.contains(&ms) => Some(Duration::from_millis(ms)),
+        _ => {
+            let (least, most) = (MAX_LAG_MS.start(), MAX_LAG_MS.end());
+            problems
+                .push(format!("BAILIWICK_REPLICA_MAX_LAG_MS is {text:?}; expected {least} to {most} milliseconds."));
+            None
+        }
+    });
+    let url = given(&arguments.replica_database_url)?;
+    if !has_primary {
+        problems.push(
+            "BAILIWICK_REPLICA_DATABASE_URL names a replica of no database: BAILIWICK_DATABASE_URL is not set."
+                .to_owned(),
+        );
+    }
+    let config = parse_url("BAILIWICK_REPLICA_DATABASE_URL", Some(&url), problems)?;
+    Some(ReplicaOptions { config, max_lag: max_lag.unwrap_or(DEFAULT_MAX_LAG) })
 }
 
 fn parse_url(name: &str, url: Option<&str>, problems: &mut Vec<String>) -> Option<tokio_postgres::Config> {
@@ -130,6 +161,28 @@ mod tests {
         let error = DatabaseSettings::resolve_with(&arguments, None).unwrap_err();
         assert_eq!(error.0.len(), 3, "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_replica_is_one_of_a_database_and_lags_by_a_bound() {
+        let replica = |url: &str, lag: &str| DatabaseArguments {
+            database_url: Some(url.to_owned()).filter(|url| !url.is_empty()),
+            replica_database_url: Some("postgresql://user:hunter2@standby/db".to_owned()),
+            replica_max_lag_ms: Some(lag.to_owned()),
+            ..DatabaseArguments::default()
+        };
+        let settled =
+            |url, lag| DatabaseSettings::resolve_with(&replica(url, lag), None).map(|settings| settings.replica);
+        assert_eq!(settled("postgresql://host/db", "250").unwrap().unwrap().max_lag, Duration::from_millis(250));
+        assert_eq!(settled("postgresql://host/db", "").unwrap().unwrap().max_lag, DEFAULT_MAX_LAG);
+        for (url, lag, problems) in
+            [("", "99", 2), ("postgresql://host/db", "1s", 1), ("postgresql://host/db", "3600001", 1)]
+        {
+            let error = settled(url, lag).unwrap_err();
+            assert_eq!(error.0.len(), problems, "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+        assert!(!format!("{:?}", settled("postgresql://host/db", "250")).contains("hunter2"));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use deadpool_postgres::Object;
@@ -10,6 +9,7 @@ use tokio_postgres::{NoTls, Row};
 
 use super::context::{self, ContextStatements, Deadlines, TenantState};
 use super::intent::{self, Intent, OPEN_INTENT};
+use super::replica::moment::{self, MOMENT, Moment};
 use super::{DbError, Parameter, Pool, PoolStatus};
 use crate::identity::Caller;
 
@@ -18,13 +18,20 @@ use crate::identity::Caller;
 pub struct Door {
     pool: Pool,
     deadlines: Deadlines,
+    is_replica: bool,
 }
 
 impl Door {
     /// A door over a pool of the application role.
     #[must_use]
     pub fn new(pool: Pool, deadlines: Deadlines) -> Self {
-        Self { pool, deadlines }
+        Self { pool, deadlines, is_replica: false }
+    }
+
+    /// A door to a replica: its transactions only read, and begin by asking how far it has replayed.
+    #[must_use]
+    pub(super) fn on_replica(pool: Pool, deadlines: Deadlines) -> Self {
+        Self { pool, deadlines, is_replica: true }
     }
 
     /// How its pool stands.
@@ -55,11 +62,15 @@ impl Door {
             Some(intent) => Some((connection.prepare_cached(OPEN_INTENT).await?, intent.clone())),
             None => None,
         };
+        let moment = match self.is_replica {
+            true => Some(connection.prepare_cached(MOMENT).await?),
+            false => None,
+        };
         let mut transaction = TenantTransaction {
             connection: Some(Arc::clone(&connection)),
             prologue: Mutex::new(None),
-            tenant: OnceCell::new(),
-            failed: AtomicBool::new(false),
+            opened: OnceCell::new(),
+            failure: OnceLock::new(),
         };
         let (caller, deadlines) = (caller.clone(), self.deadlines);
         let mut prologue: Prologue = Box::pin(async move {
@@ -71,19 +82,30 @@ impl Door {
                     None => Ok(()),
                 }
             };
-            let (announced, begun, state) = tokio::join!(
+            let (announced, begun, tenant, moment) = tokio::join!(
                 announced,
-                begin(&connection),
+                async {
+                    match moment {
+                        Some(_) => moment::begin_reading(&connection).await,
+                        None => begin(&connection).await,
+                    }
+                },
                 context::establish(&connection, &statements, &caller, deadlines),
+                async {
+                    match &moment {
+                        Some(statement) => moment::ask(&connection, statement).await,
+                        None => Ok(None),
+                    }
+                },
             );
             announced?;
             begun?;
-            state
+            Ok(Opened { tenant: tenant?, moment: moment? })
         });
         // One poll puts all statements on the wire, in this order.
         match futures_util::poll!(&mut prologue) {
             std::task::Poll::Pending => *transaction.prologue.get_mut() = Some(prologue),
-            std::task::Poll::Ready(state) => transaction.tenant = OnceCell::new_with(Some(Ok(state?))),
+            std::task::Poll::Ready(opened) => transaction.opened = OnceCell::new_with(Some(Ok(opened?))),
         }
         Ok(transaction)
     }
@@ -94,7 +116,13 @@ pub(super) async fn begin(connection: &Object) -> Result<(), DbError> {
     Ok(connection.batch_execute("BEGIN").await?)
 }
 
-type Prologue = Pin<Box<dyn Future<Output = Result<TenantState, DbError>> + Send>>;
+type Prologue = Pin<Box<dyn Future<Output = Result<Opened, DbError>> + Send>>;
+
+/// How a transaction begins.
+struct Opened {
+    tenant: TenantState,
+    moment: Option<Moment>,
+}
 
 /// A transaction in one tenant's context, on a connection of its own.
 ///
@@ -106,8 +134,9 @@ pub struct TenantTransaction {
     /// BEGIN and context, until somebody waits for them.
     prologue: Mutex<Option<Prologue>>,
     /// What came of it; kept, so that whoever asks again learns the reason and not only that there was one.
-    tenant: OnceCell<Result<TenantState, DbError>>,
-    failed: AtomicBool,
+    opened: OnceCell<Result<Opened, DbError>>,
+    /// The first error of any statement: nothing is kept then.
+    failure: OnceLock<DbError>,
 }
 
 impl TenantTransaction {
@@ -116,15 +145,35 @@ impl TenantTransaction {
     /// # Errors
     /// Whatever kept the context from being established.
     pub async fn tenant(&self) -> Result<&TenantState, DbError> {
-        let state = self.tenant.get_or_init(|| async {
+        Ok(&self.opened().await?.tenant)
+    }
+
+    /// How far a replica had replayed before anything was read; `None` on the primary, and where it has been promoted.
+    pub(super) async fn moment(&self) -> Result<Option<Moment>, DbError> {
+        Ok(self.opened().await?.moment)
+    }
+
+    /// The first error of any of its statements.
+    #[must_use]
+    pub fn failure(&self) -> Option<&DbError> {
+        self.failure.get()
+    }
+
+    fn note(&self, error: &DbError) {
+        // Only the first tells why: those after it may say no more than that there was one.
+        let _ = self.failure.set(error.clone());
+    }
+
+    async fn opened(&self) -> Result<&Opened, DbError> {
+        let opened = self.opened.get_or_init(|| async {
             match self.prologue.lock().await.take() {
                 Some(prologue) => prologue.await,
                 // A wait that was cut short took the answer with it.
                 None => Err(DbError::TransactionFailed),
             }
         });
-        let state = state.await.as_ref().map_err(Clone::clone);
-        state.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+        let opened = opened.await.as_ref().map_err(Clone::clone);
+        opened.inspect_err(|error| self.note(error))
     }
 
     /// Runs a statement of ours and returns its rows. `sql` is static: text that was put together does not compile.
@@ -139,7 +188,7 @@ impl TenantTransaction {
             tenant?;
             Ok(rows?)
         };
-        result.await.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+        result.await.inspect_err(|error| self.note(error))
     }
 
     /// Like [`query`](Self::query), but planned anew for these very parameters: for a statement whose right plan hangs on
@@ -171,7 +220,7 @@ impl TenantTransaction {
             after?;
             Ok(rows)
         };
-        result.await.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+        result.await.inspect_err(|error| self.note(error))
     }
 
     /// Like [`query`](Self::query), for a statement that returns exactly one row.
@@ -183,8 +232,9 @@ impl TenantTransaction {
         match (rows.pop(), rows.is_empty()) {
             (Some(row), true) => Ok(row),
             _ => {
-                self.failed.store(true, Ordering::Relaxed);
-                Err(DbError::Other(format!("not exactly one row from {}", first_line(sql))))
+                let error = DbError::Other(format!("not exactly one row from {}", first_line(sql)));
+                self.note(&error);
+                Err(error)
             }
         }
     }
@@ -200,7 +250,7 @@ impl TenantTransaction {
     /// was sent.
     pub async fn finish(self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Row, DbError> {
         self.tenant().await?;
-        if self.failed.load(Ordering::Relaxed) {
+        if self.failure().is_some() {
             return Err(DbError::TransactionFailed);
         }
         let row = {

@@ -13,6 +13,9 @@ pub enum DbError {
     /// The statement was stopped by a time-out of the database.
     #[error("the database stopped the statement: {0}")]
     TimedOut(String),
+    /// A replica stopped the statement, which was in the way of what it had to replay.
+    #[error("in the way of the replica's recovery: {0}")]
+    Conflict(String),
     /// A trigger found the tenant at its document or storage quota. The text is ours and fit for the caller.
     #[error("quota reached: {message}")]
     QuotaReached {
@@ -69,6 +72,7 @@ impl From<tokio_postgres::Error> for DbError {
             // A server that was demoted: its successor is found by a new connection.
             _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Self::Unavailable(text),
             _ if *code == SqlState::QUERY_CANCELED || *code == SqlState::LOCK_NOT_AVAILABLE => Self::TimedOut(text),
+            _ if *code == SqlState::T_R_SERIALIZATION_FAILURE => Self::Conflict(text),
             _ if *code == SqlState::INSUFFICIENT_PRIVILEGE => Self::Forbidden(text),
             _ if *code == SqlState::CHECK_VIOLATION => Self::RefusedValue(text),
             // Class 08 connection, 53 insufficient resources, 57 operator intervention.

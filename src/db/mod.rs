@@ -16,6 +16,7 @@ mod operator;
 mod owner;
 mod pool;
 mod reader;
+mod replica;
 mod system;
 
 pub use context::{Deadlines, TenantState, TenantStatus};
@@ -28,6 +29,7 @@ pub use operator::OperatorTransaction;
 pub use owner::OwnerTransaction;
 pub use pool::{Pool, PoolOptions, PoolStatus};
 pub use reader::TenantReader;
+pub use replica::{Aside, DEFAULT_MAX_LAG, Replica, ReplicaOptions, examine_replica};
 pub use system::{ResolvedTenant, StartupError, System};
 
 /// A parameter of a statement, borrowed for the call.

@@ -1,6 +1,7 @@
 mod alerts;
 mod embedding;
 mod keys;
+mod replica;
 
 use std::time::Duration;
 

@@ -4,13 +4,26 @@ use std::time::Duration;
 use super::{Deployment, DeploymentError, embedding};
 use crate::call::{CallOptions, Calls};
 use crate::configuration::{DatabaseSettings, IdentitySettings};
-use crate::db::{DbError, Pool, PoolOptions, StartupError, System, TenantStatus};
+use crate::db::{DbError, Pool, PoolOptions, ReplicaOptions, StartupError, System, TenantStatus};
 use crate::embedding::Embeddings;
 use crate::embedding::worker::Worker;
 use crate::http::{Exposition, Face, HttpOptions};
 use crate::identity::{Caller, Issuer, IssuerOptions, KeyRing};
 use crate::mcp::{Server, Toolbox};
 use crate::migrations::{InvalidFiles, Migrations, Pending};
+
+/// The role must be bound there, too. A replica that is away is waited for while the primary serves, and looked at when it comes.
+async fn check_replica(replica: &ReplicaOptions) -> Result<(), ServiceError> {
+    let pool = Pool::new(replica.config.clone(), &PoolOptions { size: 1, ..PoolOptions::default() })?;
+    match System::new(pool).role_faults().await {
+        Ok(faults) if faults.is_empty() => {}
+        Ok(faults) => {
+            return Err(ServiceError::PowerfulRole { faults: format!("on the replica {}", faults.join("; ")) });
+        }
+        Err(error) => tracing::warn!(%error, "the replica cannot be reached for now"),
+    }
+    Ok(())
+}
 
 /// The tenant that is served on our own database unless another is named.
 pub(crate) const DEFAULT_TENANT: &str = "demo";
@@ -102,7 +115,11 @@ impl Service {
         }
         let space = embedding::space(&system, settings).await?;
         pool.close();
-        let calls = Calls::open(app, &CallOptions::new(settings.spool_dir(app)?))?;
+        if let Some(replica) = &settings.replica {
+            check_replica(replica).await?;
+        }
+        let options = CallOptions { replica: settings.replica.clone(), ..CallOptions::new(settings.spool_dir(app)?) };
+        let calls = Calls::open(app, &options)?;
         Ok(Self { toolbox: Arc::new(Toolbox::new(&space)), calls, embeddings: space.embeddings, worker: None })
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::EmbeddingSpace;
 use super::filter::{FilterInput, checked};
-use crate::call::{Action, Ahead, Answer, Call, Failure, Hints, Problems, Tool};
+use crate::call::{Action, Ahead, Answer, Call, Failure, Hints, Problems, ReadFrom, Tool};
 use crate::embedding::ForQuery;
 use crate::identity::Scope;
 use crate::search::fusion::{RANK_CONSTANT, Weights};
@@ -66,6 +66,12 @@ pub struct Output {
     total_candidates: usize,
     /// Time the search took, in milliseconds.
     duration_ms: f64,
+    /// Where it was read, if the database has a replica: replica or primary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_from: Option<String>,
+    /// If it was read on the replica: changes of the last so many milliseconds may be missing, but none that you made here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale_ms_at_most: Option<u64>,
 }
 
 /// A word that was read as others.
@@ -153,6 +159,7 @@ The field mode says which sides took part. Only your own organisation's document
     const SCOPE: Scope = Scope::DocumentsRead;
     const ACTION: Action = Action::Search;
     const HINTS: Hints = Hints { read_only: true, idempotent: true, destructive: false };
+    const READS_REPLICA: bool = true;
 
     fn check(&self, input: Input) -> Result<Request, Problems> {
         let mut problems = Problems::default();
@@ -227,7 +234,7 @@ The field mode says which sides took part. Only your own organisation's document
     }
 
     async fn run(&self, call: &Call<'_>, request: &Request) -> Result<Answer<Output>, Failure> {
-        let outcome = search::run(call.transaction, call.caller.tenant_id, &request.search)
+        let outcome = search::run(call.reader, call.caller.tenant_id, &request.search)
             .await
             .map_err(|error| call.failed(&error))?;
         let passage_chars = PASSAGES_CHARS / outcome.found.len().max(1);
@@ -250,8 +257,15 @@ The field mode says which sides took part. Only your own organisation's document
             notes: outcome.notes,
             total_candidates: outcome.total_candidates,
             duration_ms: call.elapsed_ms(),
+            read_from: None,
+            stale_ms_at_most: None,
         };
         Ok(Answer { output, resource_id: None, details })
+    }
+
+    fn note_reading(output: &mut Output, from: ReadFrom) {
+        output.read_from = Some(from.name().to_owned());
+        output.stale_ms_at_most = from.stale_ms_at_most();
     }
 }
 

@@ -34,6 +34,7 @@ mod progress;
 mod quality;
 mod reference;
 mod registry;
+mod replica;
 mod restoring;
 mod schemas;
 mod seals;

@@ -11,7 +11,7 @@ use super::{ALL_SCOPES, key, tool_call};
 use crate::harness::TestDatabase;
 
 /// Figures of events that this test does not bring about.
-const SELDOM: [&str; 22] = [
+const SELDOM: [&str; 24] = [
     "bailiwick_budget_alerts_given_up_total",
     "bailiwick_calls_reaped_total",
     "bailiwick_http_body_bytes",
@@ -25,7 +25,9 @@ const SELDOM: [&str; 22] = [
     "bailiwick_token_lookups_total",
     "bailiwick_token_tenant_lookups_total",
     "bailiwick_issuer_fetches_total",
-    // Those of streams and of an embedder, where there are any.
+    // Those of a replica, of streams and of an embedder, where there are any.
+    "bailiwick_replica_lag_seconds",
+    "bailiwick_replica_reads_total",
     "bailiwick_http_streams",
     "bailiwick_embedded_texts_total",
     "bailiwick_embedding_breaker_open",

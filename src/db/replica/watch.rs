@@ -1,0 +1,127 @@
+//! Looks at primary and replica by turns.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_postgres::Config;
+
+use super::{History, ReplicaOptions};
+use crate::db::{DbError, Pool, PoolOptions, System};
+
+/// So often is looked within the longest lag that is allowed.
+const LOOKS: u32 = 10;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// A replica that is a little behind is asked once more, so often and with such pauses: it tells more when it has come up.
+const PATIENCE: u32 = 6;
+const BETWEEN: Duration = Duration::from_millis(5);
+
+pub(super) struct Watch {
+    primary: System,
+    replica: System,
+    pub history: Arc<Mutex<History>>,
+    max_lag: Duration,
+}
+
+/// What a look came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// It has what it must have.
+    Fresh,
+    /// It may be older than is allowed.
+    Lagging,
+    /// It cannot be asked, or must not be.
+    Unusable(String),
+}
+
+impl Watch {
+    /// On connections of its own: neither calls nor the trail nor searches must make the replica look old.
+    pub fn over(primary: &Config, options: &ReplicaOptions, pool: &PoolOptions) -> Result<Self, DbError> {
+        let one = PoolOptions { size: 1, ..pool.clone() };
+        Ok(Self {
+            primary: System::new(Pool::new(primary.clone(), &one)?),
+            replica: System::new(Pool::new(options.config.clone(), &one)?),
+            history: Arc::new(Mutex::new(History::new(options.max_lag))),
+            max_lag: options.max_lag,
+        })
+    }
+
+    /// Between two looks.
+    pub fn pause(&self) -> Duration {
+        (self.max_lag / LOOKS).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+    }
+
+    /// Until it is aborted.
+    pub async fn run(self) {
+        let pause = self.pause();
+        let mut last = None;
+        loop {
+            let was_usable = matches!(last, Some(Sight::Fresh | Sight::Lagging));
+            let sight = self.look(was_usable).await.unwrap_or_else(|error| Sight::Unusable(error.to_string()));
+            if matches!(sight, Sight::Unusable(_)) {
+                self.with(History::note_away);
+            }
+            tell(last.as_ref(), &sight, self.max_lag);
+            last = Some(sight);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Looks once. Whether the replica may be used at all is asked where it was not before.
+    pub async fn look(&self, was_usable: bool) -> Result<Sight, DbError> {
+        let asked = Instant::now();
+        let head = self.primary.log_head().await?;
+        let mut standing = self.replica.replica_standing().await?;
+        for _ in 0..PATIENCE {
+            if standing.place.is_none_or(|place| place >= head.place) {
+                break;
+            }
+            tokio::time::sleep(BETWEEN).await;
+            standing = self.replica.replica_standing().await?;
+        }
+        let place = match standing.place {
+            Some(place) if standing.is_replaying => place,
+            _ => return Ok(Sight::Unusable("it replays nobody's log: it is no replica, or was promoted".to_owned())),
+        };
+        if standing.origin != head.origin {
+            return Ok(Sight::Unusable(
+                "it follows another server's log, or another timeline of it, or is another database".to_owned(),
+            ));
+        }
+        if !was_usable {
+            let faults = self.replica.role_faults().await?;
+            if !faults.is_empty() {
+                return Ok(Sight::Unusable(format!(
+                    "row-level security would not bind us there: {}",
+                    faults.join("; ")
+                )));
+            }
+        }
+        let lag = self.with(|history| {
+            history.note_head(asked, head.place);
+            history.note_replay(place);
+            history.lag(Instant::now())
+        });
+        Ok(if lag.is_some_and(|lag| lag <= self.max_lag) { Sight::Fresh } else { Sight::Lagging })
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut History) -> T) -> T {
+        act(&mut self.history.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A line for each change.
+fn tell(last: Option<&Sight>, sight: &Sight, max_lag: Duration) {
+    let max_lag_ms = u64::try_from(max_lag.as_millis()).unwrap_or(u64::MAX);
+    match sight {
+        Sight::Fresh if last != Some(sight) => tracing::info!("searches are read on the replica"),
+        Sight::Lagging if last != Some(sight) => {
+            tracing::warn!(max_lag_ms, "the replica lags behind: searches are read on the primary");
+        }
+        // One reason is as good as another until it is back.
+        Sight::Unusable(reason) if !matches!(last, Some(Sight::Unusable(_))) => {
+            tracing::warn!(%reason, "the replica cannot be used: searches are read on the primary");
+        }
+        _ => {}
+    }
+}
