@@ -91,6 +91,48 @@ pub const CHECKS: &[(&str, &str)] = &[
         ),
     ),
     (
+        "rows can be spread over machines by their tenant",
+        // What Citus asks of a distributed table (`docs/scaling.md`), and what any other way of spreading them would.
+        with_tenant_tables!(
+            "SELECT t.name || ': its tenant may be absent, or is no uuid' FROM tenant_tables t
+             JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = t.tenant_column
+             WHERE NOT a.attnotnull OR a.atttypid <> 'uuid'::regtype
+             UNION ALL
+             SELECT t.name || ': no primary key' FROM tenant_tables t
+             WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = t.oid AND k.contype = 'p')
+             UNION ALL
+             SELECT t.name || ': ' || k.conname FROM tenant_tables t JOIN pg_constraint k ON k.conrelid = t.oid AND k.contype = 'x'
+             UNION ALL
+             -- A partition's rows are found by its tenant, or its key stands beside the tenant in the primary key.
+             SELECT t.name || ': partitioned by another column' FROM tenant_tables t
+             JOIN pg_partitioned_table p ON p.partrelid = t.oid
+             JOIN pg_constraint k ON k.conrelid = t.oid AND k.contype = 'p'
+             WHERE NOT string_to_array(p.partattrs::text, ' ')::smallint[] <@ k.conkey
+             UNION ALL
+             SELECT t.name || ': numbers of ' || s.seqrelid::regclass FROM tenant_tables t
+             JOIN pg_attrdef d ON d.adrelid = t.oid
+             JOIN pg_depend n ON n.classid = 'pg_attrdef'::regclass AND n.objid = d.oid AND n.refclassid = 'pg_class'::regclass
+             JOIN pg_sequence s ON s.seqrelid = n.refobjid
+             -- Machines take numbers from parts of a sequence's range.
+             WHERE s.seqtypid <> 'bigint'::regtype"
+        ),
+    ),
+    (
+        "foreign keys lead to rows of the same tenant or to tables that every machine has",
+        with_tenant_tables!(
+            "SELECT k.conname || ' of ' || k.conrelid::regclass FROM pg_constraint k
+             LEFT JOIN tenant_tables f ON f.oid = k.conrelid LEFT JOIN tenant_tables r ON r.oid = k.confrelid
+             JOIN pg_class ours ON ours.oid = k.conrelid AND ours.relnamespace = 'public'::regnamespace AND NOT ours.relispartition
+             WHERE k.contype = 'f' AND (
+                 -- What every machine has may not hang on what one has.
+                 f.name IS NULL AND r.name IS NOT NULL AND r.name <> 'tenants'
+                 OR f.name IS NOT NULL AND r.name IS NULL
+                    AND k.confrelid::regclass::text NOT IN ('embedding_models', 'model_prices', 'embedding_state', 'cost_retention')
+                 -- Setting a key to NULL would take the row from its tenant.
+                 OR f.name IS NOT NULL AND (k.confdeltype IN ('n', 'd') OR k.confupdtype IN ('n', 'd', 'c')))"
+        ),
+    ),
+    (
         "tables without a tenant are the known ones",
         "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition

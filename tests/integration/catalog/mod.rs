@@ -1,6 +1,7 @@
 //! Invariants read from the catalog, and proof that each check bites.
 
 mod checks;
+mod distributable;
 mod planted;
 
 use std::collections::BTreeSet;
