@@ -53,6 +53,9 @@ fn tell(progress: Progress<'_>) {
     match progress {
         Progress::WaitingForLock { .. } => telemetry::announce("waiting for another migration run to end …"),
         Progress::Started { file, .. } => telemetry::announce(&format!("{file} …")),
+        Progress::Yielding { file } => telemetry::announce(&format!(
+            "{file} gives way to a transaction that holds a table it needs, and is tried again …"
+        )),
         Progress::Finished(_) => {}
     }
 }

@@ -95,6 +95,21 @@ pub enum MigrationError {
     #[error(transparent)]
     Statement(Box<FailedStatement>),
 
+    /// A statement of a migration did not get its lock, however often it was tried.
+    #[error(
+        "{failure}; it was tried {tries} times in {} s: a transaction that stays open holds a table that it needs. \
+         `bailiwick doctor` names long ones; end it, and run the command again",
+        .waited.as_secs()
+    )]
+    Locked {
+        /// The last try's.
+        failure: Box<FailedStatement>,
+        /// How often it was tried.
+        tries: u32,
+        /// Since the first try.
+        waited: Duration,
+    },
+
     /// A migration ended the transaction that it runs in.
     #[error(
         "{file} ended the transaction that it runs in, so it may be applied in part and is not \

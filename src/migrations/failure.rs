@@ -52,6 +52,14 @@ impl FailedStatement {
     }
 }
 
+impl FailedStatement {
+    /// Whether it did not get a lock in time, or waited for somebody who waited for it: the same may succeed a moment later.
+    #[must_use]
+    pub fn is_for_want_of_a_lock(&self) -> bool {
+        matches!(self.sqlstate.as_str(), "55P03" | "40P01")
+    }
+}
+
 impl std::error::Error for FailedStatement {}
 
 impl fmt::Display for FailedStatement {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 
 use super::error::{LockHolder, MigrationError};
@@ -13,6 +14,12 @@ use super::refuse;
 use super::state::{self, Found, State};
 use super::step::Step;
 
+/// Between two tries of a migration that did not get its locks, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Longer than PostgreSQL's `deadlock_timeout` of a second, and shorter than what a call may be made to wait.
+const PAST_DEADLOCK_TIMEOUT: Duration = Duration::from_millis(1_200);
+
 /// How to run migrations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunOptions {
@@ -22,9 +29,12 @@ pub struct RunOptions {
     pub lock_wait: Duration,
     /// How often to ask for the lock meanwhile; four times a second by default.
     pub lock_poll: Duration,
-    /// How long a statement waits for a lock on a table (zero: for ever); 10 seconds by default, for
-    /// whoever queues behind the waiting migration waits as long.
+    /// How long a statement waits for a lock on a table (zero: for ever); a quarter of a second by default,
+    /// for every call that wants the table queues behind the waiting migration.
     pub lock_timeout: Duration,
+    /// For how long a migration that did not get its locks is tried again, from its beginning; a minute by
+    /// default. Between two tries it holds nothing, and calls pass.
+    pub lock_patience: Duration,
 }
 
 impl Default for RunOptions {
@@ -33,7 +43,8 @@ impl Default for RunOptions {
             embedding_dimensions: None,
             lock_wait: Duration::from_secs(60),
             lock_poll: Duration::from_millis(250),
-            lock_timeout: Duration::from_secs(10),
+            lock_timeout: Duration::from_millis(250),
+            lock_patience: Duration::from_secs(60),
         }
     }
 }
@@ -48,6 +59,11 @@ pub enum Progress<'a> {
     },
     /// A migration starts.
     Started {
+        /// Its file.
+        file: &'a str,
+    },
+    /// Somebody else holds a lock that it needs, so it gave back its own and will be tried again; told once.
+    Yielding {
         /// Its file.
         file: &'a str,
     },
@@ -153,7 +169,7 @@ impl<'m> Runner<'m> {
             let step = Step { migration, direction, from };
             let file = migration.file(direction);
             progress(Progress::Started { file: &file });
-            let duration = step.run(client, &self.options).await?;
+            let duration = self.persist(client, &step, progress).await?;
             from = step.to();
             tracing::debug!(%file, ?duration, "migrated");
             let applied =
@@ -162,5 +178,39 @@ impl<'m> Runner<'m> {
             done.push(applied);
         }
         Ok(done)
+    }
+
+    /// Runs a step until it gets the locks that it needs. A migration that waits for a lock has every call behind it
+    /// that wants the same table, so it waits briefly, gives way, and comes again.
+    async fn persist(
+        &self,
+        client: &mut Client,
+        step: &Step<'_>,
+        progress: &mut (dyn FnMut(Progress<'_>) + Send),
+    ) -> Result<Duration, MigrationError> {
+        let (begun, mut pause, mut tries) = (Instant::now(), FIRST_PAUSE, 0_u32);
+        loop {
+            tries = tries.saturating_add(1);
+            let failure = match step.run(client, &self.options, self.wait_of(tries)).await {
+                Err(MigrationError::Statement(failure)) if failure.is_for_want_of_a_lock() => failure,
+                done => return done,
+            };
+            if begun.elapsed() + pause > self.options.lock_patience {
+                return Err(MigrationError::Locked { failure, tries, waited: begun.elapsed() });
+            }
+            if tries == 1 {
+                progress(Progress::Yielding { file: &failure.file });
+            }
+            tracing::debug!(%failure, tries, pause_ms = pause.as_millis(), "the migration gives way and is tried again");
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Now and then a try of an administrator who may not shorten `deadlock_timeout` waits past it: only then does PostgreSQL end
+    /// an autovacuum that is in the way.
+    fn wait_of(&self, tries: u32) -> Duration {
+        let own = self.options.lock_timeout;
+        if tries.is_multiple_of(5) && !own.is_zero() { own.max(PAST_DEADLOCK_TIMEOUT) } else { own }
     }
 }

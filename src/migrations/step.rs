@@ -40,10 +40,17 @@ impl Step<'_> {
     }
 
     /// Runs it. On any failure the transaction's guard rolls everything back.
-    pub(super) async fn run(&self, client: &mut Client, options: &RunOptions) -> Result<Duration, MigrationError> {
+    ///
+    /// `past_deadlock_timeout`: how long it waits for a lock as an administrator who may not shorten `deadlock_timeout`.
+    pub(super) async fn run(
+        &self,
+        client: &mut Client,
+        options: &RunOptions,
+        past_deadlock_timeout: Duration,
+    ) -> Result<Duration, MigrationError> {
         let start = Instant::now();
         let tx = client.transaction().await.map_err(self.own())?;
-        let id = begin(&tx, options).await.map_err(self.own())?;
+        let id = begin(&tx, options, past_deadlock_timeout).await.map_err(self.own())?;
         self.execute(&tx).await?;
         // The migration may have gone on as the owner of the schema; the records are the admin's.
         tx.batch_execute("RESET ROLE").await.map_err(self.own())?;
@@ -122,10 +129,11 @@ fn is_shutdown(sqlstate: &str) -> bool {
     matches!(sqlstate, "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04")
 }
 
-async fn begin(tx: &Transaction<'_>, options: &RunOptions) -> Result<String, Error> {
-    let lock_timeout = format!("{}ms", options.lock_timeout.as_millis());
+async fn begin(tx: &Transaction<'_>, options: &RunOptions, past_deadlock_timeout: Duration) -> Result<String, Error> {
+    let [lock_timeout, past] =
+        [options.lock_timeout, past_deadlock_timeout].map(|wait| format!("{}ms", wait.as_millis()));
     let dimensions = options.embedding_dimensions.map(|count| count.to_string());
-    let row = tx.query_one(BEGIN, &[&lock_timeout, &dimensions]).await?;
+    let row = tx.query_one(BEGIN, &[&lock_timeout, &dimensions, &past]).await?;
     row.try_get("transaction")
 }
 

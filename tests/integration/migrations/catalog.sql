@@ -4,8 +4,8 @@ WITH ours AS (
     WHERE nspname NOT LIKE 'pg\_%' AND nspname <> 'information_schema'
 ), lines AS (
     SELECT format('schema %s owner %s acl %s', nspname, nspowner::regrole,
-        -- A grant that was taken back leaves the default spelled out.
-        coalesce(nspacl, acldefault('n', nspowner))) AS line FROM ours
+        -- A grant that was taken back leaves the default spelled out, and one that came again is the last.
+        ARRAY(SELECT unnest(coalesce(nspacl, acldefault('n', nspowner)))::text ORDER BY 1)) AS line FROM ours
     UNION ALL
     SELECT format('relation %s.%s kind %s owner %s acl %s rls %s %s comment %s', o.nspname, c.relname, c.relkind,
         c.relowner::regrole, coalesce(c.relacl, acldefault('r', c.relowner)), c.relrowsecurity, c.relforcerowsecurity, obj_description(c.oid, 'pg_class'))

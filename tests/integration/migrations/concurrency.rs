@@ -107,8 +107,29 @@ async fn a_wait_for_a_table_is_bounded_too() {
     let (mut client, reader) = (database.admin().await, database.admin().await);
     up(&mut client, &migrations(&database)).await.unwrap();
     reader.batch_execute("begin; lock table notes.notes in access share mode").await.unwrap();
-    let options = RunOptions { lock_timeout: Duration::from_millis(50), ..impatient() };
-    let error = Runner::new(&list, options).up(&mut client, None, quiet).await.unwrap_err();
-    let MigrationError::Statement(failure) = error else { panic!("{error}") };
-    assert_eq!((failure.sqlstate.as_str(), failure.completed), ("55P03", Some(1)));
+    let lock_timeout = Duration::from_millis(50);
+    let options = RunOptions { lock_timeout, lock_patience: Duration::from_millis(800), ..impatient() };
+    let mut yielded = 0;
+    let tell = |progress: Progress<'_>| yielded += usize::from(matches!(progress, Progress::Yielding { .. }));
+    let error = Runner::new(&list, options).up(&mut client, None, tell).await.unwrap_err();
+    let text = error.to_string();
+    let MigrationError::Locked { failure, tries, .. } = error else { panic!("{text}") };
+    assert_eq!((failure.sqlstate.as_str(), failure.completed, yielded), ("55P03", Some(1), 1));
+    assert!(tries >= 2 && text.contains("000004_more.up.sql, statement 2") && text.contains("doctor"), "{text}");
+
+    // Whoever holds the table lets go of it while the migration is tried again.
+    let patient = RunOptions { lock_patience: Duration::from_secs(30), ..options };
+    let (waiting, wait) = tokio::sync::oneshot::channel::<()>();
+    let run = tokio::spawn(async move {
+        let mut waiting = Some(waiting);
+        let tell = |progress: Progress<'_>| {
+            if matches!(progress, Progress::Yielding { .. }) {
+                drop(waiting.take());
+            }
+        };
+        Runner::new(&list, patient).up(&mut client, None, tell).await
+    });
+    wait.await.unwrap_err();
+    reader.batch_execute("commit").await.unwrap();
+    assert_eq!(run.await.unwrap().unwrap().len(), 1);
 }

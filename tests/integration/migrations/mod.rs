@@ -7,6 +7,8 @@ mod concurrency;
 mod failures;
 mod golang_migrate;
 mod init;
+mod killed;
+mod load;
 mod pending;
 mod real;
 mod refusals;

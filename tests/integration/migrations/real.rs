@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
-use bailiwick::migrations::{Checksum, EntryState, Migrations, RunOptions, Runner, init_sql, status};
+use bailiwick::migrations::{Checksum, Direction, EntryState, Migrations, RunOptions, Runner, init_sql, status};
 
 use super::database::Database;
 use super::samples::{catalog, quiet};
@@ -33,7 +32,7 @@ async fn up_down_up_leaves_the_same_schema_at_each_version() {
 }
 
 /// Lines that are in one catalog alone.
-fn difference<'a>(before: &'a str, after: &'a str) -> Vec<&'a str> {
+pub fn difference<'a>(before: &'a str, after: &'a str) -> Vec<&'a str> {
     let (before, after): (BTreeSet<_>, BTreeSet<_>) = (before.lines().collect(), after.lines().collect());
     before.symmetric_difference(&after).copied().collect()
 }
@@ -98,9 +97,44 @@ async fn two_databases_of_a_cluster_may_be_migrated_at_once() {
     }
 }
 
+/// golang-migrate takes a file for a migration if its name matches `^([0-9]+)_(.*)\.(down|up)\.(.*)$`, passes over any other in
+/// silence, and refuses two of the same version and direction.
 #[test]
 fn the_files_are_named_as_golang_migrate_wants_them() {
-    let output = Command::new("ls").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/migrations")).output().unwrap();
-    let names = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(names.lines().count(), 2 * Migrations::embedded().unwrap().iter().count());
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/migrations")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let (version, rest) = name.split_once('_').unwrap_or_else(|| panic!("{name} would be passed over"));
+        assert!(!version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit()), "{name}");
+        let direction = ["up", "down"].into_iter().find(|one| rest.ends_with(&format!(".{one}.sql")));
+        let direction = direction.unwrap_or_else(|| panic!("{name} would be passed over"));
+        assert!(found.insert((version.parse::<u64>().unwrap(), direction)), "{name} is of a version that is there");
+    }
+    assert_eq!(found.len(), 2 * Migrations::embedded().unwrap().iter().count());
+}
+
+/// It sends each file whole, in no transaction of its own: PostgreSQL makes one of its statements.
+#[tokio::test]
+async fn the_files_run_as_golang_migrate_sends_them() {
+    let (by_psql, by_runner) = (Database::create().await, Database::create().await);
+    let list = Migrations::embedded().unwrap();
+    let mut client = by_runner.admin().await;
+    let runner = Runner::new(&list, RunOptions::default());
+    runner.up(&mut client, None, quiet).await.unwrap();
+    let sent = by_psql.admin().await;
+    // Its own table, and ours, which the first step grants to the roles if they are there.
+    sent.batch_execute(include_str!("../../../sql/migrate/create_state.sql")).await.unwrap();
+    let send = |sql: &str, file: String| {
+        let output = by_psql.psql_command(sql);
+        assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    for migration in list.iter() {
+        send(migration.sql(Direction::Up), migration.file(Direction::Up));
+    }
+    assert_eq!(difference(&catalog(&client).await, &catalog(&sent).await), [""; 0]);
+    for migration in list.iter().rev() {
+        send(migration.sql(Direction::Down), migration.file(Direction::Down));
+    }
+    runner.down(&mut client, list.iter().count(), quiet).await.unwrap();
+    assert_eq!(difference(&catalog(&client).await, &catalog(&sent).await), [""; 0]);
 }

@@ -73,6 +73,7 @@ async fn progress_is_told_before_and_after_each_migration() {
             told.push(match progress {
                 Progress::WaitingForLock { .. } => "waiting".to_owned(),
                 Progress::Started { file } => file.to_owned(),
+                Progress::Yielding { file } => format!("{file} gives way"),
                 Progress::Finished(applied) => format!("{} {}", applied.name, applied.direction),
             });
         })
