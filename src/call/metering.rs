@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::record::Record;
 use super::{FailureCode, Outcome};
 use crate::costs::Refusal;
-use crate::db::PoolStatus;
+use crate::db::{PoolStatus, WalArchive};
 
 /// Whether calls are counted by tenant, too.
 static BY_TENANT: AtomicBool = AtomicBool::new(false);
@@ -64,6 +64,16 @@ pub fn describe() {
     metrics::describe_counter!(
         "bailiwick_calls_reaped_total",
         "Calls of dead servers that this one closed as interrupted."
+    );
+    metrics::describe_gauge!("bailiwick_wal_archiving", "1 if the database archives its write-ahead log.");
+    metrics::describe_gauge!(
+        "bailiwick_wal_archive_failing",
+        "1 while it should archive and the last try failed: the log stays on its disk, and would be lost with it."
+    );
+    metrics::describe_gauge!(
+        "bailiwick_wal_unarchived_bytes",
+        metrics::Unit::Bytes,
+        "Write-ahead log that should be archived and is not yet."
     );
 }
 
@@ -131,4 +141,11 @@ pub(super) fn reaped(calls: i32) {
 
 fn count(number: usize) -> f64 {
     number as f64
+}
+
+/// How the database archives its log.
+pub(super) fn wal_archive(archive: WalArchive) {
+    metrics::gauge!("bailiwick_wal_archiving").set(f64::from(u8::from(archive.is_on)));
+    metrics::gauge!("bailiwick_wal_archive_failing").set(f64::from(u8::from(archive.is_failing)));
+    metrics::gauge!("bailiwick_wal_unarchived_bytes").set(archive.unarchived_bytes as f64);
 }

@@ -1,4 +1,4 @@
-//! What goes on between calls: rows that waited are sent, calls of dead servers are closed.
+//! What goes on between calls: rows that waited are sent, calls of dead servers are closed, and the database's archiving is looked at.
 
 use std::time::Duration;
 
@@ -15,13 +15,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Between two looks for calls whose server is gone: with the time that a call may take, well under a minute.
 const REAP_EVERY: Duration = Duration::from_secs(10);
 
+/// Between two looks whether the database archives its log.
+const ARCHIVE_EVERY: Duration = Duration::from_secs(15);
+
 /// Runs until it is dropped.
 pub(super) struct Upkeep(JoinHandle<()>);
 
 impl Upkeep {
     pub(super) fn start(recorder: Recorder, system: System) -> Self {
         Self(tokio::spawn(async move {
-            tokio::join!(replay(recorder), reap(system));
+            tokio::join!(replay(recorder), reap(system.clone()), watch_archive(system));
         }))
     }
 }
@@ -55,5 +58,26 @@ async fn reap(system: System) {
             Err(error) => tracing::warn!(%error, "open calls could not be looked after"),
         }
         tokio::time::sleep(REAP_EVERY).await;
+    }
+}
+
+/// By every server, for many have no administrator's connection. The alarm is the figure's: a line each time would be many.
+async fn watch_archive(system: System) {
+    let mut was_failing = false;
+    loop {
+        match system.wal_archive().await {
+            Ok(archive) => {
+                metering::wal_archive(archive);
+                if archive.is_failing && !was_failing {
+                    tracing::error!(
+                        unarchived_bytes = archive.unarchived_bytes,
+                        "the database cannot archive its write-ahead log: `bailiwick doctor --pitr` tells more"
+                    );
+                }
+                was_failing = archive.is_failing;
+            }
+            Err(error) => tracing::debug!(%error, "it is not known how the database archives"),
+        }
+        tokio::time::sleep(ARCHIVE_EVERY).await;
     }
 }

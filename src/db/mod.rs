@@ -30,7 +30,7 @@ pub use owner::OwnerTransaction;
 pub use pool::{Pool, PoolOptions, PoolStatus};
 pub use reader::TenantReader;
 pub use replica::{Aside, DEFAULT_MAX_LAG, Replica, ReplicaOptions, examine_replica};
-pub use system::{ResolvedTenant, StartupError, System};
+pub use system::{ResolvedTenant, StartupError, System, WalArchive};
 
 /// A parameter of a statement, borrowed for the call.
 pub type Parameter<'a> = &'a (dyn tokio_postgres::types::ToSql + Sync);

@@ -1,7 +1,10 @@
 mod alerts;
+mod archive;
 mod embedding;
 mod keys;
 mod replica;
+
+pub use archive::WalArchive;
 
 use std::time::Duration;
 
