@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod archiving;
 pub mod audit;
 pub mod call;
 pub mod cli;

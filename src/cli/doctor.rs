@@ -1,4 +1,8 @@
+mod pitr;
+
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -22,6 +26,10 @@ pub(super) struct DoctorArguments {
     /// Leave out the comparison of indexes with documents, which reads every document
     #[arg(long)]
     quick: bool,
+    /// What it takes to go back to a moment: write the configuration of continuous archiving and of recovery into this folder
+    /// (print it without one), and say what is missing or wrong in the archiving of this database
+    #[arg(long, value_name = "FOLDER", num_args = 0..=1, conflicts_with_all = ["tenant", "quick"])]
+    pitr: Option<Option<PathBuf>>,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -32,23 +40,25 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArgument
     let settings = DatabaseSettings::resolve(database)?;
     let deployment = Deployment::open(&settings).await?;
     let client = admin::connect(deployment.admin()?).await?;
+    if let Some(folder) = &arguments.pitr {
+        return pitr::run(&deployment, &client, folder.as_deref(), arguments.json).await;
+    }
     let surroundings = Surroundings {
         folders: deployment.data_dir().map(std::path::Path::to_owned).into_iter().collect(),
         is_embedded: deployment.is_embedded(),
     };
     let mut findings = diagnosis::examine(&client, &surroundings).await?;
-    let mut reports = Vec::new();
-    // A schema that is not this program's has no trail and no index to speak of.
     let is_current = !findings.iter().any(|finding| finding.check == "migrations");
-    let (mut overdue, mut failed, mut strays) = (0, Vec::new(), Vec::new());
-    if is_current {
-        overdue = audit::overdue_rows(&client).await?;
-        strays = admin::stray_rows(&client).await?.to_vec();
-        strays.retain(|(_, rows)| *rows > 0);
-        failed = admin::failed_embeddings(&client).await?;
-        failed.retain(|failed| arguments.tenant.as_ref().is_none_or(|slug| *slug == failed.tenant));
-        reports = indexes(&client, arguments).await?;
-    }
+    let mut asking = Asking { client: &client, is_current, findings: Vec::new() };
+    let overdue = asking.take("seals", audit::overdue_rows(&client).await)?.unwrap_or_default();
+    let mut strays = asking.take("stray_rows", admin::stray_rows(&client).await)?.map(Vec::from).unwrap_or_default();
+    strays.retain(|(_, rows)| *rows > 0);
+    let mut failed = asking.take("embeddings", admin::failed_embeddings(&client).await)?.unwrap_or_default();
+    failed.retain(|failed| arguments.tenant.as_ref().is_none_or(|slug| *slug == failed.tenant));
+    let dimensions = asking.take("embedder", admin::embedding_dimensions(&client).await)?;
+    let reports = indexes(&mut asking, arguments).await?;
+    findings.extend(asking.findings);
+    findings.extend(diagnosis::of_embedder(&settings, dimensions).await);
     findings.extend(failed.iter().map(|failed| Finding {
         check: "embeddings",
         severity: Severity::Fault,
@@ -66,7 +76,7 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArgument
     findings.extend(strays.iter().map(|(table, rows)| stray(table, *rows)));
     findings.extend(reports.iter().flat_map(|(slug, report)| of_index(slug, report)));
     findings.sort_by_key(|finding| finding.severity);
-    let is_sound = !findings.iter().any(|finding| finding.severity == Severity::Fault);
+    let is_sound = is_sound(&findings);
     if arguments.json {
         let tenants: Vec<_> = reports.iter().map(|(slug, report)| json!({ "slug": slug, "index": report })).collect();
         let told = json!({
@@ -80,8 +90,48 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArgument
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn indexes(client: &Client, arguments: &DoctorArguments) -> Result<Vec<(String, IndexReport)>, CommandError> {
-    let mut tenants = admin::list_tenants(client).await?;
+/// Whether nothing is at fault.
+fn is_sound(findings: &[Finding]) -> bool {
+    !findings.iter().any(|finding| finding.severity == Severity::Fault)
+}
+
+/// What is asked of a schema that may not be this program's: of another one part may still be told, and the rest is left out.
+struct Asking<'a> {
+    client: &'a Client,
+    is_current: bool,
+    findings: Vec<Finding>,
+}
+
+impl Asking<'_> {
+    fn take<T, E>(&mut self, check: &'static str, asked: Result<T, E>) -> Result<Option<T>, CommandError>
+    where
+        E: Display + Into<CommandError>,
+    {
+        match asked {
+            Ok(told) => Ok(Some(told)),
+            Err(error) if !self.is_current && !self.client.is_closed() => {
+                self.findings.push(Finding {
+                    check,
+                    severity: Severity::Note,
+                    subject: "doctor".to_owned(),
+                    detail: format!("could not look: {error}"),
+                    remedy: "bring the schema up to date first (`bailiwick migrate up`)".to_owned(),
+                });
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+async fn indexes(
+    asking: &mut Asking<'_>,
+    arguments: &DoctorArguments,
+) -> Result<Vec<(String, IndexReport)>, CommandError> {
+    let client = asking.client;
+    let Some(mut tenants) = asking.take("word_index", admin::list_tenants(client).await)? else {
+        return Ok(Vec::new());
+    };
     if let Some(slug) = &arguments.tenant {
         tenants.retain(|tenant| tenant.slug == *slug);
         if tenants.is_empty() {
@@ -91,7 +141,9 @@ async fn indexes(client: &Client, arguments: &DoctorArguments) -> Result<Vec<(St
     let mut reports = Vec::new();
     if !arguments.quick {
         for tenant in tenants {
-            reports.push((tenant.slug, maintenance::check(client, tenant.id).await?));
+            // What cannot be looked at in one cannot in any.
+            let Some(report) = asking.take("word_index", maintenance::check(client, tenant.id).await)? else { break };
+            reports.push((tenant.slug, report));
         }
     }
     Ok(reports)

@@ -118,9 +118,9 @@ enum Command {
         after_help = "Examples:\n  bailiwick report costs --tenant acme --by day,model\n  bailiwick report costs --all-tenants --csv > costs.csv\n  bailiwick report audit --tenant acme --outcome error\n  bailiwick report audit --tenant acme --all --csv > trail.csv"
     )]
     Report(report::ReportCommand),
-    /// Find what is wrong with the deployment: isolation, versions, indexes, partitions, disk; exit code 1 if something is
+    /// Find what is wrong with the deployment: isolation, versions, indexes, partitions, embedder, archiving, disk; exit code 1 if something is
     #[command(
-        after_help = "Examples:\n  bailiwick doctor\n  bailiwick doctor --quick --json\n  bailiwick doctor --tenant acme"
+        after_help = "Examples:\n  bailiwick doctor\n  bailiwick doctor --quick --json\n  bailiwick doctor --tenant acme\n  bailiwick doctor --pitr /backup/bailiwick"
     )]
     Doctor(doctor::DoctorArguments),
     /// Check the audit trail against its seals, archive a month of it, drop what was archived

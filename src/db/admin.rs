@@ -7,7 +7,10 @@ pub mod keys;
 mod prices;
 mod tenants;
 
-pub use diagnosis::{Server, count_statements, diagnose, see_all_tenants, server, slow_statements};
+pub use diagnosis::{
+    Archive, Server, archive, count_statements, diagnose, embedding_dimensions, see_all_tenants, server,
+    slow_statements,
+};
 pub use embedding::{
     EmbeddingState, FailedEmbeddings, count_chunks, count_next_lacking, embed_again, embedding_state,
     failed_embeddings, prepare_next_embeddings, switch_embedding_model,

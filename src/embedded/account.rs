@@ -61,6 +61,11 @@ impl Account {
         self.uid
     }
 
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A command that runs as this account, with a clean environment and in a folder that it can enter.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);

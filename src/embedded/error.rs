@@ -40,6 +40,19 @@ pub enum EmbeddedError {
         /// Name of the unprivileged account.
         account: String,
     },
+    /// The account that PostgreSQL runs under cannot enter a folder above one that it shall write into.
+    #[error(
+        "PostgreSQL runs as \"{account}\" here, and that user cannot enter {blocking}, on the way to {path}; name another \
+         folder, or let others pass through with: chmod o+x {blocking}"
+    )]
+    FolderOutOfReach {
+        /// Where it shall write.
+        path: PathBuf,
+        /// The first folder on the way that refuses.
+        blocking: PathBuf,
+        /// Name of the account.
+        account: String,
+    },
     /// We are root and there is no account to run PostgreSQL under.
     #[error(
         "PostgreSQL refuses to run as root, and /etc/passwd has neither a user \"postgres\" nor \"nobody\" to run \

@@ -33,6 +33,7 @@ use std::{
 
 use self::{
     account::Account,
+    error::IoContext,
     layout::Layout,
     lease::Lease,
     locks::{Lock, Mode},
@@ -42,7 +43,7 @@ pub use self::{
     error::{EmbeddedError, explain},
     keeper::run_keeper,
     layout::{default_data_dir, has_cluster},
-    model::minilm,
+    model::{fetched_minilm, minilm},
     participant::run_participant,
     progress::Progress,
 };
@@ -135,6 +136,23 @@ impl EmbeddedServer {
     /// The data folder, by its real path.
     pub fn data_dir(&self) -> &Path {
         self.layout.data_dir()
+    }
+
+    /// Makes a folder, outside of the data folder too, that PostgreSQL may write into.
+    ///
+    /// # Errors
+    /// [`EmbeddedError`] if it cannot be made, or its account cannot get there.
+    pub fn make_folder(&self, path: &Path) -> Result<(), EmbeddedError> {
+        let account = Account::for_data_dir(self.data_dir())?;
+        std::fs::create_dir_all(path).doing("create", path)?;
+        if let Some(blocking) = account.blocked_at(path.parent().unwrap_or(path)) {
+            return Err(EmbeddedError::FolderOutOfReach {
+                path: path.into(),
+                blocking,
+                account: account.name().to_owned(),
+            });
+        }
+        layout::private_dir(path, &account)
     }
 
     /// How to connect through the unix socket. The superuser is `postgres`.

@@ -37,3 +37,10 @@ pub async fn minilm(data_dir: &Path, progress: &Progress) -> Result<PathBuf, Emb
     }
     Ok(folder.join(MODEL))
 }
+
+/// That folder, if it was fetched before.
+#[must_use]
+pub fn fetched_minilm(data_dir: &Path) -> Option<PathBuf> {
+    let (layout, _) = Layout::open(data_dir).ok()?;
+    unpack::unpacked(&MINILM, &layout.models()).map(|folder| folder.join(MODEL))
+}

@@ -119,7 +119,7 @@ pub(super) async fn start(
     let mut waiting = None;
     loop {
         pidfile::disarm(layout)?;
-        let Err(failure) = launch(layout, build, account).await? else { return Ok(()) };
+        let Err(failure) = launch(layout, build, account, progress).await? else { return Ok(()) };
         let log = recent_log(layout);
         let remnants = REMNANT_SIGNS.iter().any(|sign| log.contains(sign));
         if !remnants || begun.elapsed() > REMNANTS {
@@ -135,7 +135,12 @@ pub(super) async fn start(
 }
 
 /// One attempt. The inner error says how `pg_ctl` failed.
-async fn launch(layout: &Layout, build: &Build, account: &Account) -> Result<Result<(), String>, EmbeddedError> {
+async fn launch(
+    layout: &Layout,
+    build: &Build,
+    account: &Account,
+    progress: &Progress,
+) -> Result<Result<(), String>, EmbeddedError> {
     let startup_log = startup_log(layout);
     match fs::remove_file(&startup_log) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).doing("delete", &startup_log),
@@ -161,6 +166,10 @@ async fn launch(layout: &Layout, build: &Build, account: &Account) -> Result<Res
         }
     }
     let output = starting.await.map_err(io::Error::other).and_then(|output| output).doing("run", &pg_ctl)?;
+    // It takes a server for started that lets nobody in yet: one that is brought up to a moment out of an archive.
+    if output.status.success() && wait_until_live(layout, progress).await? {
+        return Ok(Ok(()));
+    }
     Ok(Err(format!("pg_ctl {}: {}", output.status, tail(&String::from_utf8_lossy(&output.stderr)))))
 }
 

@@ -114,6 +114,12 @@ impl Deployment {
         self.embedded.is_some()
     }
 
+    /// Our own server.
+    #[must_use]
+    pub fn server(&self) -> Option<&EmbeddedServer> {
+        self.embedded.as_ref().map(|(server, _)| server)
+    }
+
     /// The folder of our own server.
     #[must_use]
     pub fn data_dir(&self) -> Option<&Path> {

@@ -7,7 +7,7 @@ use crate::call::{CallOptions, Calls};
 use crate::configuration::{DatabaseSettings, EmbedderChoice, HttpEmbedder};
 use crate::db::{Pool, PoolOptions, System};
 use crate::embedded::Progress;
-use crate::embedding::http::{Http, HttpOptions};
+use crate::embedding::http::{Http, HttpOptions, SetupError};
 use crate::embedding::local::{Local, Source};
 use crate::embedding::{Embedder, Embeddings, Languages, Model};
 use crate::tools::EmbeddingSpace;
@@ -63,7 +63,12 @@ pub(crate) async fn embedder(settings: &DatabaseSettings, dimensions: usize) -> 
     Ok(Some(Embedder::local(local)))
 }
 
-fn http(http: &HttpEmbedder, dimensions: usize) -> Result<Embedder, crate::embedding::http::SetupError> {
+fn http(http: &HttpEmbedder, dimensions: usize) -> Result<Embedder, SetupError> {
+    service(http, dimensions).map(Embedder::http)
+}
+
+/// A client of the service that the settings name. `dimensions` are the database's.
+pub(crate) fn service(http: &HttpEmbedder, dimensions: usize) -> Result<Http, SetupError> {
     let mut options = HttpOptions::new(http.url.clone(), http.model.clone());
     options.api_key.clone_from(&http.api_key);
     // Of those models alone it is known that they can shorten their vectors; others refuse to be asked.
@@ -79,7 +84,7 @@ fn http(http: &HttpEmbedder, dimensions: usize) -> Result<Embedder, crate::embed
         prompts: http.prompts.clone(),
         longest_tokens: http.longest_tokens,
     };
-    Ok(Embedder::http(Http::new(model, options)?))
+    Http::new(model, options)
 }
 
 /// The embedder, if the database's documents are embedded with its model.

@@ -5,6 +5,6 @@ mod embedding;
 mod service;
 
 pub use deployment::{Deployment, DeploymentError};
-pub(crate) use embedding::{calls, check_price, embedder};
+pub(crate) use embedding::{calls, check_price, embedder, service as embedding_service};
 pub(crate) use service::DEFAULT_TENANT;
 pub use service::{Service, ServiceError};

@@ -2,12 +2,17 @@
 
 use std::time::SystemTime;
 
+use jiff::Timestamp;
+use serde::Serialize;
 use tokio_postgres::{Client, Row};
 
 use crate::db::DbError;
 
 const SERVER: &str = include_str!("../../../sql/queries/diagnosis/server.sql");
 const HAS_SLOW_STATEMENTS: &str = include_str!("../../../sql/queries/diagnosis/has_slow_statements.sql");
+const EMBEDDING_DIMENSIONS: &str = include_str!("../../../sql/queries/system/embedding_dimensions.sql");
+const ARCHIVE: &str = include_str!("../../../sql/queries/diagnosis/archive.sql");
+const BASE_BACKUP: &str = include_str!("../../../sql/queries/diagnosis/base_backup.sql");
 const SLOW_STATEMENTS: &str = include_str!("../../../sql/queries/diagnosis/slow_statements.sql");
 
 /// What a server says of itself.
@@ -38,6 +43,72 @@ pub async fn server(client: &Client) -> Result<Server, DbError> {
     let row = client.query_one(SERVER, &[]).await?;
     let (version, version_text) = (row.try_get("version")?, row.try_get("version_text")?);
     Ok(Server { version, version_text, now: row.try_get("now")? })
+}
+
+/// Of what dimensions the vectors are that the database was made for.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn embedding_dimensions(client: &Client) -> Result<usize, DbError> {
+    let dimensions: i32 = client.query_one(EMBEDDING_DIMENSIONS, &[]).await?.try_get("dimensions")?;
+    usize::try_from(dimensions).map_err(|_| DbError::Other("the embedding column has no dimension".to_owned()))
+}
+
+/// How a server archives its write-ahead log.
+#[derive(Debug, Clone, Serialize)]
+pub struct Archive {
+    /// `off`, `on` or `always`.
+    pub archive_mode: String,
+    /// `minimal`, `replica` or `logical`.
+    pub wal_level: String,
+    /// What is run for each file; empty without one, or where a library does it.
+    pub archive_command: String,
+    /// What does it instead.
+    pub archive_library: String,
+    /// After how long a file that is not full is archived all the same; 0 for never.
+    pub archive_timeout_s: i32,
+    /// The last file that was archived, and when.
+    pub last_archived_wal: Option<String>,
+    /// When.
+    pub last_archived_at: Option<Timestamp>,
+    /// The last file that could not be archived.
+    pub last_failed_wal: Option<String>,
+    /// When.
+    pub last_failed_at: Option<Timestamp>,
+    /// Written and not archived, as far as that is known.
+    pub unarchived_bytes: Option<i64>,
+    /// When the last base backup that left its mark with the log was made.
+    pub base_backup_at: Option<Timestamp>,
+    /// Whether this role may look for base backups.
+    pub sees_base_backups: bool,
+}
+
+/// Asks how a server archives.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn archive(client: &Client) -> Result<Archive, DbError> {
+    let row = client.query_one(ARCHIVE, &[]).await?;
+    let sees_base_backups = row.try_get("sees_base_backups")?;
+    // Asked for apart: whoever may not run the function gets an error before the first row.
+    let base_backup_at = match sees_base_backups {
+        true => client.query_one(BASE_BACKUP, &[]).await?.try_get("base_backup_at")?,
+        false => None,
+    };
+    Ok(Archive {
+        archive_mode: row.try_get("archive_mode")?,
+        wal_level: row.try_get("wal_level")?,
+        archive_command: row.try_get("archive_command")?,
+        archive_library: row.try_get("archive_library")?,
+        archive_timeout_s: row.try_get("archive_timeout_s")?,
+        last_archived_wal: row.try_get("last_archived_wal")?,
+        last_archived_at: row.try_get("last_archived_at")?,
+        last_failed_wal: row.try_get("last_failed_wal")?,
+        last_failed_at: row.try_get("last_failed_at")?,
+        unarchived_bytes: row.try_get("unarchived_bytes")?,
+        base_backup_at,
+        sees_base_backups,
+    })
 }
 
 /// Subject and detail of each row that a check returns. A transaction that the caller has begun stays as it is; without one

@@ -90,6 +90,12 @@ fn with_numbers(bytes: &[u8]) -> Vec<u8> {
     read
 }
 
+/// Of what dimensions its first vector is, if it has one.
+pub(super) fn dimensions(bytes: &[u8]) -> Option<usize> {
+    let answer = serde_json::from_slice::<Answer>(bytes).ok()?;
+    Some(answer.data.into_iter().next()?.embedding.components().ok()?.len())
+}
+
 /// Reads an answer; each text's vector at its place, of length one.
 ///
 /// # Errors

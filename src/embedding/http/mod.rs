@@ -4,7 +4,7 @@ mod answer;
 mod breaker;
 mod retry;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{StatusCode, Url};
@@ -59,6 +59,15 @@ impl HttpOptions {
             longest_wait: Duration::from_secs(20),
         }
     }
+}
+
+/// What a service gave when it was asked once.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Of its vector.
+    pub dimensions: usize,
+    /// For how long it was waited.
+    pub took: Duration,
 }
 
 /// A client of an embedding service.
@@ -167,9 +176,30 @@ impl Http {
         }
     }
 
+    /// Asks once for the vector of one word, whatever was asked before: is the service there, and does it give what is expected of it?
+    ///
+    /// # Errors
+    /// [`EmbeddingError`]; [`EmbeddingError::TimedOut`] if there is no answer within `patience`.
+    pub async fn look(&self, patience: Duration) -> Result<Look, EmbeddingError> {
+        let (started, texts) = (Instant::now(), ["word".to_owned()]);
+        let fetched = tokio::time::timeout(patience, self.fetch(Purpose::Query, &texts, Uuid::new_v4()));
+        let fetched = fetched.await.unwrap_or(Err(EmbeddingError::TimedOut))?;
+        let took = started.elapsed();
+        // Of what dimensions it is says more than that they are others.
+        let dimensions = answer::dimensions(&fetched.bytes).unwrap_or(self.model.dimensions);
+        fetched.read(&Expected { texts: &texts, dimensions })?;
+        Ok(Look { dimensions, took })
+    }
+
     /// One request. Its key is that of every try of these texts, so that a service, or a gateway before it, that knows the header bills
     /// them once (draft-ietf-httpapi-idempotency-key-header); others pass over it.
     async fn ask(&self, purpose: Purpose, texts: &[String], key: Uuid) -> Result<Embedded, EmbeddingError> {
+        let fetched = self.fetch(purpose, texts, key).await?;
+        fetched.read(&Expected { texts, dimensions: self.model.dimensions })
+    }
+
+    /// Its answer as it came.
+    async fn fetch(&self, purpose: Purpose, texts: &[String], key: Uuid) -> Result<Fetched, EmbeddingError> {
         let mut body = json!({ "model": self.options.service_model, "input": texts, "encoding_format": "float" });
         if self.options.asks_for_dimensions {
             body["dimensions"] = self.model.dimensions.into();
@@ -217,10 +247,22 @@ impl Http {
                 }
             }
         }
-        match answer::read(&bytes, &expected) {
+        Ok(Fetched { bytes, is_cut_off })
+    }
+}
+
+/// An answer as it came.
+struct Fetched {
+    bytes: Vec<u8>,
+    is_cut_off: bool,
+}
+
+impl Fetched {
+    fn read(&self, expected: &Expected<'_>) -> Result<Embedded, EmbeddingError> {
+        match answer::read(&self.bytes, expected) {
             // What was cut off behind the whole of it is as good as any, and asking again would be paid again.
             Ok(embedded) => Ok(embedded),
-            Err(_) if is_cut_off => Err(EmbeddingError::CutOff),
+            Err(_) if self.is_cut_off => Err(EmbeddingError::CutOff),
             Err(error) => Err(error),
         }
     }

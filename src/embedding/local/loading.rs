@@ -61,7 +61,7 @@ pub(super) fn begin(source: Source) -> (watch::Receiver<State>, Loading) {
     (receiver, Loading(task))
 }
 
-async fn load(source: &Source) -> Result<Encoder, String> {
+pub(super) async fn load(source: &Source) -> Result<Encoder, String> {
     let folder = source.fetch().await?;
     let loaded = tokio::task::spawn_blocking(move || {
         let encoder =

@@ -47,6 +47,16 @@ impl Local {
         Ok(Self { model, state, threads, _loading: loading })
     }
 
+    /// Loads a model from its folder and computes a word with it, as a server's start does: how many components its vectors have.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub async fn check(folder: std::path::PathBuf) -> Result<usize, String> {
+        let dimensions = Folder::open(&folder).map_err(|error| error.to_string())?.dimensions();
+        loading::load(&Source::Folder { path: folder, name: None, languages: None }).await?;
+        Ok(dimensions)
+    }
+
     pub(super) fn model(&self) -> &Model {
         &self.model
     }

@@ -1,6 +1,7 @@
 //! `bailiwick doctor`: nothing on a healthy database, and each planted fault by its check.
 
 mod command;
+mod embedder;
 mod planted;
 
 use std::collections::BTreeSet;

@@ -51,13 +51,15 @@ impl Served {
         address: &str,
         arrange: impl FnOnce(&mut Command),
     ) -> Self {
-        command
-            .args(["serve", "--http", address, "--metrics-listen", "127.0.0.1:0"])
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+        command.args(["serve", "--http", address, "--metrics-listen", "127.0.0.1:0"]);
         command.env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await);
         arrange(&mut command);
+        Self::of(&mut command).await
+    }
+
+    /// That command, which serves over HTTP and has a listener for figures.
+    pub async fn of(command: &mut Command) -> Self {
+        command.stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
         let lines = Arc::<Mutex<Vec<String>>>::default();
