@@ -60,10 +60,10 @@ impl Load {
     async fn start(database: &TestDatabase) -> Self {
         let mut server = Process::serve(database, "demo").await;
         server.initialize().await;
-        let Process { mut child, stdin, mut stdout } = server;
-        let (mut stdin, mut stderr) = (stdin.unwrap(), child.stderr.take().unwrap());
+        let Process { child, stdin, mut stdout, stderr } = server;
+        let (mut stdin, mut stderr) = (stdin.unwrap(), stderr.unwrap());
         // It has much to say of what is missing, and must not wait for somebody to read it.
-        tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
+        tokio::spawn(async move { while let Ok(Some(_)) = stderr.next_line().await {} });
         let (stop, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let (asked, longest_lock_wait_us) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let open = Arc::new(Mutex::new(HashMap::<u64, Instant>::new()));
