@@ -41,7 +41,8 @@ RESET ROLE;
 SET LOCAL search_path = public;
 
 -- Extensions, roles and the functions that every later step leans on.
--- Run as an administrator: a superuser, or a role with CREATEROLE that owns the database.
+-- Run as an administrator: a superuser, or a role with CREATEROLE that owns the database, or one that only owns the database where
+-- somebody else has run what `bailiwick migrate --print-roles` prints.
 
 CREATE EXTENSION IF NOT EXISTS vector;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
@@ -111,6 +112,7 @@ BEGIN
 END
 $memberships$;
 
+-- So far `bailiwick migrate --print-roles`; from here on it takes no power over roles.
 DO $database$
 BEGIN
     EXECUTE format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
@@ -2651,7 +2653,7 @@ SET LOCAL search_path = public;
 
 DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
-    (1, 'foundation', '5ed68edb7abc9f170069dd132a51183e9ba43ab12e89e2433aa3170a38327c22'),
+    (1, 'foundation', 'ee8ca63a318fd9cd23c9eb7a2ff1bb5065a1c5d1c290d1015a088c91620fd425'),
     (2, 'tenants', '03fe2c991da1bd7e753f7294f817d528dd75f9d9c6ea7e4bcc6de6a34dabc740'),
     (3, 'documents', 'c9819ae425c2c94f8c02d996c65fa32d11cd0f4f7b4115ffe1971947732f2179'),
     (4, 'search', '16cc8bfd9e26576c3bf3e2dc81393cf32f0ae17e0e547892ea3645b54cbbcb34'),

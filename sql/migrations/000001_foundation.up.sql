@@ -1,5 +1,6 @@
 -- Extensions, roles and the functions that every later step leans on.
--- Run as an administrator: a superuser, or a role with CREATEROLE that owns the database.
+-- Run as an administrator: a superuser, or a role with CREATEROLE that owns the database, or one that only owns the database where
+-- somebody else has run what `bailiwick migrate --print-roles` prints.
 
 CREATE EXTENSION IF NOT EXISTS vector;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
@@ -69,6 +70,7 @@ BEGIN
 END
 $memberships$;
 
+-- So far `bailiwick migrate --print-roles`; from here on it takes no power over roles.
 DO $database$
 BEGIN
     EXECUTE format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());

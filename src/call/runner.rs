@@ -5,7 +5,6 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
-use tokio_postgres::Config;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, debug_span, field};
@@ -18,7 +17,7 @@ use super::spool::{self, Spool};
 use super::upkeep::Upkeep;
 use super::work::{Done, Order, Work};
 use super::{After, Answer, Failure, Outcome, Tool, audit, metering};
-use crate::db::{DbError, Deadlines, Door, Lease, Pool, PoolOptions, Replica, System};
+use crate::db::{DbError, Deadlines, Door, Endpoint, Lease, Pool, PoolOptions, Replica, System};
 use crate::identity::Caller;
 
 /// How long the end of a successful call may take: its last statement and COMMIT.
@@ -64,13 +63,14 @@ impl Calls {
     ///
     /// # Errors
     /// [`DbError::Unavailable`] if the options make no valid pool.
-    pub fn open(config: &Config, options: &CallOptions) -> Result<Self, DbError> {
-        let pool = Pool::new(config.clone(), &options.pool)?;
+    pub fn open(endpoint: impl Into<Endpoint>, options: &CallOptions) -> Result<Self, DbError> {
+        let endpoint: Endpoint = endpoint.into();
+        let pool = Pool::new(&endpoint, &options.pool)?;
         // The trail has connections of its own: it must not wait for the calls that it is about.
-        let trail = Pool::new(config.clone(), &PoolOptions { size: recorder::CONNECTIONS, ..options.pool.clone() })?;
+        let trail = Pool::new(&endpoint, &PoolOptions { size: recorder::CONNECTIONS, ..options.pool.clone() })?;
         let replica = options.replica.as_ref();
         let replica =
-            replica.map(|replica| Replica::start(config, replica, &options.pool, options.database)).transpose()?;
+            replica.map(|replica| Replica::start(&endpoint, replica, &options.pool, options.database)).transpose()?;
         let quick = Deadlines { statement: Duration::from_secs(3), lock: Duration::from_secs(1), ..options.database };
         let spool = Spool::new(options.spool.clone(), options.spool_bytes);
         let recorder = Recorder::start(Door::new(trail.clone(), quick), spool);
@@ -78,7 +78,7 @@ impl Calls {
         Ok(Self(Arc::new(Shared {
             door: Door::new(pool, options.database),
             replica,
-            lease: Lease::new(config),
+            lease: Lease::new(&endpoint),
             admission: Admission::new(admission),
             deadline: options.deadline,
             spool: options.spool.clone(),

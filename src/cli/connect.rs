@@ -15,7 +15,12 @@ const KEPT_BACK: [&str; 4] =
     ["BAILIWICK_ADMIN_DATABASE_URL", "BAILIWICK_LOG", "BAILIWICK_LOG_FORMAT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 /// Settings that a client's file must be guarded for.
-const SECRETS: [&str; 3] = ["BAILIWICK_DATABASE_URL", "BAILIWICK_EMBEDDINGS_API_KEY", "BAILIWICK_EMBEDDINGS_URL"];
+const SECRETS: [&str; 4] = [
+    "BAILIWICK_DATABASE_URL",
+    "BAILIWICK_DIRECT_DATABASE_URL",
+    "BAILIWICK_EMBEDDINGS_API_KEY",
+    "BAILIWICK_EMBEDDINGS_URL",
+];
 
 /// Whom to connect, and with what.
 #[derive(Debug, Args)]

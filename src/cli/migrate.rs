@@ -1,13 +1,25 @@
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::{CommandError, Style};
-use crate::configuration::{DatabaseArguments, DatabaseSettings};
+use crate::configuration::{Database, DatabaseArguments, DatabaseSettings};
 use crate::db::admin;
-use crate::migrations::{self, Applied, Checksum, EntryState, Migrations, Progress, Runner, Status};
+use crate::migrations::{self, Applied, Checksum, EntryState, MigrationError, Migrations, Progress, Runner, Status};
 use crate::startup::Deployment;
 use crate::telemetry;
 
 /// What to do with the schema.
+#[derive(Debug, Args)]
+#[command(subcommand_negates_reqs = true, arg_required_else_help = true)]
+pub(super) struct MigrateArguments {
+    #[command(subcommand)]
+    command: Option<MigrateCommand>,
+    /// Print the SQL by which a managed service's administrator makes roles and extensions, so that the role of
+    /// BAILIWICK_ADMIN_DATABASE_URL can do the rest without SUPERUSER or CREATEROLE
+    #[arg(long, required = true)]
+    print_roles: bool,
+}
+
+/// Where to move the schema.
 #[derive(Debug, Subcommand)]
 pub(super) enum MigrateCommand {
     /// Apply the migrations that are missing
@@ -28,16 +40,22 @@ pub(super) enum MigrateCommand {
     },
 }
 
+/// The role that migrates, where no URL names one.
+const SOME_ADMIN: &str = "bailiwick_admin";
+
 /// Runs a migrate command as the database's administrator.
-pub(super) async fn run(database: &DatabaseArguments, command: &MigrateCommand) -> Result<(), CommandError> {
+pub(super) async fn run(database: &DatabaseArguments, arguments: &MigrateArguments) -> Result<(), CommandError> {
     let settings = DatabaseSettings::resolve(database)?;
+    let Some(command) = arguments.command.as_ref().filter(|_| !arguments.print_roles) else {
+        return print_roles(&settings);
+    };
     let deployment = Deployment::open(&settings).await?;
     let migrations = Migrations::embedded()?;
     let mut client = admin::connect(deployment.admin()?).await?;
     let runner = Runner::new(&migrations, deployment.run_options());
     match command {
         MigrateCommand::Up { steps } => {
-            let done = runner.up(&mut client, *steps, tell).await?;
+            let done = runner.up(&mut client, *steps, tell).await.map_err(explained)?;
             admin::maintain_partitions(&client).await?;
             summarise(&done, "the schema is up to date");
         }
@@ -47,6 +65,24 @@ pub(super) async fn run(database: &DatabaseArguments, command: &MigrateCommand) 
         MigrateCommand::Status { json } => print_status(&migrations::status(&client, &migrations).await?, *json)?,
     }
     Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn print_roles(settings: &DatabaseSettings) -> Result<(), CommandError> {
+    let admin = match &settings.database {
+        Database::External(external) => external.admin.as_ref().and_then(|admin| admin.get_user()),
+        Database::Embedded { .. } => None,
+    };
+    print!("{}", migrations::roles_sql(&Migrations::embedded()?, admin.unwrap_or(SOME_ADMIN)));
+    Ok(())
+}
+
+/// What helps a role that may not do what the migrations do.
+fn explained(error: MigrationError) -> CommandError {
+    if !error.is_want_of_power() {
+        return error.into();
+    }
+    format!("{error}.\nThis role may not do that: `bailiwick migrate --print-roles` prints what somebody who may has to do first.").into()
 }
 
 fn tell(progress: Progress<'_>) {

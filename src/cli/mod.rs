@@ -80,10 +80,9 @@ enum Command {
     Search(Box<search::SearchArguments>),
     /// Move the schema to another version, or say where it stands
     #[command(
-        subcommand,
-        after_help = "Examples:\n  bailiwick migrate up\n  bailiwick migrate status --json\n  bailiwick migrate down 1"
+        after_help = "Examples:\n  bailiwick migrate up\n  bailiwick migrate status --json\n  bailiwick migrate down 1\n  bailiwick migrate --print-roles"
     )]
-    Migrate(migrate::MigrateCommand),
+    Migrate(migrate::MigrateArguments),
     /// Make, change, suspend and delete tenants, see what they hold, take their data elsewhere
     #[command(
         subcommand,
@@ -187,7 +186,8 @@ pub async fn run() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let code = match carry_out(cli).await {
+    // Some commands hold much while they wait.
+    let code = match Box::pin(carry_out(cli)).await {
         Ok(code) => code,
         Err(error) => {
             telemetry::give_up(&told(error.as_ref()));
@@ -221,7 +221,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, CommandError> {
         }
         Some(Command::Search(arguments)) => return search::run(&cli.database, *arguments).await,
         Some(Command::Extraction) => crate::ingest::serve_extraction().map_err(Into::into),
-        Some(Command::Migrate(command)) => migrate::run(&cli.database, &command).await,
+        Some(Command::Migrate(arguments)) => migrate::run(&cli.database, &arguments).await,
         Some(Command::Tenant(command)) => tenant::run(&cli.database, &cli.retention, &command).await,
         Some(Command::Prices(command)) => prices::run(&cli.database, &command).await,
         Some(Command::Key(command)) => key::run(&cli.database, command).await,

@@ -14,7 +14,10 @@ pub struct DatabaseArguments {
     /// PostgreSQL 16 or newer with pgvector, as the role bailiwick_app: postgresql://bailiwick_app:PASSWORD@HOST/DATABASE. Without it (and without DATABASE_URL) the program runs its own PostgreSQL
     #[arg(long, env = "BAILIWICK_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL")]
     pub database_url: Option<String>,
-    /// The same database as its administrator, for migrate and administration
+    /// The same database and role past its pooler, where BAILIWICK_DATABASE_URL leads to one in transaction mode (PgBouncer): for what needs a session of its own
+    #[arg(long, env = "BAILIWICK_DIRECT_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL")]
+    pub direct_database_url: Option<String>,
+    /// The same database as its administrator and past any pooler, for migrate and administration
     #[arg(long, env = "BAILIWICK_ADMIN_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL")]
     pub admin_database_url: Option<String>,
     /// A streaming replica of that database, as the same role: searches are read there while it is new enough

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::database_url::{self, Surroundings, Use};
 use super::{ConfigurationError, DatabaseArguments, EmbeddingSettings};
-use crate::db::{DEFAULT_MAX_LAG, ReplicaOptions};
+use crate::db::{DEFAULT_MAX_LAG, Endpoint, ReplicaOptions};
 use crate::embedded::{self, EmbeddedError};
 
 /// Milliseconds that a replica may lag behind: below, it would hardly ever be asked.
@@ -38,13 +39,13 @@ pub enum Database {
     External(Box<ExternalDatabase>),
 }
 
-/// A server by URL. `Debug` of a tokio-postgres configuration leaves the password out.
+/// A server by URL.
 #[derive(Debug, Clone)]
 pub struct ExternalDatabase {
     /// As the application role; absent if only administration was configured.
-    pub app: Option<tokio_postgres::Config>,
+    pub app: Option<Endpoint>,
     /// As an administrator.
-    pub admin: Option<tokio_postgres::Config>,
+    pub admin: Option<Endpoint>,
 }
 
 impl DatabaseSettings {
@@ -53,26 +54,41 @@ impl DatabaseSettings {
     /// # Errors
     /// Every problem together.
     pub fn resolve(arguments: &DatabaseArguments) -> Result<Self, ConfigurationError> {
-        Self::resolve_with(arguments, std::env::var("DATABASE_URL").ok())
+        Self::resolve_with(arguments, std::env::var("DATABASE_URL").ok(), &Surroundings::of_process())
     }
 
-    fn resolve_with(arguments: &DatabaseArguments, fallback_url: Option<String>) -> Result<Self, ConfigurationError> {
+    fn resolve_with(
+        arguments: &DatabaseArguments,
+        fallback_url: Option<String>,
+        surroundings: &Surroundings,
+    ) -> Result<Self, ConfigurationError> {
         let mut problems = Vec::new();
         let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
         let (url_name, url) = match given(&arguments.database_url) {
             Some(url) => ("BAILIWICK_DATABASE_URL", Some(url)),
             None => ("DATABASE_URL", fallback_url.filter(|url| !url.trim().is_empty())),
         };
-        let app = parse_url(url_name, url.as_deref(), &mut problems);
+        let mut read = |name: &str, url: Option<&str>| parse(name, url?, Use::Writing, surroundings, &mut problems);
+        let mut app = read(url_name, url.as_deref());
         let admin_url = given(&arguments.admin_database_url);
-        let admin = parse_url("BAILIWICK_ADMIN_DATABASE_URL", admin_url.as_deref(), &mut problems);
+        let admin = read("BAILIWICK_ADMIN_DATABASE_URL", admin_url.as_deref());
+        let direct_url = given(&arguments.direct_database_url);
+        if let Some(direct) = read("BAILIWICK_DIRECT_DATABASE_URL", direct_url.as_deref()) {
+            app = app.map(|app| app.behind_pooler(direct));
+        }
+        if direct_url.is_some() && url.is_none() {
+            problems.push(
+                "BAILIWICK_DIRECT_DATABASE_URL leads around the pooler of BAILIWICK_DATABASE_URL, which is not set."
+                    .to_owned(),
+            );
+        }
         let database = if url.is_none() && admin_url.is_none() {
             Database::Embedded { data_dir: arguments.data_dir.clone(), pg_bin: arguments.pg_bin.clone() }
         } else {
             Database::External(Box::new(ExternalDatabase { app, admin }))
         };
         let is_own = matches!(database, Database::Embedded { .. });
-        let replica = replica(arguments, url.is_some(), &mut problems);
+        let replica = replica(arguments, url.is_some(), surroundings, &mut problems);
         let embedding = EmbeddingSettings::resolve(&arguments.embedding, is_own, &mut problems);
         if !problems.is_empty() {
             return Err(ConfigurationError(problems));
@@ -106,7 +122,12 @@ impl DatabaseSettings {
     }
 }
 
-fn replica(arguments: &DatabaseArguments, has_primary: bool, problems: &mut Vec<String>) -> Option<ReplicaOptions> {
+fn replica(
+    arguments: &DatabaseArguments,
+    has_primary: bool,
+    surroundings: &Surroundings,
+    problems: &mut Vec<String>,
+) -> Option<ReplicaOptions> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
     let max_lag = given(&arguments.replica_max_lag_ms).and_then(|text| match text.trim().parse() {
         Ok(ms) if MAX_LAG_MS.contains(&ms) => Some(Duration::from_millis(ms)),
@@ -124,22 +145,18 @@ fn replica(arguments: &DatabaseArguments, has_primary: bool, problems: &mut Vec<
                 .to_owned(),
         );
     }
-    let config = parse_url("BAILIWICK_REPLICA_DATABASE_URL", Some(&url), problems)?;
-    Some(ReplicaOptions { config, max_lag: max_lag.unwrap_or(DEFAULT_MAX_LAG) })
+    let endpoint = parse("BAILIWICK_REPLICA_DATABASE_URL", &url, Use::Reading, surroundings, problems)?;
+    Some(ReplicaOptions { endpoint, max_lag: max_lag.unwrap_or(DEFAULT_MAX_LAG) })
 }
 
-fn parse_url(name: &str, url: Option<&str>, problems: &mut Vec<String>) -> Option<tokio_postgres::Config> {
-    match url?.parse() {
-        Ok(config) => Some(config),
-        Err(error) => {
-            // The text itself may hold a password, so only the parser's reason is told.
-            let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            problems.push(format!(
-                "{name} is no PostgreSQL URL ({reason}); expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
-            ));
-            None
-        }
-    }
+fn parse(
+    name: &str,
+    url: &str,
+    usage: Use,
+    surroundings: &Surroundings,
+    problems: &mut Vec<String>,
+) -> Option<Endpoint> {
+    database_url::parse(name, url, usage, surroundings).map_err(|problem| problems.push(problem)).ok()
 }
 
 #[cfg(test)]
@@ -158,7 +175,7 @@ mod tests {
             },
             ..DatabaseArguments::default()
         };
-        let error = DatabaseSettings::resolve_with(&arguments, None).unwrap_err();
+        let error = DatabaseSettings::resolve_with(&arguments, None, &Surroundings::default()).unwrap_err();
         assert_eq!(error.0.len(), 3, "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
@@ -171,8 +188,10 @@ mod tests {
             replica_max_lag_ms: Some(lag.to_owned()),
             ..DatabaseArguments::default()
         };
-        let settled =
-            |url, lag| DatabaseSettings::resolve_with(&replica(url, lag), None).map(|settings| settings.replica);
+        let settled = |url, lag| {
+            let settled = DatabaseSettings::resolve_with(&replica(url, lag), None, &Surroundings::default());
+            settled.map(|settings| settings.replica)
+        };
         assert_eq!(settled("postgresql://host/db", "250").unwrap().unwrap().max_lag, Duration::from_millis(250));
         assert_eq!(settled("postgresql://host/db", "").unwrap().unwrap().max_lag, DEFAULT_MAX_LAG);
         for (url, lag, problems) in
@@ -187,14 +206,20 @@ mod tests {
 
     #[test]
     fn without_a_url_the_database_is_our_own() {
-        let settings = DatabaseSettings::resolve_with(&DatabaseArguments::default(), Some(" ".to_owned())).unwrap();
+        let settings = DatabaseSettings::resolve_with(
+            &DatabaseArguments::default(),
+            Some(" ".to_owned()),
+            &Surroundings::default(),
+        )
+        .unwrap();
         assert!(matches!(settings.database, Database::Embedded { .. }));
     }
 
     #[test]
     fn passwords_are_not_displayed() {
         let url = Some("postgresql://user:hunter2@host/db".to_owned());
-        let settings = DatabaseSettings::resolve_with(&DatabaseArguments::default(), url).unwrap();
+        let settings =
+            DatabaseSettings::resolve_with(&DatabaseArguments::default(), url, &Surroundings::default()).unwrap();
         assert!(!format!("{settings:?}").contains("hunter2"));
     }
 }

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod database;
+mod database_url;
 mod embedding;
 mod http;
 mod identity;

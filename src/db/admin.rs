@@ -26,10 +26,10 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::{DbError, Parameter};
+use super::{DbError, Endpoint, Parameter};
 use crate::identity::TenantId;
 use crate::tenants::SettingsPatch;
 
@@ -41,20 +41,22 @@ const STRAY_ROWS: &str = include_str!("../../sql/queries/administration/stray_ro
 const REFRESH_STALE_STATISTICS: &str = include_str!("../../sql/queries/administration/refresh_stale_statistics.sql");
 const REFRESH_STATISTICS: &str = include_str!("../../sql/queries/administration/refresh_statistics.sql");
 
+/// How long a host may take to let an administrator in.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long all of it may take for each host: a server that has just been started is slow to answer.
+const LONGEST_CONNECT: Duration = Duration::from_secs(30);
+
 /// Opens one connection as an administrator.
 ///
 /// # Errors
 /// [`DbError::Unavailable`] if the server cannot be reached or refuses the role.
-#[expect(clippy::disallowed_methods, reason = "administration has a connection of its own, apart from the pool")]
-pub async fn connect(config: &tokio_postgres::Config) -> Result<Client, DbError> {
-    let mut config = config.clone();
-    config.application_name("bailiwick-admin");
-    config.connect_timeout(std::time::Duration::from_secs(5));
+pub async fn connect(endpoint: impl Into<Endpoint>) -> Result<Client, DbError> {
+    let mut endpoint: Endpoint = endpoint.into();
     // Whoever vanishes with a maintenance lock must be known to be gone.
-    config.keepalives(true).keepalives_idle(std::time::Duration::from_secs(30));
-    config.keepalives_interval(std::time::Duration::from_secs(10));
-    config.tcp_user_timeout(std::time::Duration::from_secs(30));
-    let (client, connection) = config.connect(NoTls).await?;
+    endpoint.keep_alive(Duration::from_secs(30), Duration::from_secs(10), Duration::from_secs(30));
+    let connecting = endpoint.connect("bailiwick-admin", PATIENCE);
+    let connected = tokio::time::timeout(LONGEST_CONNECT * endpoint.host_count(), connecting).await;
+    let (client, connection) = connected.map_err(|_| DbError::Unavailable("no answer in time".to_owned()))??;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "administration connection ended");

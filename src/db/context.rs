@@ -1,14 +1,16 @@
 use std::time::Duration;
 
-use deadpool_postgres::Object;
 use serde_json::Value;
-use tokio_postgres::Statement;
 
+use super::connection::{Connection, Prepared};
 use super::{DbError, Parameter};
 use crate::identity::Caller;
 
 const SET_CONTEXT: &str = include_str!("../../sql/queries/call/set_context.sql");
 const TENANT_STATE: &str = include_str!("../../sql/queries/tenants/state.sql");
+
+/// How soon a statement ends whose connection a pooler has closed.
+const PEER_CHECK: Duration = Duration::from_millis(250);
 
 /// Time bounds that the database enforces inside a call. They nest: lock < statement < the call's own deadline.
 #[derive(Debug, Clone, Copy)]
@@ -61,13 +63,15 @@ pub struct TenantState {
     pub audit_key: Vec<u8>,
     /// Chunks that it has stored.
     pub chunk_count: i64,
+    /// Whether the transaction can only read: its server is a standby, or was taken out of service.
+    pub is_read_only: bool,
 }
 
 /// Sets tenant, user, time-outs and planner settings for the transaction, in one statement, and reads the tenant back.
 ///
 /// The statements are prepared before, so that polling this future once sends both.
 pub(super) async fn establish(
-    connection: &Object,
+    connection: &Connection,
     statements: &ContextStatements,
     caller: &Caller,
     deadlines: Deadlines,
@@ -77,43 +81,48 @@ pub(super) async fn establish(
         set(connection, statements, caller, deadlines),
         connection.query_opt(&statements.tenant_state, &tenant),
     );
-    set?;
+    let is_read_only = set?;
     Ok(match state? {
         Some(row) => TenantState {
             status: TenantStatus::from_column(row.try_get("status")?),
             settings: row.try_get("settings")?,
             audit_key: row.try_get("audit_key")?,
             chunk_count: row.try_get("chunk_count")?,
+            is_read_only,
         },
-        None => {
-            TenantState { status: TenantStatus::Deleted, settings: Value::Null, audit_key: Vec::new(), chunk_count: 0 }
-        }
+        None => TenantState {
+            status: TenantStatus::Deleted,
+            settings: Value::Null,
+            audit_key: Vec::new(),
+            chunk_count: 0,
+            is_read_only,
+        },
     })
 }
 
-/// The context alone.
+/// The context alone; whether the transaction can only read.
 pub(super) async fn set(
-    connection: &Object,
+    connection: &Connection,
     statements: &ContextStatements,
     caller: &Caller,
     deadlines: Deadlines,
-) -> Result<(), DbError> {
+) -> Result<bool, DbError> {
     let tenant_id = caller.tenant_id.to_string();
     let (statement, lock, idle) = (millis(deadlines.statement), millis(deadlines.lock), millis(deadlines.idle));
     let user_id = caller.user_id.as_str();
-    let settings: [Parameter<'_>; 5] = [&tenant_id, &user_id, &statement, &lock, &idle];
-    connection.query_one(&statements.set_context, &settings).await?;
-    Ok(())
+    let check = connection.is_pooled().then(|| millis(PEER_CHECK));
+    let settings: [Parameter<'_>; 6] = [&tenant_id, &user_id, &statement, &lock, &idle, &check];
+    Ok(connection.query_one(&statements.set_context, &settings).await?.try_get("is_read_only")?)
 }
 
 /// The statements that open every transaction, prepared once a connection.
 pub(super) struct ContextStatements {
-    set_context: Statement,
-    tenant_state: Statement,
+    set_context: Prepared,
+    tenant_state: Prepared,
 }
 
 impl ContextStatements {
-    pub(super) async fn prepare(connection: &Object) -> Result<Self, DbError> {
+    pub(super) async fn prepare(connection: &Connection) -> Result<Self, DbError> {
         let (set_context, tenant_state) =
             tokio::try_join!(connection.prepare_cached(SET_CONTEXT), connection.prepare_cached(TENANT_STATE))?;
         Ok(Self { set_context, tenant_state })

@@ -1,12 +1,11 @@
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use deadpool_postgres::Object;
 use tokio::sync::{Mutex, OnceCell};
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use tokio_postgres::{NoTls, Row};
 
+use super::connection::Connection;
 use super::context::{self, ContextStatements, Deadlines, TenantState};
 use super::intent::{self, Intent, OPEN_INTENT};
 use super::replica::moment::{self, MOMENT, Moment};
@@ -72,7 +71,8 @@ impl Door {
             opened: OnceCell::new(),
             failure: OnceLock::new(),
         };
-        let (caller, deadlines) = (caller.clone(), self.deadlines);
+        let (caller, deadlines, pool) = (caller.clone(), self.deadlines, self.pool.clone());
+        let must_write = !self.is_replica;
         let mut prologue: Prologue = Box::pin(async move {
             let announced = async {
                 match &intent {
@@ -100,7 +100,13 @@ impl Door {
             );
             announced?;
             begun?;
-            Ok(Opened { tenant: tenant?, moment: moment? })
+            let tenant = tenant?;
+            if must_write && tenant.is_read_only {
+                // Nothing could be kept. Nothing has begun yet, so another connection may be tried; the pool's others lead there, too.
+                pool.forget_idle();
+                return Err(DbError::Unavailable("the server is one that only reads".to_owned()));
+            }
+            Ok(Opened { tenant, moment: moment? })
         });
         // One poll puts all statements on the wire, in this order.
         match futures_util::poll!(&mut prologue) {
@@ -112,7 +118,7 @@ impl Door {
 }
 
 #[expect(clippy::disallowed_methods, reason = "BEGIN belongs to the transaction guard")]
-pub(super) async fn begin(connection: &Object) -> Result<(), DbError> {
+pub(super) async fn begin(connection: &Connection) -> Result<(), DbError> {
     Ok(connection.batch_execute("BEGIN").await?)
 }
 
@@ -130,7 +136,7 @@ struct Opened {
 /// call, a panic) it stops the running statement and throws the connection away: whatever state it was in, no later
 /// call can meet it.
 pub struct TenantTransaction {
-    connection: Option<Arc<Object>>,
+    connection: Option<Arc<Connection>>,
     /// BEGIN and context, until somebody waits for them.
     prologue: Mutex<Option<Prologue>>,
     /// What came of it; kept, so that whoever asks again learns the reason and not only that there was one.
@@ -186,7 +192,7 @@ impl TenantTransaction {
             let statement = connection.prepare_cached(sql).await?;
             let (tenant, rows) = tokio::join!(self.tenant(), connection.query(&statement, parameters));
             tenant?;
-            Ok(rows?)
+            rows
         };
         result.await.inspect_err(|error| self.note(error))
     }
@@ -258,7 +264,7 @@ impl TenantTransaction {
             let statement = connection.prepare_cached(sql).await?;
             let mut last = std::pin::pin!(connection.query_one(&statement, parameters));
             match futures_util::poll!(&mut last) {
-                std::task::Poll::Ready(Err(error)) => return Err(error.into()),
+                std::task::Poll::Ready(Err(error)) => return Err(error),
                 std::task::Poll::Ready(Ok(row)) => {
                     commit(connection).await?;
                     row
@@ -275,7 +281,8 @@ impl TenantTransaction {
         Ok(row)
     }
 
-    /// Rolls back and gives the connection back if it is in order; otherwise drops it.
+    /// Rolls back and gives the connection back if it is in order; otherwise drops it. One whose server cannot be written to, or
+    /// is going, is not kept for the next to meet: a new one may find its successor.
     pub async fn abandon(self) {
         let rolled_back = async {
             // The prologue's answers must be read before the connection is anybody else's.
@@ -284,12 +291,12 @@ impl TenantTransaction {
             }
             rollback(self.connection()?).await
         };
-        if rolled_back.await.is_ok() {
+        if rolled_back.await.is_ok() && !matches!(self.failure.get(), Some(DbError::Unavailable(_))) {
             self.release();
         }
     }
 
-    fn connection(&self) -> Result<&Object, DbError> {
+    fn connection(&self) -> Result<&Connection, DbError> {
         self.connection.as_deref().ok_or(DbError::TransactionFailed)
     }
 
@@ -300,12 +307,12 @@ impl TenantTransaction {
 }
 
 #[expect(clippy::disallowed_methods, reason = "COMMIT belongs to the transaction guard")]
-pub(super) async fn commit(connection: &Object) -> Result<(), DbError> {
+pub(super) async fn commit(connection: &Connection) -> Result<(), DbError> {
     Ok(connection.batch_execute("COMMIT").await?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "ROLLBACK belongs to the transaction guard")]
-async fn rollback(connection: &Object) -> Result<(), DbError> {
+async fn rollback(connection: &Connection) -> Result<(), DbError> {
     Ok(connection.batch_execute("ROLLBACK").await?)
 }
 
@@ -319,45 +326,7 @@ impl Drop for TenantTransaction {
         let Some(connection) = Arc::into_inner(connection) else {
             return;
         };
-        discard(connection);
-    }
-}
-
-/// Stops the connection's statement and closes it.
-///
-/// The cancel request names a backend, not a statement, so nobody may use the connection any more. Its place in the pool is
-/// given back only then: a flood of cancelled calls must not open connections without bound.
-pub(super) fn discard(connection: Object) {
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-        drop(Object::take(connection));
-        return;
-    };
-    runtime.spawn(async move {
-        let _ = tokio::time::timeout(LONGEST_STOP, stop(&connection)).await;
-        drop(Object::take(connection));
-    });
-}
-
-/// How long a statement is asked to stop. Its own time-out ends it at the latest.
-const LONGEST_STOP: Duration = Duration::from_secs(2);
-/// How long it may take to heed a request.
-const HEED: Duration = Duration::from_millis(30);
-
-/// Asks until the server answers an empty statement behind all others: a request that overtakes its statement stops nothing.
-#[expect(clippy::disallowed_methods, reason = "an empty statement, on a connection that nobody else will use")]
-async fn stop(connection: &Object) {
-    let token = connection.cancel_token();
-    let mut heeded = std::pin::pin!(connection.batch_execute(""));
-    loop {
-        let asked = async {
-            let _ = token.cancel_query(NoTls).await;
-            tokio::time::sleep(HEED).await;
-        };
-        tokio::select! {
-            // It may have been the one that was stopped; then nothing runs any more either.
-            _ = &mut heeded => return,
-            () = asked => {}
-        }
+        connection.discard();
     }
 }
 

@@ -2,6 +2,8 @@ use std::borrow::Cow;
 
 use tokio_postgres::error::SqlState;
 
+use super::tls_checks;
+
 /// What went wrong between us and PostgreSQL, by what can be done about it.
 ///
 /// The display is for logs and operators. Clients never see it: the call wrapper turns it into a failure of its own words.
@@ -57,13 +59,16 @@ impl From<crate::search::postings::Damaged> for DbError {
 impl From<tokio_postgres::Error> for DbError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
-            if error.is_closed() || has_io_source(&error) {
+            if error.is_closed() || has_io_source(&error) || tls_checks::is_handshake(&error) {
                 return Self::Unavailable(text_with_sources(&error));
             }
             return Self::Other(text_with_sources(&error));
         };
         let code = db.code();
-        let text = format!("{} ({})", plain(db), code.code());
+        let text = match tls_checks::advice_on_refusal(db.message()) {
+            Some(advice) => format!("{} ({}): {advice}", plain(db), code.code()),
+            None => format!("{} ({})", plain(db), code.code()),
+        };
         match code.code() {
             DOCUMENT_QUOTA | STORAGE_QUOTA => {
                 Self::QuotaReached { message: db.message().to_owned(), hint: db.hint().unwrap_or_default().to_owned() }
@@ -120,13 +125,17 @@ fn has_io_source(error: &dyn std::error::Error) -> bool {
 }
 
 /// tokio-postgres displays only the outermost layer ("error connecting to server"); the reason is beneath.
-fn text_with_sources(error: &dyn std::error::Error) -> String {
+fn text_with_sources(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
         text.push_str(": ");
         text.push_str(&inner.to_string());
         source = inner.source();
+    }
+    if let Some(advice) = tls_checks::advice(error) {
+        text.push_str("; ");
+        text.push_str(advice);
     }
     text
 }

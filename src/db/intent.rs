@@ -1,9 +1,8 @@
 use std::net::IpAddr;
 
-use deadpool_postgres::Object;
-use tokio_postgres::Statement;
 use uuid::Uuid;
 
+use super::connection::{Connection, Prepared};
 use super::context::{self, ContextStatements, Deadlines};
 use super::{DbError, Parameter, door};
 use crate::identity::Caller;
@@ -31,11 +30,11 @@ pub struct Intent {
 
 /// Commits the intent in a transaction of its own. Should it fail, the call's end finds no intent and fails too.
 pub(super) async fn announce(
-    connection: &Object,
+    connection: &Connection,
     statements: &ContextStatements,
     caller: &Caller,
     deadlines: Deadlines,
-    statement: &Statement,
+    statement: &Prepared,
     intent: &Intent,
 ) -> Result<(), DbError> {
     let user_id = caller.user_id.as_str();
@@ -53,7 +52,7 @@ pub(super) async fn announce(
     let (begun, set, opened, committed) = tokio::join!(
         door::begin(connection),
         context::set(connection, statements, caller, deadlines),
-        connection.execute(statement, &parameters),
+        connection.query(statement, &parameters),
         door::commit(connection),
     );
     begun?;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::DbError;
+use super::{DbError, Endpoint};
 
 /// A lease: an advisory lock on a connection of its own, held as long as this process (and that connection) lives.
 ///
@@ -15,7 +15,7 @@ use super::DbError;
 /// its connection is replaced by one of another key: what was begun under the old one may be reaped, and then fails when it ends.
 #[derive(Clone)]
 pub struct Lease {
-    config: Config,
+    endpoint: Endpoint,
     held: Arc<Mutex<Hold>>,
 }
 
@@ -38,15 +38,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Lease {
-    /// A lease that is taken when it is first needed.
+    /// A lease that is taken when it is first needed. A pooler is gone around: the lock must be of one session.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
-        let mut config = config.clone();
-        config.application_name("bailiwick-lease");
-        config.connect_timeout(PATIENCE);
-        config.keepalives(true).keepalives_idle(Duration::from_secs(10)).keepalives_interval(Duration::from_secs(5));
-        config.tcp_user_timeout(Duration::from_secs(20));
-        Self { config, held: Arc::default() }
+    pub fn new(endpoint: impl Into<Endpoint>) -> Self {
+        let endpoint: Endpoint = endpoint.into();
+        let mut endpoint = endpoint.direct().clone();
+        endpoint.keep_alive(Duration::from_secs(10), Duration::from_secs(5), Duration::from_secs(20));
+        Self { endpoint, held: Arc::default() }
     }
 
     /// The key of the lock that is held now, taken anew if there is none.
@@ -61,7 +59,7 @@ impl Lease {
         if held.failed_at.is_some_and(|failed_at| failed_at.elapsed() < PAUSE) {
             return Err(DbError::Unavailable("no lease could be taken a moment ago".to_owned()));
         }
-        let taken = tokio::time::timeout(PATIENCE, self.take()).await;
+        let taken = tokio::time::timeout(PATIENCE * self.endpoint.host_count(), self.take()).await;
         let taken = taken.unwrap_or_else(|_| Err(DbError::Unavailable("no lease could be taken in time".to_owned())));
         held.failed_at = taken.is_err().then(Instant::now);
         let lease = taken?;
@@ -77,9 +75,8 @@ impl Lease {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the lease has a connection of its own, which reads no table")]
     async fn take(&self) -> Result<Held, DbError> {
-        let (client, connection) = self.config.connect(NoTls).await?;
+        let (client, connection) = self.endpoint.connect("bailiwick-lease", PATIENCE).await?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "the lease's connection ended");

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio_postgres::{AsyncMessage, Config, NoTls};
+use tokio_postgres::AsyncMessage;
 
-use super::DbError;
+use super::{DbError, Endpoint};
 
 /// Before the connection is made anew.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -27,18 +27,18 @@ impl Drop for Listener {
 }
 
 impl Listener {
-    /// Begins to listen by that statement (`LISTEN …`), and goes on through breaks of the connection.
+    /// Begins to listen by that statement (`LISTEN …`), and goes on through breaks of the connection. A pooler is gone around: who
+    /// listens is a session.
     #[must_use]
-    pub fn start(config: &Config, statement: &'static str) -> Self {
-        let mut config = config.clone();
-        config.application_name("bailiwick-listener");
-        config.connect_timeout(PAUSE);
-        config.keepalives(true).keepalives_idle(Duration::from_secs(30));
+    pub fn start(endpoint: impl Into<Endpoint>, statement: &'static str) -> Self {
+        let endpoint: Endpoint = endpoint.into();
+        let mut endpoint = endpoint.direct().clone();
+        endpoint.keep_alive(Duration::from_secs(30), Duration::from_secs(10), Duration::from_secs(30));
         let heard = Arc::new(Notify::new());
         let teller = Arc::clone(&heard);
         let task = tokio::spawn(async move {
             loop {
-                if let Err(error) = listen(&config, statement, &teller).await {
+                if let Err(error) = listen(&endpoint, statement, &teller).await {
                     tracing::debug!(%error, "notifications are not heard for the moment");
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -54,8 +54,10 @@ impl Listener {
 }
 
 #[expect(clippy::disallowed_methods, reason = "LISTEN belongs to a session, and this one reads no table")]
-async fn listen(config: &Config, statement: &'static str, heard: &Notify) -> Result<(), DbError> {
-    let (client, mut connection) = config.connect(NoTls).await?;
+async fn listen(endpoint: &Endpoint, statement: &'static str, heard: &Notify) -> Result<(), DbError> {
+    let connecting = endpoint.connect("bailiwick-listener", PAUSE);
+    let connected = tokio::time::timeout(PAUSE * endpoint.host_count(), connecting).await;
+    let (client, mut connection) = connected.map_err(|_| DbError::Unavailable("no answer in time".to_owned()))??;
     let listening = client.batch_execute(statement);
     let messages = async {
         loop {

@@ -6,8 +6,10 @@
 //! this module: clippy's `disallowed-methods` keeps everybody else out.
 
 pub mod admin;
+mod connection;
 mod context;
 mod door;
+mod endpoint;
 mod error;
 mod intent;
 mod lease;
@@ -17,10 +19,15 @@ mod owner;
 mod pool;
 mod reader;
 mod replica;
+mod sessions;
 mod system;
+mod tls;
+mod tls_checks;
+mod types;
 
 pub use context::{Deadlines, TenantState, TenantStatus};
 pub use door::{Door, TenantTransaction};
+pub use endpoint::Endpoint;
 pub use error::DbError;
 pub use intent::Intent;
 pub use lease::Lease;
@@ -30,7 +37,9 @@ pub use owner::OwnerTransaction;
 pub use pool::{Pool, PoolOptions, PoolStatus};
 pub use reader::TenantReader;
 pub use replica::{Aside, DEFAULT_MAX_LAG, Replica, ReplicaOptions, examine_replica};
+pub use sessions::{Sessions, is_same_database, sessions};
 pub use system::{ResolvedTenant, StartupError, System, WalArchive};
+pub use tls::{Tls, TlsCheck, TlsError, TlsRoots, TlsSettings};
 
 /// A parameter of a statement, borrowed for the call.
 pub type Parameter<'a> = &'a (dyn tokio_postgres::types::ToSql + Sync);

@@ -1,9 +1,13 @@
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, QueueMode, RecyclingMethod, Runtime};
-use tokio_postgres::NoTls;
+use deadpool_postgres::{Connect, Manager, ManagerConfig, QueueMode, RecyclingMethod, Runtime};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, Error};
 
-use super::DbError;
+use super::connection::Connection;
+use super::{DbError, Endpoint};
 
 /// How many connections there may be and how long to wait for one.
 #[derive(Debug, Clone)]
@@ -40,49 +44,86 @@ pub struct PoolStatus {
 
 /// Connections of the application role. Cheap to clone; nothing outside `db` can take a connection from it.
 #[derive(Clone)]
-pub struct Pool(deadpool_postgres::Pool);
+pub struct Pool {
+    connections: deadpool_postgres::Pool,
+    endpoint: Arc<Endpoint>,
+}
+
+/// Opens the pool's connections.
+struct Opener {
+    endpoint: Arc<Endpoint>,
+    patience: Duration,
+}
+
+impl Connect for Opener {
+    fn connect(
+        &self,
+        _: &Config,
+    ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
+        Box::pin(async move {
+            let (client, connection) = self.endpoint.connect("bailiwick", self.patience).await?;
+            let driving = tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection of the pool ended");
+                }
+            });
+            Ok((client, driving))
+        })
+    }
+}
 
 impl Pool {
     /// Builds the pool; the first connection is opened when it is first needed.
     ///
     /// # Errors
     /// [`DbError::Unavailable`] if the options make no valid pool.
-    pub fn new(mut config: tokio_postgres::Config, options: &PoolOptions) -> Result<Self, DbError> {
-        config.application_name("bailiwick");
-        config.connect_timeout(options.create);
-        config.keepalives(true).keepalives_idle(Duration::from_secs(30)).keepalives_interval(Duration::from_secs(10));
-        config.tcp_user_timeout(Duration::from_secs(30));
+    pub fn new(endpoint: impl Into<Endpoint>, options: &PoolOptions) -> Result<Self, DbError> {
+        let mut endpoint: Endpoint = endpoint.into();
+        endpoint.keep_alive(Duration::from_secs(30), Duration::from_secs(10), Duration::from_secs(30));
+        let (endpoint, patience) = (Arc::new(endpoint), options.create);
         // `Fast` only asks whether the socket is open. That is enough here, for a connection whose transaction did not
         // end cleanly never comes back to the pool (see `TenantTransaction`).
-        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
-        deadpool_postgres::Pool::builder(manager)
+        let opener = Opener { endpoint: Arc::clone(&endpoint), patience };
+        let fast = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_connect(Config::clone(&endpoint), opener, fast);
+        let connections = deadpool_postgres::Pool::builder(manager)
             .max_size(options.size)
             // The connection that was used last has its plans, catalog and index pages at hand in the processor's cache;
             // taking turns would keep all of them cold.
             .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(options.wait))
-            .create_timeout(Some(options.create))
+            .create_timeout(Some(options.create * endpoint.host_count()))
             .recycle_timeout(Some(options.recycle))
             .runtime(Runtime::Tokio1)
             .build()
-            .map(Self)
-            .map_err(|error| DbError::Unavailable(error.to_string()))
+            .map_err(|error| DbError::Unavailable(error.to_string()))?;
+        Ok(Self { connections, endpoint })
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that takes connections; callers are the two doors")]
-    pub(super) async fn connection(&self) -> Result<Object, DbError> {
-        Ok(self.0.get().await?)
+    pub(super) async fn connection(&self) -> Result<Connection, DbError> {
+        Ok(Connection::new(self.connections.get().await?, Arc::clone(&self.endpoint)))
+    }
+
+    /// Closes the connections that nobody uses: their server is not fit any more.
+    pub(super) fn forget_idle(&self) {
+        self.connections.retain(|_, _| false);
+    }
+
+    /// How its connections are made.
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// How it stands.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
-        let status = self.0.status();
+        let status = self.connections.status();
         PoolStatus { open: status.size, idle: status.available, most: status.max_size, waiting: status.waiting }
     }
 
     /// Closes the pool: idle connections end now, busy ones when their call does.
     pub fn close(&self) {
-        self.0.close();
+        self.connections.close();
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{DbError, Parameter, Pool, PoolStatus, TenantStatus, door};
+use super::{DbError, Parameter, Pool, PoolStatus, TenantStatus, admin};
 use crate::identity::TenantId;
 use crate::migrations::{self, MigrationError, Migrations, Pending};
 
@@ -98,6 +98,12 @@ impl System {
     /// # Errors
     /// [`StartupError`]: the database cannot be reached, or its schema is one that this program must not touch.
     pub async fn pending_migrations(&self, migrations: &Migrations) -> Result<Pending, StartupError> {
+        let endpoint = self.pool.endpoint();
+        if endpoint.is_pooled() {
+            // These statements are prepared.
+            let client = admin::connect(endpoint.direct()).await?;
+            return Ok(migrations::pending(&client, migrations).await?);
+        }
         let connection = self.pool.connection().await?;
         Ok(migrations::pending(&connection, migrations).await?)
     }
@@ -157,10 +163,15 @@ impl System {
             connection.query(&statement, parameters).await
         };
         match tokio::time::timeout(LONGEST_QUERY, asked).await {
-            Ok(rows) => Ok(rows?),
+            // Its server is of no use: another connection may find a better one.
+            Ok(Err(error @ DbError::Unavailable(_))) => {
+                connection.close();
+                Err(error)
+            }
+            Ok(answered) => answered,
             Err(_elapsed) => {
                 // An answer may still be on its way: nobody else may take it for his.
-                door::discard(connection);
+                connection.discard();
                 Err(DbError::Unavailable("no answer in time".to_owned()))
             }
         }

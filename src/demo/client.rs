@@ -32,6 +32,7 @@ impl Agent {
             // What the person's own configuration says is not meant for the demo's servers.
             .env_remove("DATABASE_URL")
             .env_remove("BAILIWICK_ADMIN_DATABASE_URL")
+            .env_remove("BAILIWICK_DIRECT_DATABASE_URL")
             .env_remove("BAILIWICK_SCOPES")
             .env("BAILIWICK_DATABASE_URL", url(deployment.app()?)?)
             .env("BAILIWICK_TENANT", tenant)

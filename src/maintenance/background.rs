@@ -2,13 +2,12 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio_postgres::Config;
 
 use super::Housekeeping;
 use super::metering;
 use super::pass::{Report, Scope, run, settle_vectors};
 use crate::audit::{self, AuditError, Keeping, Sealer};
-use crate::db::{DbError, admin};
+use crate::db::{DbError, Endpoint, admin};
 
 /// Between two looks at what is due.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -27,15 +26,15 @@ const SEALS_EVERY: Duration = Duration::from_secs(5);
 
 /// Looks after indexes and seals until the handle is aborted, on connections of its own. A failure is logged and tried again.
 #[must_use]
-pub fn spawn(config: Config, housekeeping: Housekeeping) -> JoinHandle<()> {
+pub fn spawn(endpoint: Endpoint, housekeeping: Housekeeping) -> JoinHandle<()> {
     let keeping = housekeeping.keeping.clone();
     tokio::spawn(async move {
         // Side by side, for a build may take minutes and nobody's postings or seals shall wait for it.
         tokio::join!(
-            again_and_again("postings", || postings(config.clone())),
-            again_and_again("vectors", || vectors(config.clone())),
-            again_and_again(metering::SEALS, || seals(config.clone(), keeping.clone())),
-            again_and_again("house", || house(config.clone(), housekeeping.clone())),
+            again_and_again("postings", || postings(endpoint.clone())),
+            again_and_again("vectors", || vectors(endpoint.clone())),
+            again_and_again(metering::SEALS, || seals(endpoint.clone(), keeping.clone())),
+            again_and_again("house", || house(endpoint.clone(), housekeeping.clone())),
         );
     })
 }
@@ -54,16 +53,16 @@ async fn again_and_again<E: Display, W: Future<Output = Result<(), E>>>(name: &'
     }
 }
 
-async fn postings(config: Config) -> Result<(), DbError> {
-    let client = admin::connect(&config).await?;
+async fn postings(endpoint: Endpoint) -> Result<(), DbError> {
+    let client = admin::connect(&endpoint).await?;
     loop {
         tell(&run(&client, None, Scope::Due, None).await?);
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
-async fn house(config: Config, housekeeping: Housekeeping) -> Result<(), DbError> {
-    let client = admin::connect(&config).await?;
+async fn house(endpoint: Endpoint, housekeeping: Housekeeping) -> Result<(), DbError> {
+    let client = admin::connect(&endpoint).await?;
     let (mut strays, mut failures) = (Vec::new(), Vec::new());
     for round in 0_u32.. {
         let kept = housekeeping.pass(&client).await?;
@@ -95,16 +94,16 @@ async fn house(config: Config, housekeeping: Housekeeping) -> Result<(), DbError
     Ok(())
 }
 
-async fn vectors(config: Config) -> Result<(), DbError> {
-    let (client, observer) = (admin::connect(&config).await?, admin::connect(&config).await?);
+async fn vectors(endpoint: Endpoint) -> Result<(), DbError> {
+    let (client, observer) = (admin::connect(&endpoint).await?, admin::connect(&endpoint).await?);
     loop {
         tokio::time::sleep(VECTORS_EVERY).await;
         tell(&settle_vectors(&client, Some(&observer)).await?);
     }
 }
 
-async fn seals(config: Config, keeping: Keeping) -> Result<(), AuditError> {
-    let client = admin::connect(&config).await?;
+async fn seals(endpoint: Endpoint, keeping: Keeping) -> Result<(), AuditError> {
+    let client = admin::connect(&endpoint).await?;
     let mut sealer = Sealer::new(keeping);
     loop {
         metering::sealed(sealer.pass(&client).await?);

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use tokio_postgres::error::SqlState;
+
 use super::failure::FailedStatement;
 use super::files::InvalidFiles;
 
@@ -143,6 +145,16 @@ pub enum MigrationError {
 }
 
 impl MigrationError {
+    /// Whether the role may not do what it was about to.
+    #[must_use]
+    pub fn is_want_of_power(&self) -> bool {
+        match self {
+            Self::Statement(failed) => failed.sqlstate == SqlState::INSUFFICIENT_PRIVILEGE.code(),
+            Self::Database { source, .. } => source.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE),
+            _ => false,
+        }
+    }
+
     /// For `map_err`: the runner's own statement failed.
     pub(super) fn database(doing: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Self {
         move |source| Self::Database { doing, source }

@@ -8,7 +8,7 @@
 //! - `state`: what the database says; `refuse`: when that forbids any change.
 //! - `runner`: up and down; `step` is one migration, `lock` keeps runners apart.
 //! - `status`: the report for people; `pending`: the short answer for the server.
-//! - `init`: the whole schema as one file, for `psql`.
+//! - `init`: the whole schema as one file, for `psql`; `roles`: what of it a managed service's administrator does by hand.
 //!
 //! This is one of the few doors to the database besides the tenants' one: it needs a connection of
 //! an administrator, straight to the server (a session lock does not survive a transaction pooler).
@@ -22,6 +22,7 @@ mod lock_key;
 mod name;
 mod pending;
 mod refuse;
+mod roles;
 mod runner;
 mod state;
 mod status;
@@ -33,5 +34,6 @@ pub use files::{FileProblem, InvalidFiles, Migration, Migrations};
 pub use init::init_sql;
 pub use name::Direction;
 pub use pending::{Pending, pending};
+pub use roles::roles_sql;
 pub use runner::{Applied, Progress, RunOptions, Runner};
 pub use status::{Checksum, Entry, EntryState, Status, UnknownMigration, status};

@@ -1,9 +1,8 @@
 use std::path::{Path, PathBuf};
 
-use tokio_postgres::Config;
-
+use super::exposure;
 use crate::configuration::{Database, DatabaseSettings};
-use crate::db::{DbError, admin};
+use crate::db::{self, DbError, Endpoint, Sessions, admin};
 use crate::embedded::{self, EmbeddedError, EmbeddedServer, Options, Progress};
 use crate::migrations::{InvalidFiles, MigrationError, Migrations, RunOptions, Runner};
 
@@ -13,8 +12,8 @@ const DATABASE: &str = "bailiwick";
 /// A PostgreSQL server that is there, with the ways to connect to one of its databases.
 pub struct Deployment {
     embedded: Option<(EmbeddedServer, Options)>,
-    app: Option<Config>,
-    admin: Option<Config>,
+    app: Option<Endpoint>,
+    admin: Option<Endpoint>,
     embedding_dimensions: Option<u16>,
 }
 
@@ -38,6 +37,11 @@ pub enum DeploymentError {
         "this needs the application's connection: set BAILIWICK_DATABASE_URL to the database as the role bailiwick_app"
     )]
     NoApp,
+    #[error(
+        "BAILIWICK_ADMIN_DATABASE_URL leads to a pooler in transaction mode (PgBouncer), where sessions do not last: migrations, upkeep and \
+         seals need locks that stay theirs.\nPoint it at PostgreSQL itself, past the pooler."
+    )]
+    AdminPooler,
 }
 
 impl Deployment {
@@ -47,6 +51,7 @@ impl Deployment {
     /// [`DeploymentError`].
     pub async fn open(settings: &DatabaseSettings) -> Result<Self, DeploymentError> {
         let deployment = Self::attach(settings).await?;
+        deployment.look_at_ways().await?;
         if let Some((server, _)) = &deployment.embedded {
             deployment.create_database(server, DATABASE).await?;
             deployment.migrate().await?;
@@ -65,8 +70,8 @@ impl Deployment {
     pub async fn open_apart(settings: &DatabaseSettings, database: &str) -> Result<Self, DeploymentError> {
         let mut deployment = Self::attach(settings).await?;
         if let Some((server, _)) = &deployment.embedded {
-            deployment.app = Some(server.config("bailiwick_app", database));
-            deployment.admin = Some(server.config("postgres", database));
+            deployment.app = Some(server.config("bailiwick_app", database).into());
+            deployment.admin = Some(server.config("postgres", database).into());
             deployment.create_database(server, database).await?;
             deployment.migrate().await?;
         }
@@ -93,11 +98,35 @@ impl Deployment {
                 options.progress = Progress::stderr();
                 let server = EmbeddedServer::start(options.clone()).await?;
                 Ok(Self {
-                    app: Some(server.config("bailiwick_app", DATABASE)),
-                    admin: Some(server.config("postgres", DATABASE)),
+                    app: Some(server.config("bailiwick_app", DATABASE).into()),
+                    admin: Some(server.config("postgres", DATABASE).into()),
                     embedded: Some((server, options)),
                     embedding_dimensions,
                 })
+            }
+        }
+    }
+
+    /// Warns of ways to another's server that strangers may listen on, and refuses to administrate through a pooler.
+    async fn look_at_ways(&self) -> Result<(), DeploymentError> {
+        if self.is_embedded() {
+            return Ok(());
+        }
+        if let Some(app) = &self.app {
+            exposure::warn("BAILIWICK_DATABASE_URL", app).await;
+            if app.is_pooled() {
+                exposure::warn("BAILIWICK_DIRECT_DATABASE_URL", app.direct()).await;
+            }
+        }
+        let Some(admin) = &self.admin else { return Ok(()) };
+        exposure::warn("BAILIWICK_ADMIN_DATABASE_URL", admin).await;
+        match db::sessions(admin).await {
+            Ok(Sessions::Lent) => Err(DeploymentError::AdminPooler),
+            Ok(Sessions::Kept) => Ok(()),
+            // Whoever needs it will tell.
+            Err(error) => {
+                tracing::debug!(%error, "the administrator's sessions could not be looked at");
+                Ok(())
             }
         }
     }
@@ -130,7 +159,7 @@ impl Deployment {
     ///
     /// # Errors
     /// [`DeploymentError::NoApp`].
-    pub fn app(&self) -> Result<&Config, DeploymentError> {
+    pub fn app(&self) -> Result<&Endpoint, DeploymentError> {
         self.app.as_ref().ok_or(DeploymentError::NoApp)
     }
 
@@ -138,7 +167,7 @@ impl Deployment {
     ///
     /// # Errors
     /// [`DeploymentError::NoAdmin`].
-    pub fn admin(&self) -> Result<&Config, DeploymentError> {
+    pub fn admin(&self) -> Result<&Endpoint, DeploymentError> {
         self.admin.as_ref().ok_or(DeploymentError::NoAdmin)
     }
 

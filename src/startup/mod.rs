@@ -2,6 +2,7 @@
 
 mod deployment;
 mod embedding;
+mod exposure;
 mod service;
 
 pub use deployment::{Deployment, DeploymentError};

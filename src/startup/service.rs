@@ -1,10 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Deployment, DeploymentError, embedding};
+use super::{Deployment, DeploymentError, embedding, exposure};
 use crate::call::{CallOptions, Calls};
 use crate::configuration::{DatabaseSettings, IdentitySettings};
-use crate::db::{DbError, Pool, PoolOptions, ReplicaOptions, StartupError, System, TenantStatus};
+use crate::db::{
+    self, DbError, Endpoint, Pool, PoolOptions, ReplicaOptions, Sessions, StartupError, System, TenantStatus,
+};
 use crate::embedding::Embeddings;
 use crate::embedding::worker::Worker;
 use crate::http::{Exposition, Face, HttpOptions};
@@ -14,7 +16,8 @@ use crate::migrations::{InvalidFiles, Migrations, Pending};
 
 /// The role must be bound there, too. A replica that is away is waited for while the primary serves, and looked at when it comes.
 async fn check_replica(replica: &ReplicaOptions) -> Result<(), ServiceError> {
-    let pool = Pool::new(replica.config.clone(), &PoolOptions { size: 1, ..PoolOptions::default() })?;
+    exposure::warn("BAILIWICK_REPLICA_DATABASE_URL", &replica.endpoint).await;
+    let pool = Pool::new(&replica.endpoint, &PoolOptions { size: 1, ..PoolOptions::default() })?;
     match System::new(pool).role_faults().await {
         Ok(faults) if faults.is_empty() => {}
         Ok(faults) => {
@@ -70,6 +73,20 @@ pub enum ServiceError {
         "this machine's clock and the database's are {0} s apart: the audit trail would tell wrong times.\nSet the clocks (NTP) and start again."
     )]
     ClockSkew(u64),
+    #[error(
+        "BAILIWICK_DATABASE_URL leads to a pooler in transaction mode (PgBouncer), where sessions do not last.\nSet BAILIWICK_DIRECT_DATABASE_URL, too: \
+         the same role and database past the pooler, for the lock by which other servers know that this one lives, and for notifications."
+    )]
+    Pooler,
+    #[error(
+        "BAILIWICK_DIRECT_DATABASE_URL leads to a pooler in transaction mode (PgBouncer) itself.\nPoint it at PostgreSQL, past the pooler."
+    )]
+    DirectPooler,
+    #[error(
+        "BAILIWICK_DIRECT_DATABASE_URL leads to another database than BAILIWICK_DATABASE_URL: calls would be taken for those of a server \
+         that is gone.\nBoth must lead to the same one."
+    )]
+    OtherDatabase,
     #[error("{0}")]
     Issuer(String),
     #[error("{0}")]
@@ -98,6 +115,9 @@ impl Service {
     /// [`ServiceError`].
     pub async fn prepare(deployment: &Deployment, settings: &DatabaseSettings) -> Result<Self, ServiceError> {
         let app = deployment.app()?;
+        if !deployment.is_embedded() {
+            check_sessions(app).await?;
+        }
         let pool = Pool::new(app.clone(), &PoolOptions { size: 1, ..PoolOptions::default() })?;
         let system = System::new(pool.clone());
         let faults = system.role_faults().await?;
@@ -206,5 +226,15 @@ impl Service {
     /// if every row is kept.
     pub async fn drain(&self, patience: Duration) -> bool {
         self.calls.drain(patience).await
+    }
+}
+
+/// That what needs a session has one, and of the right database.
+async fn check_sessions(app: &Endpoint) -> Result<(), ServiceError> {
+    match (db::sessions(app.direct()).await?, app.is_pooled()) {
+        (Sessions::Lent, false) => Err(ServiceError::Pooler),
+        (Sessions::Lent, true) => Err(ServiceError::DirectPooler),
+        (Sessions::Kept, true) if !db::is_same_database(app.direct(), app).await? => Err(ServiceError::OtherDatabase),
+        (Sessions::Kept, _) => Ok(()),
     }
 }

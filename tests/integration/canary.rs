@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bailiwick::call::{CallOptions, Calls, Client};
-use bailiwick::db::PoolOptions;
+use bailiwick::db::{Endpoint, PoolOptions};
 use bailiwick::http::{HttpOptions, Listener};
 use bailiwick::identity::{Caller, Scopes, TenantId, UserId};
 use bailiwick::mcp::Toolbox;
@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::harness::TestDatabase;
 use crate::http::{ALL_SCOPES, HttpServer, key, tool_call};
+use crate::reach::{Pgbouncer, Pooling};
 
 /// What every canary's token begins with.
 const MARK: &str = "canary";
@@ -156,12 +157,28 @@ fn log() -> Log {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tenant_plants_never_shows_up_for_another() {
-    hammer(size("BAILIWICK_CANARY_CALLS", 1_200), async |_, toolbox, calls, _| Way::Inside { toolbox, calls }).await;
+    let calls = size("BAILIWICK_CANARY_CALLS", 1_200);
+    hammer(calls, straight, async |_, toolbox, calls, _| Way::Inside { toolbox, calls }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_through_a_pooler_that_lends_its_two_connections_by_the_transaction() {
+    let Some(pgbouncer) = Pgbouncer::start(Pooling::Transaction(2), "", &[]).await else { return };
+    let reach = async |database: &TestDatabase| {
+        let url: tokio_postgres::Config = pgbouncer.url("bailiwick_app", database.name()).parse().unwrap();
+        Endpoint::from(url).behind_pooler(database.app().into())
+    };
+    let calls = size("BAILIWICK_CANARY_CALLS", 1_200) / 2;
+    hammer(calls, reach, async |_, toolbox, calls, _| Way::Inside { toolbox, calls }).await;
+}
+
+async fn straight(database: &TestDatabase) -> Endpoint {
+    database.app().into()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nor_over_http_where_each_request_is_whom_its_key_says() {
-    hammer(size("BAILIWICK_CANARY_CALLS", 1_200) / 2, async |database, toolbox, calls, canaries| {
+    hammer(size("BAILIWICK_CANARY_CALLS", 1_200) / 2, straight, async |database, toolbox, calls, canaries| {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let options = HttpOptions { requests_per_minute: 0, ..HttpOptions::default() };
         let server = Box::new(HttpServer::over(listener, database, calls, options, toolbox, None).await);
@@ -175,12 +192,16 @@ async fn nor_over_http_where_each_request_is_whom_its_key_says() {
     .await;
 }
 
-async fn hammer(count: usize, way: impl AsyncFnOnce(&TestDatabase, Toolbox, Calls, &[Canary]) -> Way) {
+async fn hammer(
+    count: usize,
+    reach: impl AsyncFnOnce(&TestDatabase) -> Endpoint,
+    way: impl AsyncFnOnce(&TestDatabase, Toolbox, Calls, &[Canary]) -> Way,
+) {
     let (tenants, callers) = (size("BAILIWICK_CANARY_TENANTS", 8), size("BAILIWICK_CANARY_CALLERS", 16));
     let log = log();
     let database = TestDatabase::create().await;
     let options = CallOptions { pool: PoolOptions { size: 4, ..PoolOptions::default() }, ..database.call_options() };
-    let calls = Calls::open(database.app(), &options).unwrap();
+    let calls = Calls::open(reach(&database).await, &options).unwrap();
     let model_id = calls.system().register_embedding_model("test-model").await.unwrap();
     let space =
         EmbeddingSpace { dimensions: 4, model_id, model_name: "test-model".to_owned(), ..EmbeddingSpace::default() };

@@ -32,6 +32,7 @@ mod months;
 mod packaging;
 mod progress;
 mod quality;
+mod reach;
 mod recovery;
 mod reference;
 mod registry;

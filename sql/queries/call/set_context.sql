@@ -12,4 +12,8 @@ SELECT set_config('app.current_tenant_id', $1::text, true),
        set_config('enable_seqscan', 'off', true),
        -- Candidates that an index search keeps, and that it goes on where some do not pass.
        set_config('hnsw.ef_search', '130', true),
-       set_config('hnsw.iterative_scan', 'relaxed_order', true)
+       set_config('hnsw.iterative_scan', 'relaxed_order', true),
+       -- How often the server looks whether its peer is still there: behind a pooler, a call is stopped by hanging up.
+       set_config('client_connection_check_interval', coalesce($6::text, current_setting('client_connection_check_interval')), true),
+       -- A standby, or a primary that was taken out of service: nothing could be kept there.
+       current_setting('transaction_read_only')::boolean AS is_read_only

@@ -14,9 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
-use tokio_postgres::Config;
 
-use super::{DbError, Deadlines, Door, Pool, PoolOptions, PoolStatus, TenantTransaction};
+use super::{DbError, Deadlines, Door, Endpoint, Pool, PoolOptions, PoolStatus, TenantTransaction};
 use crate::identity::{Caller, TenantId};
 use history::History;
 use watch::{Sight, Watch};
@@ -38,7 +37,7 @@ const BETWEEN_LINES: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct ReplicaOptions {
     /// How to connect, as the application role.
-    pub config: Config,
+    pub endpoint: Endpoint,
     /// What it lacks may have been committed so long ago at most.
     pub max_lag: Duration,
 }
@@ -47,7 +46,7 @@ pub struct ReplicaOptions {
 ///
 /// # Errors
 /// [`DbError::Unavailable`] if the options make no valid pool.
-pub async fn examine_replica(primary: &Config, options: &ReplicaOptions) -> Result<Option<String>, DbError> {
+pub async fn examine_replica(primary: &Endpoint, options: &ReplicaOptions) -> Result<Option<String>, DbError> {
     let watch = Watch::over(primary, options, &PoolOptions::default())?;
     let begun = Instant::now();
     loop {
@@ -86,7 +85,7 @@ impl Replica {
     /// # Errors
     /// [`DbError::Unavailable`] if the options make no valid pool.
     pub fn start(
-        primary: &Config,
+        primary: &Endpoint,
         options: &ReplicaOptions,
         pool: &PoolOptions,
         deadlines: Deadlines,
@@ -96,7 +95,7 @@ impl Replica {
         let deadlines = Deadlines { statement: LONGEST_STATEMENT.min(deadlines.statement), ..deadlines };
         let watch = Watch::over(primary, options, pool)?;
         Ok(Self(Arc::new(Shared {
-            door: Door::on_replica(Pool::new(options.config.clone(), &reading)?, deadlines),
+            door: Door::on_replica(Pool::new(&options.endpoint, &reading)?, deadlines),
             history: Arc::clone(&watch.history),
             told_at: Mutex::default(),
             watch: tokio::spawn(watch.run()),

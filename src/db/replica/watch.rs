@@ -3,10 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio_postgres::Config;
-
 use super::{History, ReplicaOptions};
-use crate::db::{DbError, Pool, PoolOptions, System};
+use crate::db::{DbError, Endpoint, Pool, PoolOptions, System};
 
 /// So often is looked within the longest lag that is allowed.
 const LOOKS: u32 = 10;
@@ -36,11 +34,11 @@ pub(super) enum Sight {
 
 impl Watch {
     /// On connections of its own: neither calls nor the trail nor searches must make the replica look old.
-    pub fn over(primary: &Config, options: &ReplicaOptions, pool: &PoolOptions) -> Result<Self, DbError> {
+    pub fn over(primary: &Endpoint, options: &ReplicaOptions, pool: &PoolOptions) -> Result<Self, DbError> {
         let one = PoolOptions { size: 1, ..pool.clone() };
         Ok(Self {
-            primary: System::new(Pool::new(primary.clone(), &one)?),
-            replica: System::new(Pool::new(options.config.clone(), &one)?),
+            primary: System::new(Pool::new(primary, &one)?),
+            replica: System::new(Pool::new(&options.endpoint, &one)?),
             history: Arc::new(Mutex::new(History::new(options.max_lag))),
             max_lag: options.max_lag,
         })

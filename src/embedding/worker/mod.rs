@@ -10,14 +10,13 @@ mod rounds;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio_postgres::Config;
 
 pub(super) use rounds::caller;
 pub use rounds::{Done, Stopped, Work};
 
 use super::Embeddings;
 use crate::call::Calls;
-use crate::db::Listener;
+use crate::db::{Endpoint, Listener};
 
 /// What a transaction notifies that stores a tenant's first document without an embedding.
 const LISTEN: &str = "LISTEN bailiwick_embedding";
@@ -41,12 +40,12 @@ impl Drop for Worker {
 impl Worker {
     /// Embeds whatever waits, until it is dropped or the calls are closed. `None` if there is no embedder.
     #[must_use]
-    pub fn start(calls: &Calls, embeddings: &Embeddings, config: &Config) -> Option<Self> {
+    pub fn start(calls: &Calls, embeddings: &Embeddings, endpoint: impl Into<Endpoint>) -> Option<Self> {
         let work = Work::new(calls.clone(), embeddings.clone())?;
-        let (calls, config) = (calls.clone(), config.clone());
+        let (calls, endpoint): (_, Endpoint) = (calls.clone(), endpoint.into());
         Some(Self(tokio::spawn(async move {
             tokio::select! {
-                () = run(work, Listener::start(&config, LISTEN)) => {}
+                () = run(work, Listener::start(endpoint, LISTEN)) => {}
                 () = calls.closing() => {}
             }
         })))

@@ -26,7 +26,7 @@ impl Inserter {
             model_name: "test-model".to_owned(),
             ..EmbeddingSpace::default()
         };
-        let calls = Calls::open(&proxy.config(database), &database.call_options()).unwrap();
+        let calls = Calls::open(proxy.config(database), &database.call_options()).unwrap();
         Self { calls, caller, tool: Arc::new(InsertDocument { space }) }
     }
 

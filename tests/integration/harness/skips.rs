@@ -13,6 +13,10 @@ pub enum Lacking {
     Python,
     /// Chromium.
     Chromium,
+    /// PgBouncer, a pooler of connections.
+    Pgbouncer,
+    /// A PostgreSQL of this machine's that was built with TLS.
+    Postgresql,
     /// systemd's own tools.
     Systemd,
     /// Prometheus's own tools.

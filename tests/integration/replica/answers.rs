@@ -163,7 +163,10 @@ async fn what_is_no_replica_of_this_database_is_not_asked(pair: &Pair) {
         ("as a superuser", pair.replica("postgres")),
         ("as whom row-level security does not bind", pair.replica("bailiwick_backup")),
     ] {
-        let options = CallOptions { replica: Some(ReplicaOptions { config, max_lag: EVER }), ..pair.options(EVER) };
+        let options = CallOptions {
+            replica: Some(ReplicaOptions { endpoint: config.into(), max_lag: EVER }),
+            ..pair.options(EVER)
+        };
         let session = pair.session("demo", &options).await;
         let begun = std::time::Instant::now();
         // Several looks are taken in that time.

@@ -70,7 +70,7 @@ impl Pair {
 
     /// Usual bounds, with the standby as a replica that may lag by that much.
     pub fn options(&self, max_lag: Duration) -> CallOptions {
-        let replica = ReplicaOptions { config: self.replica("bailiwick_app"), max_lag };
+        let replica = ReplicaOptions { endpoint: self.replica("bailiwick_app").into(), max_lag };
         CallOptions { replica: Some(replica), ..self.database.call_options() }
     }
 

@@ -190,7 +190,7 @@ async fn rows_are_not_sealed_anew_where_the_chain_was_cut_off() {
 async fn the_role_for_maintenance_may_seal_and_verify() {
     let trail = Trail::create().await;
     trail.add(5, "2026-11-02").await;
-    let config = trail.database.url("bailiwick_maintenance").await.parse().unwrap();
+    let config: tokio_postgres::Config = trail.database.url("bailiwick_maintenance").await.parse().unwrap();
     let client = bailiwick::db::admin::connect(&config).await.unwrap();
     let mut sealer = Sealer::new(trail.keeping.clone());
     let sealed = sealer.settle(&client, PATIENCE).await.unwrap();
