@@ -75,6 +75,42 @@ impl HeadsFile {
         write().doing("append to", &self.0)
     }
 
+    /// Takes a database's heads behind that seal out of the file, and leaves a copy of the whole beside it; its name, if there were any.
+    ///
+    /// # Errors
+    /// [`AuditError::File`].
+    pub fn set_aside(&self, database: &str, after: Option<i64>) -> Result<Option<PathBuf>, AuditError> {
+        let text = match fs::read_to_string(&self.0) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other.doing("read", &self.0)?,
+        };
+        let is_lost = |line: &&str| {
+            let head = serde_json::from_str::<Line>(line).ok();
+            head.is_some_and(|head| head.database == database && after.is_none_or(|after| head.seal_no > after))
+        };
+        if !text.lines().any(|line| is_lost(&line)) {
+            return Ok(None);
+        }
+        let beside = |suffix: String| {
+            let mut name = self.0.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        let copy = beside(format!(".before-restore-{}", jiff::Timestamp::now().as_second()));
+        fs::copy(&self.0, &copy).doing("copy to", &copy)?;
+        let kept: String = text.lines().filter(|line| !is_lost(line)).map(|line| format!("{line}\n")).collect();
+        let new = beside(".new".to_owned());
+        let write = || -> std::io::Result<()> {
+            let mut file = File::create(&new)?;
+            file.set_permissions(fs::metadata(&self.0)?.permissions())?;
+            file.write_all(kept.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&new, &self.0)
+        };
+        write().doing("write", &new)?;
+        Ok(Some(copy))
+    }
+
     /// The heads of that database's seals; none if the file is not there. Lines that are none are told to the log.
     ///
     /// # Errors

@@ -79,11 +79,36 @@ pub async fn known_heads(
     arguments: &AuditArguments,
     data_dir: Option<&Path>,
 ) -> Result<Vec<KnownHead>, AuditError> {
-    let Some(file) = heads_file(arguments, data_dir) else { return Ok(Vec::new()) };
     let transaction = OperatorTransaction::begin_snapshot(client).await?;
     let name = transaction.query(DATABASE, &[]).await;
     let name = transaction.end(name).await?.first().map(|row| row.try_get::<_, String>("name")).transpose();
-    file.read(&name.map_err(DbError::from)?.unwrap_or_default())
+    kept_heads(&name.map_err(DbError::from)?.unwrap_or_default(), arguments, data_dir)
+}
+
+/// The heads that were kept of the database of that name.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn kept_heads(
+    database: &str,
+    arguments: &AuditArguments,
+    data_dir: Option<&Path>,
+) -> Result<Vec<KnownHead>, AuditError> {
+    heads_file(arguments, data_dir).map_or_else(|| Ok(Vec::new()), |file| file.read(database))
+}
+
+/// Takes the heads of seals that a restored database no longer has out of the file, lest nothing be sealed any more
+/// (see `foothold`); they stay in a copy, whose name is returned if there were any.
+///
+/// # Errors
+/// A file that cannot be read or written.
+pub fn set_heads_aside(
+    database: &str,
+    after: Option<i64>,
+    arguments: &AuditArguments,
+    data_dir: Option<&Path>,
+) -> Result<Option<PathBuf>, AuditError> {
+    heads_file(arguments, data_dir).map_or(Ok(None), |file| file.set_aside(database, after))
 }
 
 fn own_key(data_dir: &Path) -> PathBuf {

@@ -31,7 +31,7 @@ pub use entry::Entry;
 pub use error::AuditError;
 pub use hash::Hash;
 pub use heads::{HeadsFile, KnownHead};
-pub use keeping::{Keeping, known_heads, trusted_keys};
+pub use keeping::{Keeping, kept_heads, known_heads, set_heads_aside, trusted_keys};
 pub use key::{SealKey, TrustedKeys};
 pub use merkle::MerkleTree;
 pub use moment::Moment;
