@@ -5,6 +5,7 @@
 
 pub mod archiving;
 pub mod audit;
+pub mod backup;
 pub mod call;
 pub mod cli;
 pub mod configuration;

@@ -1,6 +1,7 @@
 -- The roles and extensions stay: they are shared with other databases of the cluster, or with other users of this one.
 SET LOCAL ROLE bailiwick_owner;
 
+DROP FUNCTION row_checksums(regclass);
 DROP FUNCTION protect_tenant_table(regclass, name);
 DROP FUNCTION euclidean_distance(vector, vector);
 DROP FUNCTION cosine_similarity(vector, vector);

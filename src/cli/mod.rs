@@ -1,6 +1,7 @@
 //! The command line.
 
 mod audit;
+mod backup;
 mod completions;
 mod connect;
 mod doctor;
@@ -15,6 +16,7 @@ mod output;
 mod prices;
 pub(crate) mod progress;
 mod report;
+mod restore;
 mod search;
 mod serve;
 mod signals;
@@ -117,6 +119,16 @@ enum Command {
         after_help = "Examples:\n  bailiwick report costs --tenant acme --by day,model\n  bailiwick report costs --all-tenants --csv > costs.csv\n  bailiwick report audit --tenant acme --outcome error\n  bailiwick report audit --tenant acme --all --csv > trail.csv"
     )]
     Report(report::ReportCommand),
+    /// Write a backup of the whole database to a file: a dump with a manifest of what was in it
+    #[command(
+        after_help = "Examples:\n  bailiwick backup bailiwick-2026-08-01.backup\n  bailiwick backup --replace --json nightly.backup\n  bailiwick backup - | ssh store.example 'cat > bailiwick.backup'"
+    )]
+    Backup(backup::BackupArguments),
+    /// Restore a backup, or one tenant out of it, and compare what came out with what went in
+    #[command(
+        after_help = "Examples:\n  bailiwick restore bailiwick.backup\n  bailiwick restore --into staging bailiwick.backup\n  bailiwick restore --replace --jobs 4 bailiwick.backup\n  bailiwick restore --tenant acme --as acme-yesterday bailiwick.backup\n  bailiwick restore --check bailiwick.backup"
+    )]
+    Restore(restore::RestoreArguments),
     /// Find what is wrong with the deployment: isolation, versions, indexes, partitions, embedder, archiving, disk; exit code 1 if something is
     #[command(
         after_help = "Examples:\n  bailiwick doctor\n  bailiwick doctor --quick --json\n  bailiwick doctor --tenant acme\n  bailiwick doctor --pitr /backup/bailiwick"
@@ -230,6 +242,8 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, CommandError> {
         }
         Some(Command::Embed(arguments)) => return embed::run(&cli.database, &arguments).await,
         Some(Command::Report(command)) => report::run(&cli.database, &command).await,
+        Some(Command::Backup(arguments)) => return backup::run(&cli.database, &arguments).await,
+        Some(Command::Restore(arguments)) => return restore::run(&cli.database, &cli.audit, &arguments).await,
         Some(Command::Doctor(arguments)) => return doctor::run(&cli.database, &arguments).await,
         Some(Command::Audit(command)) => return audit::run(&cli.database, &cli.audit, &command).await,
         Some(Command::Connect(arguments)) => connect::run(&arguments),

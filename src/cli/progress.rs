@@ -24,3 +24,14 @@ pub(crate) fn counter(what: &str, total: Option<u64>) -> ProgressBar {
     bar.enable_steady_tick(TICK);
     bar
 }
+
+/// A bar of bytes on stderr, where that is a terminal.
+pub(super) fn bytes() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(5));
+    if let Ok(style) =
+        ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left) {msg}")
+    {
+        bar.set_style(style);
+    }
+    bar
+}

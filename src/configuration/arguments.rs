@@ -26,10 +26,13 @@ pub struct DatabaseArguments {
     /// How many milliseconds of changes an answer that is read on the replica may lack at most; what is older is read on the primary. 1000 by default
     #[arg(long, env = "BAILIWICK_REPLICA_MAX_LAG_MS", global = true, value_name = "N")]
     pub replica_max_lag_ms: Option<String>,
+    /// The same database as a role that reads past row-level security, for backup; by default the administrator, acting as bailiwick_backup
+    #[arg(long, env = "BAILIWICK_BACKUP_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL")]
+    pub backup_database_url: Option<String>,
     /// Folder of the program's own PostgreSQL, and of what is kept beside any database (audit rows that wait for it); by default in your user's data folder
     #[arg(long, env = "BAILIWICK_DATA_DIR", global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Folder with the programs of a PostgreSQL 16 or newer that has pgvector, to run instead of the downloaded one
+    /// Folder with the programs of a PostgreSQL 16 or newer that has pgvector, to run instead of the downloaded one; of another database's, for backup and restore
     #[arg(long, env = "BAILIWICK_PG_BIN", global = true, value_name = "DIR")]
     pub pg_bin: Option<PathBuf>,
     /// With what to embed.

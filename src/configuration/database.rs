@@ -46,6 +46,8 @@ pub struct ExternalDatabase {
     pub app: Option<Endpoint>,
     /// As an administrator.
     pub admin: Option<Endpoint>,
+    /// As a role that reads past row-level security, for backups.
+    pub backup: Option<Endpoint>,
 }
 
 impl DatabaseSettings {
@@ -82,10 +84,12 @@ impl DatabaseSettings {
                     .to_owned(),
             );
         }
-        let database = if url.is_none() && admin_url.is_none() {
+        let backup_url = given(&arguments.backup_database_url);
+        let backup = read("BAILIWICK_BACKUP_DATABASE_URL", backup_url.as_deref());
+        let database = if url.is_none() && admin_url.is_none() && backup_url.is_none() {
             Database::Embedded { data_dir: arguments.data_dir.clone(), pg_bin: arguments.pg_bin.clone() }
         } else {
-            Database::External(Box::new(ExternalDatabase { app, admin }))
+            Database::External(Box::new(ExternalDatabase { app, admin, backup }))
         };
         let is_own = matches!(database, Database::Embedded { .. });
         let replica = replica(arguments, url.is_some(), surroundings, &mut problems);

@@ -1,5 +1,6 @@
 //! Connections for administration: migrations, tenants, background maintenance. Never used to serve a call.
 
+mod databases;
 mod diagnosis;
 mod embedding;
 mod ends;
@@ -7,6 +8,10 @@ pub mod keys;
 mod prices;
 mod tenants;
 
+pub use databases::{
+    DatabaseForm, analyse, close_database, create_database_like, database_form, give_database, grant_on_database,
+    put_in_place, set_for_server, set_for_sessions, set_password,
+};
 pub use diagnosis::{
     Archive, Server, archive, count_statements, diagnose, embedding_dimensions, see_all_tenants, server,
     slow_statements,
@@ -16,7 +21,7 @@ pub use embedding::{
     failed_embeddings, prepare_next_embeddings, switch_embedding_model,
 };
 
-pub use ends::{TenantEnd, delete_tenant, restore_tenant, tenant_end};
+pub use ends::{TenantEnd, delete_tenant, restore_tenant, step_aside, tenant_end};
 pub use prices::{PriceRow, Standing, add_prices, judge_prices, list_prices};
 pub use tenants::{TenantChange, change_tenant, show_tenant};
 

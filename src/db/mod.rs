@@ -24,6 +24,7 @@ mod system;
 mod tls;
 mod tls_checks;
 mod types;
+mod whole;
 
 pub use context::{Deadlines, TenantState, TenantStatus};
 pub use door::{Door, TenantTransaction};
@@ -40,6 +41,7 @@ pub use replica::{Aside, DEFAULT_MAX_LAG, Replica, ReplicaOptions, examine_repli
 pub use sessions::{Sessions, is_same_database, sessions};
 pub use system::{ResolvedTenant, StartupError, System, WalArchive};
 pub use tls::{Tls, TlsCheck, TlsError, TlsRoots, TlsSettings};
+pub use whole::WholeSnapshot;
 
 /// A parameter of a statement, borrowed for the call.
 pub type Parameter<'a> = &'a (dyn tokio_postgres::types::ToSql + Sync);

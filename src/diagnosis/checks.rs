@@ -58,6 +58,7 @@ pub const CHECKS: &[Check] = checks! {
     "open_calls" in "../../sql/queries/diagnosis/open_calls.sql", Fault: "start a server: every server closes calls of dead ones within half a minute";
     "archiving" in "../../sql/queries/diagnosis/archiving.sql", Fault: "see the server's log for what archive_command says; until it works write-ahead log fills the disk";
     "replication_slots" in "../../sql/queries/diagnosis/replication_slots.sql", Fault: "start its replica, or SELECT pg_drop_replication_slot(…)";
+    "restore_remains" in "../../sql/queries/diagnosis/restore_remains.sql", Warning: "DROP DATABASE it; the next restore of this database does so by itself";
     "vector_indexes" in "../../sql/queries/diagnosis/vector_indexes.sql", Warning: MAINTAIN;
     "postings_backlog" in "../../sql/queries/diagnosis/postings_backlog.sql", Warning: MAINTAIN;
     "waiting_alerts" in "../../sql/queries/diagnosis/waiting_alerts.sql", Warning: "see a server's log for what the webhook answers; alerts need a running server";

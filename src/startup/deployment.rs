@@ -14,6 +14,7 @@ pub struct Deployment {
     embedded: Option<(EmbeddedServer, Options)>,
     app: Option<Endpoint>,
     admin: Option<Endpoint>,
+    backup: Option<Endpoint>,
     embedding_dimensions: Option<u16>,
 }
 
@@ -78,13 +79,18 @@ impl Deployment {
         Ok(deployment)
     }
 
-    async fn attach(settings: &DatabaseSettings) -> Result<Self, DeploymentError> {
+    /// Finds the server that the settings name, or starts our own, and leaves its databases as they are.
+    ///
+    /// # Errors
+    /// [`DeploymentError`].
+    pub async fn attach(settings: &DatabaseSettings) -> Result<Self, DeploymentError> {
         let embedding_dimensions = settings.embedding.dimensions;
         match &settings.database {
             Database::External(external) => Ok(Self {
                 embedded: None,
                 app: external.app.clone(),
                 admin: external.admin.clone(),
+                backup: external.backup.clone(),
                 embedding_dimensions,
             }),
             Database::Embedded { data_dir, pg_bin } => {
@@ -100,6 +106,7 @@ impl Deployment {
                 Ok(Self {
                     app: Some(server.config("bailiwick_app", DATABASE).into()),
                     admin: Some(server.config("postgres", DATABASE).into()),
+                    backup: None,
                     embedded: Some((server, options)),
                     embedding_dimensions,
                 })
@@ -169,6 +176,20 @@ impl Deployment {
     /// [`DeploymentError::NoAdmin`].
     pub fn admin(&self) -> Result<&Endpoint, DeploymentError> {
         self.admin.as_ref().ok_or(DeploymentError::NoAdmin)
+    }
+
+    /// How a backup connects: as its own role, or else as the administrator.
+    ///
+    /// # Errors
+    /// [`DeploymentError::NoAdmin`].
+    pub fn backup(&self) -> Result<&Config, DeploymentError> {
+        self.backup.as_ref().map_or_else(|| self.admin(), Ok)
+    }
+
+    /// The folder of our own server's programs.
+    #[must_use]
+    pub fn bin_dir(&self) -> Option<&Path> {
+        self.embedded.as_ref().map(|(server, _)| server.bin_dir())
     }
 
     /// How to run migrations here.

@@ -7,5 +7,6 @@ mod clusters;
 mod crashes;
 mod downloads;
 mod refusals;
+mod restoring;
 mod sharing;
 mod support;

@@ -43,8 +43,9 @@ async fn every_statement_prepares_as_its_role_with_the_types_it_had() {
     for path in files("sql/queries", "sql") {
         let (name, sql) = (name(&path), std::fs::read_to_string(&path).unwrap());
         // Administration, seals and the demo's evidence are an administrator's; everything else is the application's.
-        let is_admins = ["administration/", "audit/", "diagnosis/"].iter().any(|noun| name.starts_with(noun))
-            || ["demo/embedded", "demo/owners", "demo/trail"].contains(&name.as_str());
+        let is_admins =
+            ["administration/", "audit/", "backup/", "diagnosis/"].iter().any(|noun| name.starts_with(noun))
+                || ["demo/embedded", "demo/owners", "demo/trail"].contains(&name.as_str());
         let client = if is_admins { &admin } else { &app };
         let statement = client.prepare(&sql).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         let parameters: Vec<_> = statement.params().iter().map(|ty| ty.name()).collect();

@@ -10,6 +10,7 @@ use crate::identity::TenantId;
 
 const DELETE_TENANT: &str = include_str!("../../../sql/queries/administration/delete_tenant.sql");
 const RESTORE_TENANT: &str = include_str!("../../../sql/queries/administration/restore_tenant.sql");
+const STEP_ASIDE: &str = include_str!("../../../sql/queries/administration/step_aside.sql");
 const TENANT_END: &str = include_str!("../../../sql/queries/administration/tenant_end.sql");
 
 /// How far a tenant is with its end.
@@ -44,6 +45,14 @@ pub async fn delete_tenant(client: &Client, slug: &str) -> Result<Option<TenantI
 pub async fn restore_tenant(client: &Client, slug: &str) -> Result<Option<String>, DbError> {
     let rows = as_owner(client, RESTORE_TENANT, &[&slug]).await?;
     rows.first().map(|row| Ok(row.try_get("status")?)).transpose()
+}
+
+/// Gives a deleted tenant another name, with a row in its trail, so that its own is free; whether there was one.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn step_aside(client: &Client, slug: &str, name: &str) -> Result<bool, DbError> {
+    Ok(!as_owner(client, STEP_ASIDE, &[&slug, &name]).await?.is_empty())
 }
 
 /// How far a tenant is with its end, where deleted ones are kept for so many days; `None` if there is none of that slug.

@@ -51,6 +51,7 @@ async fn run(path: &str, script: &str) {
         .env("LANG", "C.UTF-8")
         .env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await)
         .env("BAILIWICK_ADMIN_DATABASE_URL", database.url("postgres").await)
+        .env("BAILIWICK_PG_BIN", server().await.bin_dir())
         .env("BAILIWICK_DATA_DIR", data_dir())
         .env("BAILIWICK_TENANT", "demo")
         .env("BAILIWICK_NO_EMBEDDINGS", "true")

@@ -1,0 +1,2 @@
+-- backup/export_snapshot
+SELECT pg_export_snapshot() AS id

@@ -1,0 +1,2 @@
+-- backup/tenants
+SELECT t.id, t.slug, t.name, t.status FROM tenants t ORDER BY t.slug

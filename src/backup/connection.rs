@@ -1,0 +1,177 @@
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config};
+
+use super::BackupError;
+use crate::db::{DbError, admin};
+
+/// Where a server's databases are looked up and made from, in the order in which they are tried.
+const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
+
+/// One server, as this program and as PostgreSQL's own programs reach it: a snapshot is known to no other.
+#[derive(Debug, Clone)]
+pub struct Connection(Config);
+
+impl Connection {
+    /// The first of the configured hosts that answers.
+    ///
+    /// # Errors
+    /// The last host's [`BackupError`].
+    pub async fn find(config: &Config) -> Result<Self, BackupError> {
+        let count = config.get_hosts().len().max(config.get_hostaddrs().len());
+        if count <= 1 {
+            return Ok(Self(config.clone()));
+        }
+        let mut last = None;
+        for at in 0..count {
+            let one = Self(of_host(config, at));
+            match one.client().await {
+                Ok(_) => return Ok(one),
+                // It answers: what it says of the database is for whoever asks next.
+                Err(DbError::Other(_)) => return Ok(one),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| DbError::Unavailable("no host".to_owned())).into())
+    }
+
+    /// The same server's database of that name.
+    #[must_use]
+    pub fn with_database(&self, name: &str) -> Self {
+        let mut config = self.0.clone();
+        config.dbname(name);
+        Self(config)
+    }
+
+    /// The database's name, which is the user's where none is given.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        self.0.get_dbname().or(self.0.get_user()).unwrap_or_default()
+    }
+
+    /// A session.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn client(&self) -> Result<Client, DbError> {
+        admin::connect(&self.0).await
+    }
+
+    /// A session in a database that is none of ours, from which others are made, renamed and dropped.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn maintenance(&self) -> Result<Client, DbError> {
+        let mut last = None;
+        for name in MAINTENANCE {
+            match self.with_database(name).client().await {
+                Ok(client) => return Ok(client),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| DbError::Unavailable("no database".to_owned())))
+    }
+
+    /// What one of PostgreSQL's programs connects by. Never on its command line, which every user of the machine can read.
+    pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let config = &self.0;
+        let mut set: Vec<(&'static str, OsString)> = Vec::new();
+        let mut is_socket = false;
+        match config.get_hosts().first() {
+            Some(Host::Tcp(name)) => set.push(("PGHOST", name.into())),
+            Some(Host::Unix(folder)) => {
+                is_socket = true;
+                set.push(("PGHOST", folder.into()));
+            }
+            None => {}
+        }
+        if let Some(address) = config.get_hostaddrs().first() {
+            set.push(("PGHOSTADDR", address.to_string().into()));
+        }
+        set.push(("PGPORT", config.get_ports().first().copied().unwrap_or(5_432).to_string().into()));
+        if let Some(user) = config.get_user() {
+            set.push(("PGUSER", user.into()));
+        }
+        set.push(("PGDATABASE", self.database().into()));
+        if let Some(password) = config.get_password() {
+            set.push(("PGPASSWORD", OsString::from_vec(password.to_vec())));
+        }
+        if let Some(options) = config.get_options() {
+            set.push(("PGOPTIONS", options.into()));
+        }
+        let mode = match config.get_ssl_mode() {
+            _ if is_socket => "disable",
+            SslMode::Disable => "disable",
+            SslMode::Require => "require",
+            _ => "prefer",
+        };
+        set.push(("PGSSLMODE", mode.into()));
+        set.push(("PGCONNECT_TIMEOUT", "10".into()));
+        set.push(("PGAPPNAME", "bailiwick-backup".into()));
+        set
+    }
+}
+
+/// A configuration with one of its hosts alone.
+fn of_host(config: &Config, at: usize) -> Config {
+    let mut one = Config::new();
+    match config.get_hosts().get(at) {
+        Some(Host::Tcp(name)) => one.host(name),
+        Some(Host::Unix(folder)) => one.host_path(folder),
+        None => &mut one,
+    };
+    if let Some(address) = config.get_hostaddrs().get(at) {
+        one.hostaddr(*address);
+    }
+    // One port is every host's.
+    let ports = config.get_ports();
+    if let Some(port) = ports.get(at).or(ports.first()) {
+        one.port(*port);
+    }
+    if let Some(user) = config.get_user() {
+        one.user(user);
+    }
+    if let Some(password) = config.get_password() {
+        one.password(password);
+    }
+    if let Some(name) = config.get_dbname() {
+        one.dbname(name);
+    }
+    if let Some(options) = config.get_options() {
+        one.options(options);
+    }
+    one.ssl_mode(config.get_ssl_mode()).ssl_negotiation(config.get_ssl_negotiation());
+    one.target_session_attrs(config.get_target_session_attrs()).channel_binding(config.get_channel_binding());
+    one
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_get_the_password_by_their_environment_and_one_host_alone() {
+        let config: Config = "postgresql://ada:hunter2@a.example:1,b.example:2/docs?sslmode=require".parse().unwrap();
+        let second = Connection(of_host(&config, 1));
+        let environment = second.environment();
+        let of =
+            |name: &str| environment.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.to_str());
+        let names = ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGSSLMODE"];
+        let found = names.map(|name| of(name).unwrap_or_default());
+        assert_eq!(found, ["b.example", "2", "ada", "docs", "hunter2", "require"]);
+        assert!(!format!("{second:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_socket_is_a_folder_and_not_encrypted() {
+        let config: Config = "postgresql://postgres@%2Fvar%2Frun:5433/docs".parse().unwrap();
+        let environment = Connection(config).environment();
+        assert!(
+            environment.contains(&("PGHOST", "/var/run".into()))
+                && environment.contains(&("PGSSLMODE", "disable".into()))
+        );
+        assert!(environment.iter().all(|(name, _)| *name != "PGPASSWORD"), "{environment:?}");
+    }
+}

@@ -1,0 +1,83 @@
+//! The database beside the one that a restore is for.
+
+use sha2::{Digest, Sha256};
+use tokio_postgres::Client;
+
+use super::{BackupError, Connection};
+use crate::audit::Hash;
+use crate::db::admin::DatabaseForm;
+use crate::db::{DbError, admin};
+
+const REMAINS: &str = include_str!("../../sql/queries/backup/remains.sql");
+const TAKE_TURN: &str = include_str!("../../sql/queries/backup/take_turn.sql");
+
+/// Its name says whose it is, so that one that a kill left behind is known, by `doctor` and by the next restore.
+#[derive(Debug, Clone)]
+pub(super) struct Scratch {
+    connection: Connection,
+    target: String,
+    name: String,
+}
+
+impl Scratch {
+    /// For a database of that name; it is not made yet.
+    pub fn new(connection: &Connection, target: &str) -> Self {
+        let mut digits = Hash::of(Sha256::new_with_prefix(target)).to_string();
+        digits.truncate(8);
+        let name = format!("bailiwick_restoring_{digits}_{}", std::process::id());
+        Self { connection: connection.with_database(&name), target: digits, name }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the database that was replaced is called until it is dropped.
+    pub fn aside(&self) -> String {
+        format!("bailiwick_replaced_{}", self.target)
+    }
+
+    /// How its programs connect.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// A session in it.
+    pub async fn client(&self) -> Result<Client, DbError> {
+        self.connection.client().await
+    }
+
+    /// Makes sure that nobody else restores the same database, as long as the client lives, and clears away what killed ones left.
+    pub async fn take_turn(&self, client: &Client) -> Result<(), BackupError> {
+        let row = client.query_one(TAKE_TURN, &[&self.target]).await.map_err(DbError::from)?;
+        if !row.try_get::<_, bool>("is_ours").map_err(DbError::from)? {
+            return Err(BackupError::refused("another restore of the same database is under way"));
+        }
+        for row in client.query(REMAINS, &[&self.target]).await.map_err(DbError::from)? {
+            let name: String = row.try_get("name").map_err(DbError::from)?;
+            tracing::warn!(database = %name, "clearing away what a restore left that was broken off");
+            admin::drop_database(client, &name).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes it, empty.
+    pub async fn create(&self, client: &Client, form: Option<&DatabaseForm>) -> Result<(), DbError> {
+        admin::create_database_like(client, &self.name, form).await
+    }
+
+    /// Drops it, whoever is in it.
+    pub async fn drop(&self, client: &Client) -> Result<(), DbError> {
+        admin::drop_database(client, &self.name).await
+    }
+
+    /// Drops it behind something that went wrong, which is what is told. By a session of its own: the other may be in the middle of
+    /// something.
+    pub async fn clear_away(&self, server: &Connection) {
+        let dropped = async { self.drop(&server.maintenance().await?).await };
+        if let Err(error) = dropped.await {
+            tracing::error!(database = %self.name, %error, "what was restored so far could not be dropped; the next restore does it");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Signals and kills in the middle.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::Child;
+
+use super::{backup, bailiwick, both, command, remains, told, world};
+use crate::harness::{TestDatabase, server};
+
+/// The real program that, half through its work, says so by a file and goes on when another file is there.
+async fn stopping(folder: &Path, program: &str, before: &str) -> (PathBuf, PathBuf) {
+    let programs = folder.join("programs");
+    std::fs::create_dir_all(&programs).unwrap();
+    let (reached, go_on) = (folder.join(format!("{program}-reached")), folder.join(format!("{program}-go-on")));
+    let real = server().await.bin_dir().join(program);
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in --version|--list*) exec {real} \"$@\";; esac\n{before}\ntouch {reached}\nwhile [ ! -e {go_on} ]; do sleep 0.05; done\nexec {real} \"$@\"\n",
+        real = real.display(),
+        reached = reached.display(),
+        go_on = go_on.display()
+    );
+    std::fs::write(programs.join(program), script).unwrap();
+    std::fs::set_permissions(programs.join(program), std::fs::Permissions::from_mode(0o755)).unwrap();
+    (programs, reached)
+}
+
+/// Starts a command and waits until its program is in the middle of its work.
+async fn begun(database: &TestDatabase, programs: &Path, reached: &Path, arguments: &[&str]) -> Child {
+    let mut command = command(database, arguments).await;
+    command.env("BAILIWICK_PG_BIN", programs);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    for _ in 0..600 {
+        if reached.exists() {
+            std::fs::remove_file(reached).unwrap();
+            return child;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{arguments:?}: {}", both(&child.wait_with_output().await.unwrap()));
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap(), signal).unwrap();
+}
+
+#[tokio::test]
+async fn a_backup_that_is_broken_off_leaves_no_file() {
+    let database = TestDatabase::create().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (programs, reached) = stopping(folder.path(), "pg_dump", "echo PGDMPhalf").await;
+    let file = folder.path().join("backup");
+    let name = file.display().to_string();
+    let child = begun(&database, &programs, &reached, &["backup", &name]).await;
+    let second = bailiwick(&database, &["backup", &name]).await;
+    assert!(both(&second).contains("is under way") && !second.status.success(), "{}", both(&second));
+    signal(&child, Signal::TERM);
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(128 + 15), "{}", both(&output));
+    assert!(both(&output).contains("there is no backup"), "{}", both(&output));
+    let part = folder.path().join("backup.part");
+    assert_eq!((file.exists(), part.exists()), (false, false));
+
+    // Killed, it cannot clear up: what is left does not bear the name, and is in nobody's way once pg_dump has ended, too.
+    let child = begun(&database, &programs, &reached, &["backup", &name]).await;
+    signal(&child, Signal::KILL);
+    child.wait_with_output().await.unwrap();
+    assert_eq!((file.exists(), part.exists()), (false, true));
+    std::fs::write(folder.path().join("pg_dump-go-on"), "").unwrap();
+    for _ in 0..200 {
+        let output = bailiwick(&database, &["backup", &name]).await;
+        if output.status.success() {
+            break;
+        }
+        assert!(both(&output).contains("is under way"), "{}", both(&output));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!((file.exists(), part.exists()), (true, false));
+    told(&database, &["restore", "--check", "--json", &name]).await;
+}
+
+#[tokio::test]
+async fn a_restore_that_is_broken_off_leaves_the_old_database_and_nothing_else() {
+    let database = TestDatabase::create().await;
+    world::fill(&database).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = backup(&database, folder.path()).await;
+    database.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements; INSERT INTO tenants (slug, name) VALUES ('newer', 'Newer')").await;
+    let is_there = async || database.value::<i64>("SELECT count(*) FROM tenants WHERE slug = 'newer'").await;
+    let (programs, reached) = stopping(folder.path(), "pg_restore", "").await;
+    let arguments = ["restore", "--replace", "--json", file.as_str()];
+
+    let child = begun(&database, &programs, &reached, &arguments).await;
+    assert_eq!(remains(&database).await.len(), 1);
+    let second = bailiwick(&database, &arguments).await;
+    assert!(both(&second).contains("another restore of the same database is under way"), "{}", both(&second));
+    signal(&child, Signal::INT);
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(128 + 2), "{}", both(&output));
+    assert!(both(&output).contains("everything is as it was"), "{}", both(&output));
+    assert_eq!((is_there().await, remains(&database).await), (1, Vec::new()));
+
+    // Killed, it leaves a database that doctor tells and that the next restore clears away.
+    let child = begun(&database, &programs, &reached, &arguments).await;
+    assert!(!both(&bailiwick(&database, &["doctor", "--quick"]).await).contains("restore_remains"), "it is at work");
+    signal(&child, Signal::KILL);
+    child.wait_with_output().await.unwrap();
+    let left = remains(&database).await;
+    assert_eq!((is_there().await, left.len()), (1, 1));
+    let mut told_so = String::new();
+    for _ in 0..100 {
+        // The server sees that a killed session is gone a moment later.
+        told_so = both(&bailiwick(&database, &["doctor", "--quick"]).await);
+        if told_so.contains("restore_remains") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(told_so.contains(&left[0]) && told_so.contains("restore_remains"), "{told_so}");
+    assert_eq!(told(&database, &arguments).await["sound"], true);
+    assert_eq!((is_there().await, remains(&database).await), (0, Vec::new()));
+    // What was orphaned ends.
+    std::fs::write(folder.path().join("pg_restore-go-on"), "").unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+#[tokio::test]
+async fn a_restore_that_finds_no_room_leaves_the_old_database() {
+    let database = TestDatabase::create().await;
+    world::fill(&database).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = backup(&database, folder.path()).await;
+    database.execute("INSERT INTO tenants (slug, name) VALUES ('newer', 'Newer')").await;
+    // As when the server runs out of disk in the middle: pg_restore fails behind half of its work.
+    let programs = folder.path().join("programs");
+    std::fs::create_dir(&programs).unwrap();
+    let real = server().await.bin_dir().join("pg_restore");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in --version|--list*) exec {real} \"$@\";; esac\n{real} --section=pre-data \"$@\" || exit\n\
+         echo 'pg_restore: error: could not execute query: ERROR:  could not extend file: No space left on device' >&2\nexit 1\n",
+        real = real.display()
+    );
+    std::fs::write(programs.join("pg_restore"), script).unwrap();
+    std::fs::set_permissions(programs.join("pg_restore"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = command(&database, &["restore", "--replace", &file]).await;
+    let output = command.env("BAILIWICK_PG_BIN", &programs).output().await.unwrap();
+    let said = both(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("No space left on device") && said.contains("Make room"), "{said}");
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM tenants WHERE slug = 'newer'").await, 1);
+    assert_eq!(remains(&database).await, [""; 0]);
+}
