@@ -5,28 +5,30 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config};
 
 use super::BackupError;
-use crate::db::{DbError, admin};
+use crate::db::{DbError, Endpoint, TlsCheck, TlsRoots, admin};
 
 /// Where a server's databases are looked up and made from, in the order in which they are tried.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
 
 /// One server, as this program and as PostgreSQL's own programs reach it: a snapshot is known to no other.
 #[derive(Debug, Clone)]
-pub struct Connection(Config);
+pub struct Connection(Endpoint);
 
 impl Connection {
     /// The first of the configured hosts that answers.
     ///
     /// # Errors
     /// The last host's [`BackupError`].
-    pub async fn find(config: &Config) -> Result<Self, BackupError> {
+    pub async fn find(endpoint: &Endpoint) -> Result<Self, BackupError> {
+        // A dump is one session, and a snapshot is known to no other server behind a pooler.
+        let config = endpoint.direct();
         let count = config.get_hosts().len().max(config.get_hostaddrs().len());
         if count <= 1 {
             return Ok(Self(config.clone()));
         }
         let mut last = None;
         for at in 0..count {
-            let one = Self(of_host(config, at));
+            let one = Self(Endpoint::new(of_host(config, at), config.tls().clone()));
             match one.client().await {
                 Ok(_) => return Ok(one),
                 // It answers: what it says of the database is for whoever asks next.
@@ -40,9 +42,7 @@ impl Connection {
     /// The same server's database of that name.
     #[must_use]
     pub fn with_database(&self, name: &str) -> Self {
-        let mut config = self.0.clone();
-        config.dbname(name);
-        Self(config)
+        Self(self.0.with_database(name))
     }
 
     /// The database's name, which is the user's where none is given.
@@ -101,13 +101,27 @@ impl Connection {
         if let Some(options) = config.get_options() {
             set.push(("PGOPTIONS", options.into()));
         }
-        let mode = match config.get_ssl_mode() {
-            _ if is_socket => "disable",
-            SslMode::Disable => "disable",
-            SslMode::Require => "require",
+        let tls = self.0.tls().settings().filter(|_| !is_socket);
+        let mode = match (config.get_ssl_mode(), tls.map(|tls| tls.check)) {
+            (SslMode::Disable, _) | (_, None) => "disable",
+            (_, Some(TlsCheck::Authority)) => "verify-ca",
+            (_, Some(TlsCheck::Name)) => "verify-full",
+            (SslMode::Require, Some(TlsCheck::Nothing)) => "require",
             _ => "prefer",
         };
         set.push(("PGSSLMODE", mode.into()));
+        if let Some(tls) = tls.filter(|_| mode != "disable") {
+            if tls.check != TlsCheck::Nothing {
+                let roots = match &tls.roots {
+                    TlsRoots::System => "system".into(),
+                    TlsRoots::File(file) => file.into(),
+                };
+                set.push(("PGSSLROOTCERT", roots));
+            }
+            if let Some((certificate, key)) = &tls.client {
+                set.extend([("PGSSLCERT", certificate.into()), ("PGSSLKEY", key.into())]);
+            }
+        }
         set.push(("PGCONNECT_TIMEOUT", "10".into()));
         set.push(("PGAPPNAME", "bailiwick-backup".into()));
         set
@@ -150,24 +164,32 @@ fn of_host(config: &Config, at: usize) -> Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::{Tls, TlsSettings};
 
     #[test]
     fn programs_get_the_password_by_their_environment_and_one_host_alone() {
         let config: Config = "postgresql://ada:hunter2@a.example:1,b.example:2/docs?sslmode=require".parse().unwrap();
-        let second = Connection(of_host(&config, 1));
+        let tls = TlsSettings {
+            check: TlsCheck::Name,
+            roots: TlsRoots::File("roots.pem".into()),
+            client: Some(("ada.pem".into(), "ada.key".into())),
+        };
+        let second = Connection(Endpoint::new(of_host(&config, 1), Tls::new(tls)));
         let environment = second.environment();
         let of =
             |name: &str| environment.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.to_str());
         let names = ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGSSLMODE"];
         let found = names.map(|name| of(name).unwrap_or_default());
-        assert_eq!(found, ["b.example", "2", "ada", "docs", "hunter2", "require"]);
+        assert_eq!(found, ["b.example", "2", "ada", "docs", "hunter2", "verify-full"]);
+        let found = ["PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"].map(|name| of(name).unwrap_or_default());
+        assert_eq!(found, ["roots.pem", "ada.pem", "ada.key"]);
         assert!(!format!("{second:?}").contains("hunter2"));
     }
 
     #[test]
     fn a_socket_is_a_folder_and_not_encrypted() {
         let config: Config = "postgresql://postgres@%2Fvar%2Frun:5433/docs".parse().unwrap();
-        let environment = Connection(config).environment();
+        let environment = Connection(config.into()).environment();
         assert!(
             environment.contains(&("PGHOST", "/var/run".into()))
                 && environment.contains(&("PGSSLMODE", "disable".into()))

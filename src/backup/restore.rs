@@ -1,6 +1,6 @@
 //! The whole database out of a backup.
 
-use tokio_postgres::{Client, Config};
+use tokio_postgres::Client;
 
 use super::fill::Filling;
 use super::place;
@@ -8,7 +8,7 @@ use super::scratch::Scratch;
 use super::{BackupError, BackupFile, Connection, Programs, Step, Verification, roles, verify};
 use crate::audit::Expectations;
 use crate::db::admin::DatabaseForm;
-use crate::db::{DbError, admin};
+use crate::db::{DbError, Endpoint, admin};
 use crate::migrations::Migrations;
 
 const POWERS: &str = include_str!("../../sql/queries/backup/powers.sql");
@@ -33,7 +33,7 @@ pub struct Restore<'a> {
     /// Whether to set what ALTER SYSTEM had set where it came from.
     pub server_settings: bool,
     /// How this program connects: roles that have to be made get the passwords of these. `None` where nobody is asked for one.
-    pub passwords: Option<&'a [Config]>,
+    pub passwords: Option<&'a [Endpoint]>,
     /// What is known of the audit trail from outside.
     pub expectations: &'a Expectations,
 }

@@ -4,7 +4,7 @@ use tokio_postgres::Client;
 
 use super::scratch::Scratch;
 use super::{BackupError, Manifest, Step};
-use crate::db::{DbError, admin};
+use crate::db::{DbError, Endpoint, admin};
 use crate::migrations::{Migrations, RunOptions, Runner};
 
 const MISSING_ROLES: &str = include_str!("../../sql/queries/backup/missing_roles.sql");
@@ -60,7 +60,7 @@ async fn missing(client: &Client, names: &[String]) -> Result<Vec<String>, DbErr
 pub(super) async fn set_passwords(
     client: &Client,
     made: &[String],
-    known: &[tokio_postgres::Config],
+    known: &[Endpoint],
 ) -> Result<Vec<String>, DbError> {
     let mut without = Vec::new();
     // The others cannot log in.
@@ -69,7 +69,7 @@ pub(super) async fn set_passwords(
         .filter(|role| ["bailiwick_app", "bailiwick_maintenance", "bailiwick_backup"].contains(&role.as_str()))
     {
         let config = known.iter().find(|config| config.get_user() == Some(role));
-        match config.and_then(tokio_postgres::Config::get_password) {
+        match config.and_then(|config| config.get_password()) {
             Some(password) => admin::set_password(client, role, password).await?,
             None => without.push(role.clone()),
         }

@@ -182,7 +182,7 @@ impl Deployment {
     ///
     /// # Errors
     /// [`DeploymentError::NoAdmin`].
-    pub fn backup(&self) -> Result<&Config, DeploymentError> {
+    pub fn backup(&self) -> Result<&Endpoint, DeploymentError> {
         self.backup.as_ref().map_or_else(|| self.admin(), Ok)
     }
 
