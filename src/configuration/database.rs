@@ -74,6 +74,8 @@ impl DatabaseSettings {
         let mut app = read(url_name, url.as_deref());
         let admin_url = given(&arguments.admin_database_url);
         let admin = read("BAILIWICK_ADMIN_DATABASE_URL", admin_url.as_deref());
+        let backup_url = given(&arguments.backup_database_url);
+        let backup = read("BAILIWICK_BACKUP_DATABASE_URL", backup_url.as_deref());
         let direct_url = given(&arguments.direct_database_url);
         if let Some(direct) = read("BAILIWICK_DIRECT_DATABASE_URL", direct_url.as_deref()) {
             app = app.map(|app| app.behind_pooler(direct));
@@ -84,8 +86,6 @@ impl DatabaseSettings {
                     .to_owned(),
             );
         }
-        let backup_url = given(&arguments.backup_database_url);
-        let backup = read("BAILIWICK_BACKUP_DATABASE_URL", backup_url.as_deref());
         let database = if url.is_none() && admin_url.is_none() && backup_url.is_none() {
             Database::Embedded { data_dir: arguments.data_dir.clone(), pg_bin: arguments.pg_bin.clone() }
         } else {

@@ -143,8 +143,10 @@ async fn a_file_of_other_costs_is_not_written_over_and_what_a_broken_try_left_is
     assert_eq!(rows(&database, "cost_tracking").await, "4:6 3:6 2:6 1:6");
     reader.batch_execute("COMMIT").await.unwrap();
     let mut kept = house.pass(&client).await.unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while kept.busy {
         // The broken one's session ends a moment later.
+        assert!(std::time::Instant::now() < deadline, "its session stays");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         kept = house.pass(&client).await.unwrap();
     }
