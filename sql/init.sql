@@ -202,6 +202,35 @@ $$;
 COMMENT ON FUNCTION protect_tenant_table(regclass, name) IS
     'Enables and forces row-level security on a tenant table and gives it the two policies that every tenant table has.';
 
+CREATE FUNCTION row_checksums(p_table regclass) RETURNS TABLE (tenant_id uuid, row_count bigint, checksum text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    v_tenant text;
+    v_columns text;
+    v_lanes text;
+BEGIN
+    -- Binary forms, but for those that hold object ids, which a restore gives out anew.
+    SELECT coalesce(max(CASE WHEN a.attname = 'tenant_id' OR (a.attname = 'id' AND p_table = 'public.tenants'::regclass) THEN format('t.%I', a.attname) END), 'NULL::uuid'),
+           string_agg(CASE WHEN y.typsend = 0 OR y.typtype IN ('c', 'p') OR y.typsend::text LIKE 'reg%' OR y.typelem >= 16384
+                           THEN format('textsend(t.%I::text)', a.attname)
+                           ELSE format('%s(t.%I)', y.typsend, a.attname) END, ', ' ORDER BY a.attname COLLATE "C")
+    INTO v_tenant, v_columns
+    FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
+    WHERE a.attrelid = p_table AND a.attnum > 0 AND NOT a.attisdropped;
+    -- A sum goes by no order, and each lane of it is taken modulo 2^64.
+    SELECT string_agg(format('lpad(to_hex((mod(mod(sum((''x'' || encode(substr(r.hash, %s, 8), ''hex''))::bit(64)::bigint), 2^64::numeric) + 2^64::numeric + 2^63::numeric, 2^64::numeric) - 2^63::numeric)::bigint), 16, ''0'')', 8 * lane + 1), ' || ' ORDER BY lane)
+    INTO v_lanes
+    FROM generate_series(0, 3) AS lane;
+    RETURN QUERY EXECUTE format(
+        'SELECT r.tenant, count(*), %s FROM (SELECT %s AS tenant, sha256(record_send(ROW(%s))) AS hash FROM %s AS t) AS r GROUP BY r.tenant ORDER BY r.tenant',
+        v_lanes, v_tenant, v_columns, p_table);
+END
+$$;
+COMMENT ON FUNCTION row_checksums(regclass) IS
+    'Counts a table''s rows by tenant (NULL where it has none) and sums them up, whatever their order: four sums of 64 bits over the SHA-256 of each row. What a backup''s manifest holds and a restore is compared with.';
+GRANT EXECUTE ON FUNCTION row_checksums(regclass) TO bailiwick_backup;
+
 -- ==== 000002_tenants.up.sql ====
 
 RESET ROLE;
@@ -2653,7 +2682,7 @@ SET LOCAL search_path = public;
 
 DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
-    (1, 'foundation', 'ee8ca63a318fd9cd23c9eb7a2ff1bb5065a1c5d1c290d1015a088c91620fd425'),
+    (1, 'foundation', '77fb8a0b4146f18a860bc2f65d319ea0ef0e65b60f6f0afdba095a9051cee34b'),
     (2, 'tenants', '03fe2c991da1bd7e753f7294f817d528dd75f9d9c6ea7e4bcc6de6a34dabc740'),
     (3, 'documents', 'c9819ae425c2c94f8c02d996c65fa32d11cd0f4f7b4115ffe1971947732f2179'),
     (4, 'search', '16cc8bfd9e26576c3bf3e2dc81393cf32f0ae17e0e547892ea3645b54cbbcb34'),
