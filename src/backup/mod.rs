@@ -3,7 +3,7 @@
 //! A backup is one file (`file`): what `pg_dump` writes in its custom format, which `pg_restore` reads as it stands, and behind it a
 //! [`Manifest`] of what was in the database at that very moment. Checksums of each tenant's rows are taken in the snapshot that the
 //! dump is of (`contents`), so that after a restore every row, every object of the schema and the audit trail's chain are compared
-//! with what was there ([`verify`]). A restore fills a database beside the one that it is to replace (`scratch`), which takes its
+//! with what was there ([`verify()`]). A restore fills a database beside the one that it is to replace (`scratch`), which takes its
 //! place in one transaction when all is verified (`place`): what goes wrong before leaves everything as it was.
 
 mod connection;

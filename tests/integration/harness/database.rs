@@ -168,7 +168,7 @@ pub fn url(config: &Config, role: &str) -> String {
     format!("postgresql://{role}@{socket_dir}:{}/{}", config.get_ports()[0], config.get_dbname().unwrap())
 }
 
-/// The tests share the server's hundred connections, and a crowd of one may have them all for a moment.
+/// The tests share the server's connections, and a crowd of one may have them all for a moment.
 async fn connect(config: &tokio_postgres::Config) -> Client {
     for _ in 0..40 {
         match admin::connect(config).await {
