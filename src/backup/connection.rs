@@ -1,8 +1,8 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
+use tokio_postgres::Client;
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Client, Config};
 
 use super::BackupError;
 use crate::db::{DbError, Endpoint, TlsCheck, TlsRoots, admin};
@@ -21,14 +21,12 @@ impl Connection {
     /// The last host's [`BackupError`].
     pub async fn find(endpoint: &Endpoint) -> Result<Self, BackupError> {
         // A dump is one session, and a snapshot is known to no other server behind a pooler.
-        let config = endpoint.direct();
-        let count = config.get_hosts().len().max(config.get_hostaddrs().len());
-        if count <= 1 {
-            return Ok(Self(config.clone()));
+        let each = endpoint.direct().each();
+        if let [one] = each.as_slice() {
+            return Ok(Self(one.clone()));
         }
         let mut last = None;
-        for at in 0..count {
-            let one = Self(Endpoint::new(of_host(config, at), config.tls().clone()));
+        for one in each.into_iter().map(Self) {
             match one.client().await {
                 Ok(_) => return Ok(one),
                 // It answers: what it says of the database is for whoever asks next.
@@ -128,41 +126,10 @@ impl Connection {
     }
 }
 
-/// A configuration with one of its hosts alone.
-fn of_host(config: &Config, at: usize) -> Config {
-    let mut one = Config::new();
-    match config.get_hosts().get(at) {
-        Some(Host::Tcp(name)) => one.host(name),
-        Some(Host::Unix(folder)) => one.host_path(folder),
-        None => &mut one,
-    };
-    if let Some(address) = config.get_hostaddrs().get(at) {
-        one.hostaddr(*address);
-    }
-    // One port is every host's.
-    let ports = config.get_ports();
-    if let Some(port) = ports.get(at).or(ports.first()) {
-        one.port(*port);
-    }
-    if let Some(user) = config.get_user() {
-        one.user(user);
-    }
-    if let Some(password) = config.get_password() {
-        one.password(password);
-    }
-    if let Some(name) = config.get_dbname() {
-        one.dbname(name);
-    }
-    if let Some(options) = config.get_options() {
-        one.options(options);
-    }
-    one.ssl_mode(config.get_ssl_mode()).ssl_negotiation(config.get_ssl_negotiation());
-    one.target_session_attrs(config.get_target_session_attrs()).channel_binding(config.get_channel_binding());
-    one
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio_postgres::Config;
+
     use super::*;
     use crate::db::{Tls, TlsSettings};
 
@@ -174,7 +141,7 @@ mod tests {
             roots: TlsRoots::File("roots.pem".into()),
             client: Some(("ada.pem".into(), "ada.key".into())),
         };
-        let second = Connection(Endpoint::new(of_host(&config, 1), Tls::new(tls)));
+        let second = Connection(Endpoint::new(config, Tls::new(tls)).each()[1].clone());
         let environment = second.environment();
         let of =
             |name: &str| environment.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.to_str());

@@ -13,6 +13,9 @@ use uuid::Uuid;
 use super::tls::Tls;
 use super::types::Types;
 
+/// How long one of several hosts has to take a connection, where its configuration says nothing.
+const EACH_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How to reach a database as a role. It reads as its tokio-postgres configuration, whose `Debug` leaves the password out.
 ///
 /// Every connection is made here, so that each is encrypted as it was asked for and goes to a host that is fit. Cheap to clone;
@@ -86,6 +89,15 @@ impl Endpoint {
     /// acknowledge within `unheard` is given up.
     pub(super) fn keep_alive(&mut self, idle: Duration, interval: Duration, unheard: Duration) {
         self.config.keepalives(true).keepalives_idle(idle).keepalives_interval(interval).tcp_user_timeout(unheard);
+    }
+
+    /// Each of its hosts by itself, in the order in which they were named; the way around a pooler is not theirs.
+    #[must_use]
+    pub fn each(&self) -> Vec<Self> {
+        let application = self.config.get_application_name().unwrap_or("bailiwick");
+        let patience = self.config.get_connect_timeout().copied().unwrap_or(EACH_PATIENCE);
+        let each = each_host(&self.config, application, patience).into_iter();
+        each.map(|config| Self::new(config, self.tls.clone())).collect()
     }
 
     /// How many hosts there are to try.
