@@ -7,7 +7,7 @@ DROP TRIGGER documents_20_complete_new ON documents;
 SET LOCAL ROLE bailiwick_definer;
 DROP FUNCTION forget_deleted_chunks();
 DROP FUNCTION index_new_chunks();
-DROP FUNCTION index_ahead(uuid, integer, integer[], integer[], tsvector[]);
+DROP FUNCTION index_ahead(uuid, integer[], integer[], tsvector[]);
 DROP FUNCTION follow_changed_documents();
 DROP FUNCTION complete_new_documents();
 DROP FUNCTION cut_default_chunks(uuid, uuid[]);

@@ -365,29 +365,23 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION index_ahead(p_tenant_id uuid, p_first integer, p_ordinals integer[], p_lengths integer[], p_terms tsvector[]) RETURNS bigint
+CREATE FUNCTION index_ahead(p_tenant_id uuid, p_ordinals integer[], p_lengths integer[], p_terms tsvector[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
-    v_chunks bigint := cardinality(p_terms);
+    -- It takes the numbers itself, for what stands under a number is believed later to be of its chunk: nothing can be written
+    -- under one that was given out before.
+    v_first integer := allocate_chunk_numbers(p_tenant_id, cardinality(p_terms));
 BEGIN
-    -- What stands under a number is believed later to be of its chunk. Whoever has taken numbers holds the tenant's row until the
-    -- transaction ends, and the last ones are theirs.
-    IF NOT EXISTS (SELECT FROM tenant_usage u
-                   WHERE u.tenant_id = p_tenant_id AND u.xmin = pg_current_xact_id()::xid AND u.next_chunk_no = p_first + v_chunks) THEN
-        RAISE EXCEPTION 'these chunk numbers were not given out just now'
-            USING ERRCODE = 'integrity_constraint_violation',
-                  HINT = 'Take them from allocate_chunk_numbers() in the statement that stores the chunks.';
-    END IF;
     INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, terms)
-    SELECT p_tenant_id, p_first + (e.place - 1)::integer, e.ordinal, e.length, e.terms
+    SELECT p_tenant_id, v_first + (e.place - 1)::integer, e.ordinal, e.length, e.terms
     FROM unnest(p_ordinals, p_lengths, p_terms) WITH ORDINALITY AS e (ordinal, length, terms, place);
-    RETURN v_chunks;
+    RETURN v_first;
 END
 $$;
-COMMENT ON FUNCTION index_ahead(uuid, integer, integer[], integer[], tsvector[]) IS
-    'Writes what chunk_entry() gave for chunks that the same statement stores under the numbers from p_first on, which it has just taken. Their trigger leaves them as they are.';
-GRANT EXECUTE ON FUNCTION index_ahead(uuid, integer, integer[], integer[], tsvector[]) TO bailiwick_app;
+COMMENT ON FUNCTION index_ahead(uuid, integer[], integer[], tsvector[]) IS
+    'Takes consecutive chunk numbers, writes under them what chunk_entry() gave for the chunks that the same statement stores, and returns the first. Their trigger leaves the postings as they are.';
+GRANT EXECUTE ON FUNCTION index_ahead(uuid, integer[], integer[], tsvector[]) TO bailiwick_app;
 
 CREATE FUNCTION index_new_chunks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -567,7 +561,7 @@ DECLARE
 BEGIN
     FOREACH v_function IN ARRAY ARRAY[
         'cut_default_chunks(uuid, uuid[])', 'complete_new_documents()', 'follow_changed_documents()',
-        'index_new_chunks()', 'index_ahead(uuid, integer, integer[], integer[], tsvector[])', 'forget_deleted_chunks()'
+        'index_new_chunks()', 'index_ahead(uuid, integer[], integer[], tsvector[])', 'forget_deleted_chunks()'
     ] LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO bailiwick_definer', v_function);
     END LOOP;

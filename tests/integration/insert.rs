@@ -226,42 +226,47 @@ async fn a_batch_is_indexed_as_its_documents_one_by_one() {
     assert_eq!(miscounts(&database).await, "");
 }
 
-/// Postings are believed to be of the chunk whose number they have, so nobody writes any under a number that is not theirs just now.
+/// Postings are believed to be of the chunk whose number they have, so whoever writes them ahead of it cannot choose the number.
 #[tokio::test]
-async fn terms_are_written_ahead_only_under_numbers_that_were_just_given_out() {
+async fn terms_are_written_ahead_only_under_numbers_that_nobody_had() {
     let (database, session) = session().await;
-    let demo = database.tenant("demo").await;
-    session.ok("insert_document", json!({ "title": "t", "content": "some words" })).await;
+    let (demo, other) = (database.tenant("demo").await, database.tenant("enterprise").await);
+    for word in ["one", "two"] {
+        session.ok("insert_document", json!({ "title": word, "content": "some words" })).await;
+    }
     let app = database.connect_app().await;
     app.batch_execute(&format!("SET app.current_tenant_id = '{}'", demo.id)).await.unwrap();
-    let ahead = |first: &str| {
-        format!("SELECT index_ahead(current_tenant_id(), {first}, '{{0,1}}', '{{1,1}}', '{{planted:1,planted:1}}')")
-    };
-    let next = "(SELECT next_chunk_no FROM tenant_usage)";
-    let take = |count: i32| format!("SELECT allocate_chunk_numbers(current_tenant_id(), {count})");
-    for (what, statements) in [
-        ("numbers to come", ahead(next)),
-        ("a number that is taken, and one to come", ahead(&format!("{next} - 1"))),
-        (
-            "numbers of another transaction",
-            format!("BEGIN; {}; COMMIT; BEGIN; {}", take(2), ahead(&format!("{next} - 2"))),
-        ),
-        ("more than were taken", format!("BEGIN; {}; {}", take(1), ahead(&format!("{next} - 1")))),
-        ("others than were taken last", format!("BEGIN; {}; {}", take(3), ahead(&format!("{next} - 3")))),
+    let ahead = "SELECT index_ahead(current_tenant_id(), '{0,1}', '{1,1}', '{planted:1,planted:1}')";
+    let given_out = || async { database.value::<i32>("SELECT max(chunk_no) FROM document_chunks").await };
+    let last = given_out().await;
+    for (what, before) in [
+        ("alone", ""),
+        ("after numbers were taken", "SELECT allocate_chunk_numbers(current_tenant_id(), 2)"),
+        ("after the last chunk was deleted", "DELETE FROM documents WHERE title = 'two'"),
+        ("after others of its own", ahead),
+        ("behind a savepoint", "SAVEPOINT here"),
     ] {
-        let error = app.batch_execute(&statements).await.expect_err(what);
-        let error = error.as_db_error().unwrap();
-        assert_eq!(
-            (error.code().code(), error.message()),
-            ("23000", "these chunk numbers were not given out just now"),
-            "{what}"
-        );
+        app.batch_execute(&format!("BEGIN; {before}")).await.unwrap();
+        let next: i32 = app.query_one("SELECT next_chunk_no FROM tenant_usage", &[]).await.unwrap().get(0);
+        let first: i32 = app.query_one(ahead, &[]).await.unwrap().get(0);
+        assert!(first == next && first > last, "{what}: {first}, where {next} was the next");
         app.batch_execute("ROLLBACK").await.unwrap();
     }
-    let planted = "SELECT count(*) FROM fresh_postings WHERE terms @@ 'planted'";
-    assert_eq!(database.value::<i64>(planted).await, 0);
-    // Its own, as documents/insert_many takes them; without their chunks nothing may come of it.
-    app.batch_execute(&format!("BEGIN; {}; {}; ROLLBACK", take(2), ahead(&format!("{next} - 2")))).await.unwrap();
+    for (what, statement, code) in [
+        ("for another tenant", ahead.replace("current_tenant_id()", &format!("'{}'", other.id)), "42501"),
+        ("more lengths than terms", ahead.replace("'{1,1}'", "'{1,1,1}'"), "23502"),
+        ("no terms", ahead.replace("'{planted:1,planted:1}'", "NULL"), "23502"),
+        (
+            "past the function",
+            "INSERT INTO fresh_postings SELECT current_tenant_id(), 1, 0, 1, 'planted:1'".into(),
+            "42501",
+        ),
+    ] {
+        let error = app.batch_execute(&statement).await.expect_err(what);
+        assert_eq!(error.as_db_error().unwrap().code().code(), code, "{what}: {error:?}");
+    }
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM fresh_postings WHERE terms @@ 'planted'").await, 0);
+    assert_eq!((given_out().await, miscounts(&database).await.as_str()), (last, ""));
 }
 
 /// Batches take no lock to see whether they fit where the quota is far; at its edge it is exact all the same.

@@ -14,13 +14,10 @@ WITH given AS MATERIALIZED (
     JOIN given ON given.place = chunk.document
     CROSS JOIN LATERAL chunk_entry(given.language, given.title, chunk.passage, given.facets) AS entry
 ), numbers AS MATERIALIZED (
-    -- Counted, so that all terms are made before the lock is taken.
-    SELECT allocate_chunk_numbers($1::uuid, counted.chunks) AS first FROM (SELECT count(*)::integer AS chunks FROM entries) AS counted
-), indexed AS MATERIALIZED (
-    SELECT index_ahead($1, numbers.first, array_agg(e.ordinal ORDER BY e.place), array_agg(e.length ORDER BY e.place),
-                       array_agg(e.terms ORDER BY e.place)) AS chunks
-    FROM entries e CROSS JOIN numbers
-    GROUP BY numbers.first
+    -- All terms are made before the lock is taken, for they are its arguments.
+    SELECT index_ahead($1::uuid, array_agg(e.ordinal ORDER BY e.place), array_agg(e.length ORDER BY e.place),
+                       array_agg(e.terms ORDER BY e.place)) AS first
+    FROM entries e HAVING count(*) > 0
 ), stored AS (
     INSERT INTO documents (tenant_id, id, title, content, source, metadata, language, embedding, embedding_model, embedding_status)
     SELECT $1, id, title, content, source, metadata, language, embedding,
@@ -36,4 +33,4 @@ WITH given AS MATERIALIZED (
            CASE WHEN e.ordinal = 0 AND e.embedding IS NOT NULL THEN $14::smallint END
     FROM entries e CROSS JOIN numbers
 )
-SELECT count(*) AS documents, (SELECT indexed.chunks FROM indexed) AS chunks FROM stored
+SELECT count(*) AS documents, (SELECT count(*) FROM entries) AS chunks FROM stored
