@@ -1,6 +1,6 @@
 //! Retention: dropping the months of costs that are no longer kept, after writing them to files.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -9,9 +9,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::TryStreamExt;
 use serde::Serialize;
+use tempfile::TempPath;
 use tokio_postgres::Client;
 
-use crate::audit::Month;
+use crate::audit::{Month, month_files};
 use crate::db::{DbError, OperatorTransaction};
 
 const HOLD_COST_MONTHS: &str = include_str!("../../sql/queries/administration/hold_cost_months.sql");
@@ -37,16 +38,8 @@ pub struct RetiredCosts {
 pub enum RetentionError {
     #[error("{0}")]
     Db(#[from] DbError),
-    #[error("cannot write {}: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
-}
-
-/// The files of a month that are there, by their numbers from 1 on, and the first that is not: what came once a month was written is
-/// in a second file, and nothing is ever written over.
-pub(crate) fn files(name: impl Fn(usize) -> PathBuf) -> (Vec<PathBuf>, PathBuf) {
-    let there: Vec<PathBuf> = (1..).map(&name).take_while(|path| path.exists()).collect();
-    let free = name(there.len() + 1);
-    (there, free)
+    #[error("cannot {doing} {}: {source}", path.display())]
+    File { doing: &'static str, path: PathBuf, source: std::io::Error },
 }
 
 /// Drops these months, all that end by the beginning of `before`, with what was summed up of them. With a folder each is
@@ -77,7 +70,7 @@ async fn work(
     let mut rows = 0;
     if let Some(folder) = folder {
         for month in months {
-            rows += write(transaction, *month, &folder.join(format!("{database}-cost_tracking-{month}"))).await?;
+            rows += write(transaction, *month, folder, &format!("{database}-cost_tracking-{month}")).await?;
         }
     }
     transaction.query(FORGET_PERIODS, &[&before.first_day()]).await?;
@@ -86,45 +79,54 @@ async fn work(
     Ok(RetiredCosts { partitions, rows })
 }
 
-/// Writes a month's rows, a JSON object a line, to the first file of that stem that is not there.
-async fn write(transaction: &OperatorTransaction<'_>, month: Month, stem: &Path) -> Result<u64, RetentionError> {
-    let with = |suffix: String| {
-        let mut path = stem.as_os_str().to_owned();
-        path.push(suffix);
-        PathBuf::from(path)
-    };
-    let draft = with(format!(".{}.part", std::process::id()));
-    let fault = |source| RetentionError::File { path: draft.clone(), source };
-    let file = OpenOptions::new().write(true).create(true).truncate(true).open(&draft).map_err(fault)?;
+/// Writes a month's rows, a JSON object a line, to the next file of that stem.
+async fn write(
+    transaction: &OperatorTransaction<'_>,
+    month: Month,
+    folder: &Path,
+    stem: &str,
+) -> Result<u64, RetentionError> {
+    // One server at a time is at it, so what has this name was left by one that was killed. Whatever goes wrong, it goes.
+    let draft = folder.join(format!("{stem}.jsonl.gz.part"));
+    let draft = TempPath::try_from_path(&draft).doing("write", &draft)?;
+    let file = File::create(&draft).doing("write", &draft)?;
     let mut file = GzEncoder::new(BufWriter::new(file), Compression::default());
     let mut rows = 0;
     let stream = transaction.stream(COST_ROWS, &[&month.first_day()]).await?;
     let mut stream = pin!(stream);
     while let Some(row) = stream.try_next().await.map_err(DbError::from)? {
         let line: &str = row.try_get("row_json").map_err(DbError::from)?;
-        file.write_all(line.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(fault)?;
+        file.write_all(line.as_bytes()).and_then(|()| file.write_all(b"\n")).doing("write", &draft)?;
         rows += 1;
     }
     let file = file.finish().and_then(|file| file.into_inner().map_err(std::io::IntoInnerError::into_error));
-    file.and_then(|file| file.sync_all()).map_err(fault)?;
-    let placed = place(&draft, |number| match number {
-        1 => with(".jsonl.gz".to_owned()),
-        number => with(format!(".{number}.jsonl.gz")),
-    });
-    let _ = fs::remove_file(&draft);
-    placed.map(|()| rows).map_err(fault)
+    file.and_then(|file| file.sync_all()).doing("write", &draft)?;
+    place(draft, folder, stem)?;
+    Ok(rows)
 }
 
-/// Gives a draft the first name that is free, unless an earlier try has left one with the same rows.
-fn place(draft: &Path, name: impl Fn(usize) -> PathBuf) -> std::io::Result<()> {
-    let (there, free) = files(name);
-    let written = fs::read(draft)?;
+/// Gives a draft the name behind the last of its month, unless an earlier try has left one with the same rows. Nothing is written over.
+fn place(draft: TempPath, folder: &Path, stem: &str) -> Result<(), RetentionError> {
+    let (there, free) = month_files(folder, stem, "jsonl.gz").doing("read", folder)?;
+    let length = |path: &Path| fs::metadata(path).map(|file| file.len()).doing("read", path);
     for path in there {
-        if fs::read(path)? == written {
+        if length(&path)? == length(&draft)?
+            && fs::read(&path).doing("read", &path)? == fs::read(&draft).doing("read", &draft)?
+        {
             return Ok(());
         }
     }
-    fs::hard_link(draft, &free)?;
-    let folder = free.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    draft.persist_noclobber(&free).map_err(|error| error.error).doing("create", &free)?;
+    File::open(folder).and_then(|folder| folder.sync_all()).doing("write", folder)
+}
+
+/// Says which file it was.
+trait FileContext<T> {
+    fn doing(self, doing: &'static str, path: &Path) -> Result<T, RetentionError>;
+}
+
+impl<T> FileContext<T> for std::io::Result<T> {
+    fn doing(self, doing: &'static str, path: &Path) -> Result<T, RetentionError> {
+        self.map_err(|source| RetentionError::File { doing, path: path.to_owned(), source })
+    }
 }

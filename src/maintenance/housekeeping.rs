@@ -9,9 +9,9 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::lock;
-use crate::audit::{self, AuditError, Expectations, Keeping, Month, Retired};
+use crate::audit::{self, AuditError, Expectations, Keeping, Month, Retired, month_files};
 use crate::configuration::{AuditArguments, RetentionArguments};
-use crate::costs::retention::{self, RetentionError, RetiredCosts, files};
+use crate::costs::retention::{self, RetentionError, RetiredCosts};
 use crate::db::{DbError, admin};
 use crate::tenants::purge::{self, Purged};
 
@@ -117,10 +117,15 @@ impl Housekeeping {
         let months = self.months_due(client, "audit_logs", months).await?;
         let Some(last) = months.last() else { return Ok(None) };
         let database = database(client).await?;
+        let files =
+            |month: Month| {
+                month_files(folder, &format!("{database}-audit_logs-{month}"), "jsonl")
+                    .map_err(|source| AuditError::File { doing: "read", path: folder.clone(), source })
+            };
         let mut archives = Vec::new();
         for month in &months {
             // Those that an earlier try left are held against the trail like any other.
-            let (mut there, free) = files(|number| folder.join(archive_name(&database, *month, number)));
+            let (mut there, free) = files(*month)?;
             if there.is_empty() {
                 audit::export(client, *month, &free).await?;
                 there.push(free);
@@ -136,7 +141,7 @@ impl Housekeeping {
             match audit::retire(client, last.next(), &archives, &expectations, &self.keeping).await {
                 // Calls that were told of once their month was written: they have a file of their own.
                 Err(AuditError::Outgrown { month, .. }) => {
-                    let (_, free) = files(|number| folder.join(archive_name(&database, month, number)));
+                    let (_, free) = files(month)?;
                     audit::export(client, month, &free).await?;
                     archives.push(free);
                 }
@@ -157,13 +162,6 @@ impl Housekeeping {
     async fn months_due(&self, client: &Client, table: &str, keep: u16) -> Result<Vec<Month>, DbError> {
         let rows = admin::as_owner(client, MONTHS_DUE, &[&table, &i32::from(keep), &self.today]).await?;
         rows.iter().map(|row| row.try_get::<_, String>("month")?.parse().map_err(DbError::Other)).collect()
-    }
-}
-
-fn archive_name(database: &str, month: Month, number: usize) -> String {
-    match number {
-        1 => format!("{database}-audit_logs-{month}.jsonl"),
-        number => format!("{database}-audit_logs-{month}.{number}.jsonl"),
     }
 }
 
