@@ -3,6 +3,7 @@
 mod alerts;
 mod arithmetic;
 mod budgets;
+mod clock;
 mod commands;
 mod lists;
 mod oracle;

@@ -17,6 +17,8 @@ pub enum Lacking {
     Pgbouncer,
     /// A PostgreSQL of this machine's that was built with TLS.
     Postgresql,
+    /// What shows a program another time of day.
+    Faketime,
     /// systemd's own tools.
     Systemd,
     /// Prometheus's own tools.

@@ -1,0 +1,65 @@
+//! A server whose clock is wrong spends, refuses and reports in the database's month.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::{assert_settled, of_usd};
+use crate::harness::{Lacking, Process, TestDatabase, skip};
+
+/// What tells a program another time of day; durations it measures as ever.
+fn libfaketime() -> Option<PathBuf> {
+    let paths = ["/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1"];
+    paths.iter().flat_map(|paths| glob::glob(paths).unwrap()).find_map(Result::ok)
+}
+
+async fn call(server: &mut Process, tool: &str, arguments: Value) -> Value {
+    let params = json!({ "name": tool, "arguments": arguments });
+    server.send(json!({ "jsonrpc": "2.0", "id": tool, "method": "tools/call", "params": params })).await;
+    server.receive().await.unwrap()["result"].clone()
+}
+
+/// An hour, and so much that it is another month wherever in the month this runs.
+#[tokio::test]
+async fn money_is_spent_in_the_databases_month_whatever_the_servers_clock_says() {
+    let Some(library) = libfaketime() else {
+        return skip(Lacking::Faketime, "there is no libfaketime on this machine");
+    };
+    let database = TestDatabase::create().await;
+    database.execute("UPDATE tenants SET monthly_budget_usd = 3 WHERE slug = 'demo'").await;
+    for offset in ["-1h", "+1h", "-40d", "+40d"] {
+        database.execute("DELETE FROM cost_tracking; DELETE FROM budget_ledger; DELETE FROM audit_logs").await;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+        command
+            .env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await)
+            .env("BAILIWICK_TENANT", "demo")
+            .envs([("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1"), ("DONT_FAKE_MONOTONIC", "1")])
+            .env("LD_PRELOAD", &library);
+        let mut server = Process::spawn(command);
+        server.initialize().await;
+        for _ in 0..3 {
+            let recorded = call(&mut server, "record_usage", of_usd(1.0)).await;
+            assert!(recorded["structuredContent"]["id"].is_i64(), "{offset}: {recorded}");
+        }
+        let refused = call(&mut server, "record_usage", of_usd(1.0)).await["content"][0]["text"].clone();
+        let next = "SELECT to_char(date_trunc('month', now(), 'UTC') + interval '1 month', 'YYYY-MM-DD')";
+        let next: String = database.value(next).await;
+        let refused = refused.as_str().unwrap();
+        assert!(refused.starts_with("budget_exceeded") && refused.contains(&next), "{offset}: {refused}");
+        let report =
+            call(&mut server, "cost_report", json!({ "group_by": ["day"] })).await["structuredContent"].clone();
+        let today: String = database.value("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD')").await;
+        let days = report["rows"].as_array().unwrap_or_else(|| panic!("{offset}: {report}"));
+        assert_eq!((days.len(), days[0]["group"]["day"].as_str()), (1, Some(today.as_str())), "{offset}: {report}");
+        // The server's clock was indeed another one, for the trail has when a call began by it.
+        let skew = "SELECT extract(epoch FROM max(\"timestamp\") - now())::float8 FROM audit_logs WHERE outcome = 'ok'";
+        let (skew, wrong): (f64, bool) = (database.value(skew).await, offset.ends_with('d'));
+        assert!(skew.abs() > if wrong { 39.0 * 86_400.0 } else { 3_500.0 }, "{offset}: {skew}");
+        assert_eq!(server.finish().await.0, Some(0), "{offset}");
+        assert_settled(&database).await;
+        let months = "SELECT string_agg(DISTINCT starts::text, ' ') = date_trunc('month', now(), 'UTC')::date::text
+                      FROM budget_ledger WHERE period = 'month'";
+        assert!(database.value::<bool>(months).await, "{offset}: another month has been charged");
+    }
+}
