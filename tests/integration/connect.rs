@@ -93,7 +93,13 @@ fn who_connects_first_is_told_what_the_first_start_fetches() {
         |name: &str| done(home.command(&["cursor", "--name", name]).env("BAILIWICK_DATA_DIR", &data).output().unwrap());
     let told = connect("one");
     let hint = "At its first start the program fetches PostgreSQL and an embedding model";
-    assert!(told.contains(hint) && told.contains(concat!(env!("CARGO_BIN_EXE_bailiwick"), " demo --keep")), "{told}");
+    let demo = format!("{} demo --keep --data-dir {}", env!("CARGO_BIN_EXE_bailiwick"), data.display());
+    assert!(told.contains(hint) && told.contains(&demo) && !told.contains("--no-embeddings"), "{told}");
+    let spaced = home.path("data of mine");
+    let mut without = home.command(&["cursor", "--name", "none", "--no-embeddings"]);
+    let told = done(without.env("BAILIWICK_DATA_DIR", &spaced).output().unwrap());
+    let demo = format!(" demo --keep --data-dir '{}' --no-embeddings", spaced.display());
+    assert!(told.contains("fetches PostgreSQL, 13 MB") && told.contains(&demo), "{told}");
     fs::create_dir_all(data.join("cluster")).unwrap();
     assert!(!connect("two").contains(hint), "it is there already");
     let url = ["cursor", "--name", "three", "--tenant", "demo", "--database-url", "postgresql://a@127.0.0.1/b"];

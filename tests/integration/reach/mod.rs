@@ -5,6 +5,7 @@ mod caller;
 mod cluster;
 mod hosts;
 mod pgbouncer;
+mod pooled_program;
 mod pooler;
 mod roles;
 mod tls;
