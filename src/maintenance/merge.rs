@@ -1,8 +1,10 @@
 //! Moves fresh postings into blocks.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use tokio_postgres::Client;
 
 use super::refill::{Entries, Key, merged, route};
@@ -79,10 +81,14 @@ async fn work(transaction: &OwnerTransaction<'_>, limit: i64) -> Result<Merged, 
     Ok(Merged { chunks: chunk_nos.len(), blocks_written })
 }
 
-/// The keys of the tenant's blocks, in order.
+/// The keys of the tenant's blocks, in order: of a million documents some hundred thousand, so a row at a time.
 pub(super) async fn keys(transaction: &OwnerTransaction<'_>) -> Result<Vec<Key>, DbError> {
-    let rows = transaction.query(BLOCK_KEYS, &[&transaction.tenant_id()]).await?;
-    rows.iter().map(|row| Ok((row.try_get("first_lexeme")?, row.try_get("first_chunk_no")?))).collect()
+    let mut rows = pin!(transaction.stream(BLOCK_KEYS, &[&transaction.tenant_id()]).await?);
+    let mut keys = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        keys.push((row.try_get("first_lexeme")?, row.try_get("first_chunk_no")?));
+    }
+    Ok(keys)
 }
 
 /// Reads the blocks with these keys, in order of key.
