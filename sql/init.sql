@@ -1196,29 +1196,23 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION index_ahead(p_tenant_id uuid, p_first integer, p_ordinals integer[], p_lengths integer[], p_terms tsvector[]) RETURNS bigint
+CREATE FUNCTION index_ahead(p_tenant_id uuid, p_ordinals integer[], p_lengths integer[], p_terms tsvector[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
-    v_chunks bigint := cardinality(p_terms);
+    -- It takes the numbers itself, for what stands under a number is believed later to be of its chunk: nothing can be written
+    -- under one that was given out before.
+    v_first integer := allocate_chunk_numbers(p_tenant_id, cardinality(p_terms));
 BEGIN
-    -- What stands under a number is believed later to be of its chunk. Whoever has taken numbers holds the tenant's row until the
-    -- transaction ends, and the last ones are theirs.
-    IF NOT EXISTS (SELECT FROM tenant_usage u
-                   WHERE u.tenant_id = p_tenant_id AND u.xmin = pg_current_xact_id()::xid AND u.next_chunk_no = p_first + v_chunks) THEN
-        RAISE EXCEPTION 'these chunk numbers were not given out just now'
-            USING ERRCODE = 'integrity_constraint_violation',
-                  HINT = 'Take them from allocate_chunk_numbers() in the statement that stores the chunks.';
-    END IF;
     INSERT INTO fresh_postings (tenant_id, chunk_no, ordinal, length, terms)
-    SELECT p_tenant_id, p_first + (e.place - 1)::integer, e.ordinal, e.length, e.terms
+    SELECT p_tenant_id, v_first + (e.place - 1)::integer, e.ordinal, e.length, e.terms
     FROM unnest(p_ordinals, p_lengths, p_terms) WITH ORDINALITY AS e (ordinal, length, terms, place);
-    RETURN v_chunks;
+    RETURN v_first;
 END
 $$;
-COMMENT ON FUNCTION index_ahead(uuid, integer, integer[], integer[], tsvector[]) IS
-    'Writes what chunk_entry() gave for chunks that the same statement stores under the numbers from p_first on, which it has just taken. Their trigger leaves them as they are.';
-GRANT EXECUTE ON FUNCTION index_ahead(uuid, integer, integer[], integer[], tsvector[]) TO bailiwick_app;
+COMMENT ON FUNCTION index_ahead(uuid, integer[], integer[], tsvector[]) IS
+    'Takes consecutive chunk numbers, writes under them what chunk_entry() gave for the chunks that the same statement stores, and returns the first. Their trigger leaves the postings as they are.';
+GRANT EXECUTE ON FUNCTION index_ahead(uuid, integer[], integer[], tsvector[]) TO bailiwick_app;
 
 CREATE FUNCTION index_new_chunks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -1398,7 +1392,7 @@ DECLARE
 BEGIN
     FOREACH v_function IN ARRAY ARRAY[
         'cut_default_chunks(uuid, uuid[])', 'complete_new_documents()', 'follow_changed_documents()',
-        'index_new_chunks()', 'index_ahead(uuid, integer, integer[], integer[], tsvector[])', 'forget_deleted_chunks()'
+        'index_new_chunks()', 'index_ahead(uuid, integer[], integer[], tsvector[])', 'forget_deleted_chunks()'
     ] LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO bailiwick_definer', v_function);
     END LOOP;
@@ -2685,7 +2679,7 @@ INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', '77fb8a0b4146f18a860bc2f65d319ea0ef0e65b60f6f0afdba095a9051cee34b'),
     (2, 'tenants', '03fe2c991da1bd7e753f7294f817d528dd75f9d9c6ea7e4bcc6de6a34dabc740'),
     (3, 'documents', 'c9819ae425c2c94f8c02d996c65fa32d11cd0f4f7b4115ffe1971947732f2179'),
-    (4, 'search', '16cc8bfd9e26576c3bf3e2dc81393cf32f0ae17e0e547892ea3645b54cbbcb34'),
+    (4, 'search', '6ca487e79815d70ff4d5caedbeeb3c6ffbe7e7fda1858f3dd3549f14f9279865'),
     (5, 'audit', '090c93f08235e28c5fdf0583968f04d4d74775cd1ee760d2d13e0d1af9595399'),
     (6, 'costs', '78c0cd14431898e50d8ea9c8dcc796aeeb4b9ad281cfc2e295b1dde12d3587af'),
     (7, 'statistics', 'dbb69c445f35e0849823b2c6d5f59a88d73a1880fff5125a3e742102b25cd36c'),
