@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::database_url::{self, Surroundings, Use};
+use super::database_url::{self, Use};
+use super::surroundings::Surroundings;
 use super::{ConfigurationError, DatabaseArguments, EmbeddingSettings};
 use crate::db::{DEFAULT_MAX_LAG, Endpoint, ReplicaOptions};
 use crate::embedded::{self, EmbeddedError};

@@ -5,12 +5,14 @@
 
 mod arguments;
 mod database;
+mod database_tls;
 mod database_url;
 mod embedding;
 mod http;
 mod identity;
 mod issuer;
 mod retention;
+mod surroundings;
 
 pub use arguments::{
     AuditArguments, BudgetArguments, DatabaseArguments, EmbeddingArguments, HttpArguments, IdentityArguments,
@@ -22,6 +24,7 @@ pub use http::HttpSettings;
 pub use identity::IdentitySettings;
 pub use issuer::IssuerArguments;
 pub use retention::RetentionArguments;
+pub(crate) use surroundings::libpq_variables;
 
 /// What is wrong with the configuration, one line a problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -193,7 +193,8 @@ async fn nor_the_password_of_a_database_that_cannot_be_reached_or_named() {
         format!("postgresql://bailiwick_app:{secret}@nowhere.invalid/x?sslmode=rubbish"),
         format!("postgres//bailiwick_app:{secret}@x"),
         format!("host=127.0.0.1 port=1 user=x password={secret}"),
-        format!("host=127.0.0.1 port=many user=x password={secret}"),
+        format!("postgresql://x:y@{secret}?{secret}=1@127.0.0.1:1/x"),
+        format!("postgresql://x:y@{secret}@127.0.0.1:1/x"),
     ] {
         for (name, other) in [
             ("BAILIWICK_DATABASE_URL", "BAILIWICK_ADMIN_DATABASE_URL"),
@@ -203,7 +204,7 @@ async fn nor_the_password_of_a_database_that_cannot_be_reached_or_named() {
             loud(&mut command, "trace", "text")
                 .args(["serve", "--http", "127.0.0.1:0"])
                 .env(name, &url)
-                .env(other, "host=127.0.0.1 port=1 user=x");
+                .env(other, "postgresql://x@127.0.0.1:1/x");
             let output = command.output().await.unwrap();
             let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
             assert!(!output.status.success() && told.contains("error: "), "{url}: {told}");
