@@ -15,13 +15,13 @@ const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
 pub struct Connection(Endpoint);
 
 impl Connection {
-    /// The first of the configured hosts that answers.
+    /// The first of the configured hosts that answers, at the address at which it does.
     ///
     /// # Errors
-    /// The last host's [`BackupError`].
+    /// The last one's [`BackupError`].
     pub async fn find(endpoint: &Endpoint) -> Result<Self, BackupError> {
         // A dump is one session, and a snapshot is known to no other server behind a pooler.
-        let each = endpoint.direct().each();
+        let each = endpoint.direct().each().await;
         if let [one] = each.as_slice() {
             return Ok(Self(one.clone()));
         }
@@ -133,21 +133,24 @@ mod tests {
     use super::*;
     use crate::db::{Tls, TlsSettings};
 
-    #[test]
-    fn programs_get_the_password_by_their_environment_and_one_host_alone() {
-        let config: Config = "postgresql://ada:hunter2@a.example:1,b.example:2/docs?sslmode=require".parse().unwrap();
+    #[tokio::test]
+    async fn programs_get_the_password_by_their_environment_and_one_host_alone() {
+        let config: Config =
+            "postgresql://ada:hunter2@a.example:1,b.example:2/docs?sslmode=require&hostaddr=127.0.0.1,127.0.0.2"
+                .parse()
+                .unwrap();
         let tls = TlsSettings {
             check: TlsCheck::Name,
             roots: TlsRoots::File("roots.pem".into()),
             client: Some(("ada.pem".into(), "ada.key".into())),
         };
-        let second = Connection(Endpoint::new(config, Tls::new(tls)).each()[1].clone());
+        let second = Connection(Endpoint::new(config, Tls::new(tls)).each().await[1].clone());
         let environment = second.environment();
         let of =
             |name: &str| environment.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.to_str());
-        let names = ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGSSLMODE"];
+        let names = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGSSLMODE"];
         let found = names.map(|name| of(name).unwrap_or_default());
-        assert_eq!(found, ["b.example", "2", "ada", "docs", "hunter2", "verify-full"]);
+        assert_eq!(found, ["b.example", "127.0.0.2", "2", "ada", "docs", "hunter2", "verify-full"]);
         let found = ["PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"].map(|name| of(name).unwrap_or_default());
         assert_eq!(found, ["roots.pem", "ada.pem", "ada.key"]);
         assert!(!format!("{second:?}").contains("hunter2"));

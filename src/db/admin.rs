@@ -34,6 +34,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
+use super::endpoint::Patience;
 use super::{DbError, Endpoint, Parameter};
 use crate::identity::TenantId;
 use crate::tenants::SettingsPatch;
@@ -48,7 +49,7 @@ const REFRESH_STATISTICS: &str = include_str!("../../sql/queries/administration/
 
 /// How long a host may take to let an administrator in.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long all of it may take for each host: a server that has just been started is slow to answer.
+/// How long the last of them may take, which mostly is the only one: a server that has just been started is slow to answer.
 const LONGEST_CONNECT: Duration = Duration::from_secs(30);
 
 /// Opens one connection as an administrator.
@@ -59,9 +60,8 @@ pub async fn connect(endpoint: impl Into<Endpoint>) -> Result<Client, DbError> {
     let mut endpoint: Endpoint = endpoint.into();
     // Whoever vanishes with a maintenance lock must be known to be gone.
     endpoint.keep_alive(Duration::from_secs(30), Duration::from_secs(10), Duration::from_secs(30));
-    let connecting = endpoint.connect("bailiwick-admin", PATIENCE);
-    let connected = tokio::time::timeout(LONGEST_CONNECT * endpoint.host_count(), connecting).await;
-    let (client, connection) = connected.map_err(|_| DbError::Unavailable("no answer in time".to_owned()))??;
+    let patience = Patience { each: PATIENCE, last: LONGEST_CONNECT };
+    let (client, connection) = endpoint.connect("bailiwick-admin", patience).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "administration connection ended");

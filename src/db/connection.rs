@@ -4,12 +4,15 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::Object;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row, Statement};
 
 use super::endpoint::Endpoint;
+use super::pool::Opener;
 use super::{DbError, Parameter};
+
+/// A place in the pool, and who is in it.
+type Object = deadpool::managed::Object<Opener>;
 
 /// A connection that goes back to the pool when it is dropped; nothing outside `db` can have one.
 pub(super) struct Connection {

@@ -1,20 +1,26 @@
 //! A database and the ways to it: hosts, encryption, and a way around a pooler.
 
+use std::net::IpAddr;
 use std::ops::Deref;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode};
+use tokio_postgres::config::LoadBalanceHosts;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, Config, Connection, Error, Socket};
+use tokio_postgres::{Client, Config, Connection, Socket};
 use uuid::Uuid;
 
+use super::DbError;
 use super::tls::Tls;
 use super::types::Types;
+use super::ways::{self, Way};
 
-/// How long one of several hosts has to take a connection, where its configuration says nothing.
-const EACH_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a host has to take a connection, where nobody says.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// What this program calls its sessions, unless its configuration has another name.
+const APPLICATION: &str = "bailiwick";
+/// When tokio-postgres begins to ask whether a silent peer is there, unless it is told.
+const KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// How to reach a database as a role. It reads as its tokio-postgres configuration, whose `Debug` leaves the password out.
 ///
@@ -24,8 +30,55 @@ const EACH_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Endpoint {
     config: Config,
     tls: Tls,
-    answered: Arc<AtomicUsize>,
+    known: Vec<(String, Vec<IpAddr>)>,
+    memory: Arc<Mutex<Memory>>,
     direct: Option<Arc<Direct>>,
+}
+
+/// What the last tries came to.
+#[derive(Default)]
+struct Memory {
+    /// Which host is asked first, and at which of its addresses.
+    first: Start,
+    /// Which host answered last.
+    answered: usize,
+}
+
+/// A host by its number, and one of its addresses.
+type Start = (usize, Option<IpAddr>);
+
+/// How long a connection may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Of each way to each host.
+    pub each: Duration,
+    /// Of the last one.
+    pub last: Duration,
+}
+
+impl From<Duration> for Patience {
+    fn from(each: Duration) -> Self {
+        Self { each, last: each }
+    }
+}
+
+/// A way that is being tried. Unless it leads to a connection the next try begins behind it, also where nobody waits any more.
+struct Trial<'a> {
+    memory: &'a Mutex<Memory>,
+    behind: Option<Start>,
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        if let Some(behind) = self.behind {
+            lock(self.memory).first = behind;
+        }
+    }
+}
+
+fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
+    // Nothing panics while it is held.
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The way around a pooler that gives a connection to whoever has a transaction.
@@ -41,7 +94,14 @@ impl Endpoint {
     /// An endpoint whose connections are encrypted in this way.
     #[must_use]
     pub fn new(config: Config, tls: Tls) -> Self {
-        Self { config, tls, answered: Arc::default(), direct: None }
+        Self { config, tls, known: Vec::new(), memory: Arc::default(), direct: None }
+    }
+
+    /// The same, with a host's name that is not looked up, but is at these addresses.
+    #[must_use]
+    pub fn resolved(mut self, name: &str, addresses: &[IpAddr]) -> Self {
+        self.known.push((name.to_owned(), addresses.to_vec()));
+        self
     }
 
     /// The same behind a pooler in transaction mode: whatever needs a session of its own goes by `direct`.
@@ -85,67 +145,113 @@ impl Endpoint {
         self.direct.as_ref()
     }
 
-    /// How soon a peer that has vanished is known to be gone: first asked after `idle`, then every `interval`; what it does not
-    /// acknowledge within `unheard` is given up.
+    /// How soon a peer that has vanished is known to be gone, where the configuration does not say: first asked after `idle`, then
+    /// every `interval`; what it does not acknowledge within `unheard` is given up.
     pub(super) fn keep_alive(&mut self, idle: Duration, interval: Duration, unheard: Duration) {
-        self.config.keepalives(true).keepalives_idle(idle).keepalives_interval(interval).tcp_user_timeout(unheard);
+        let config = &mut self.config;
+        if config.get_keepalives_idle() == KEEPALIVES_IDLE {
+            config.keepalives_idle(idle);
+        }
+        if config.get_keepalives_interval().is_none() {
+            config.keepalives_interval(interval);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(unheard);
+        }
     }
 
-    /// Each of its hosts by itself, in the order in which they were named; the way around a pooler is not theirs.
-    #[must_use]
-    pub fn each(&self) -> Vec<Self> {
-        let application = self.config.get_application_name().unwrap_or("bailiwick");
-        let patience = self.config.get_connect_timeout().copied().unwrap_or(EACH_PATIENCE);
-        let each = each_host(&self.config, application, patience).into_iter();
-        each.map(|config| Self::new(config, self.tls.clone())).collect()
+    /// Each of its hosts by itself at each of its addresses, in the order in which they were named; the way around a pooler is not
+    /// theirs.
+    pub async fn each(&self) -> Vec<Self> {
+        let patience = self.patience(PATIENCE.into()).each;
+        let mut each = Vec::new();
+        for one in ways::each_host(&self.named(APPLICATION, patience)) {
+            let found = ways::each_address(&one, &self.known, patience).await;
+            // Whoever connects to it finds out the same, and tells it.
+            let found = found.unwrap_or_else(|_| vec![Way { config: one, address: None }]);
+            each.extend(found.into_iter().map(|way| Self::new(way.config, self.tls.clone())));
+        }
+        each
     }
 
-    /// How many hosts there are to try.
-    pub(super) fn host_count(&self) -> u32 {
-        let count = self.config.get_hosts().len().max(self.config.get_hostaddrs().len());
-        u32::try_from(count).unwrap_or(u32::MAX).max(1)
-    }
-
-    /// Opens a connection to the first host that is fit; that which answered last is asked first. One that does not answer within
-    /// `patience` is passed over, unless it is the last: whoever waits for a connection bounds the whole.
-    #[expect(clippy::disallowed_methods, reason = "the one place that connects; callers are the doors of this module")]
-    pub(super) async fn connect(&self, application: &str, patience: Duration) -> Result<Connected, Error> {
-        let mut each = each_host(&self.config, application, patience);
-        let count = each.len();
-        let first = match self.config.get_load_balance_hosts() {
-            LoadBalanceHosts::Random => usize::from(Uuid::new_v4().as_bytes()[0]),
-            _ => self.answered.load(Ordering::Relaxed),
-        } % count;
-        each.rotate_left(first);
-        for (step, config) in each.iter().enumerate() {
-            let is_last = step + 1 == count;
-            let connecting = config.connect(self.tls.clone());
-            let connected = match is_last {
-                true => Ok(connecting.await),
-                false => tokio::time::timeout(patience, connecting).await,
+    /// Opens a connection to the first host that is fit, at the first of its addresses that is; where the last one was made is
+    /// asked first. It ends in time by itself: each way has `patience`, or what the configuration says (`connect_timeout`).
+    ///
+    /// # Errors
+    /// Why the only way does not lead there, or [`DbError::Unavailable`] with the reasons of all.
+    pub(super) async fn connect(&self, application: &str, patience: impl Into<Patience>) -> Result<Connected, DbError> {
+        let patience = self.patience(patience.into());
+        let hosts = ways::each_host(&self.named(application, patience.each));
+        let (count, is_random) = (hosts.len(), self.config.get_load_balance_hosts() == LoadBalanceHosts::Random);
+        let first = lock(&self.memory).first;
+        let mut hosts: Vec<_> = hosts.into_iter().enumerate().collect();
+        match is_random {
+            true => hosts.sort_by_cached_key(|_| Uuid::new_v4()),
+            false => hosts.rotate_left(first.0 % count),
+        }
+        let mut failures = Vec::new();
+        for (step, (host, one)) in hosts.iter().enumerate() {
+            let mut ways = match ways::each_address(one, &self.known, patience.each).await {
+                Ok(ways) => ways,
+                Err(reason) => {
+                    failures.push((ways::name(one), DbError::Unavailable(reason)));
+                    continue;
+                }
             };
-            match connected {
-                Ok(Ok(connected)) => {
-                    self.note((first + step) % count, config);
-                    return Ok(connected);
+            match is_random {
+                true => ways.sort_by_cached_key(|_| Uuid::new_v4()),
+                false => {
+                    let at = ways.iter().position(|way| first == (*host, way.address));
+                    ways.rotate_left(at.unwrap_or_default());
                 }
-                Ok(Err(error)) if is_last => return Err(error),
-                Ok(Err(error)) => {
-                    tracing::debug!(host = ?config.get_hosts(), %error, "a host of the database is not fit");
-                }
-                Err(_elapsed) => {
-                    tracing::debug!(host = ?config.get_hosts(), "a host of the database does not answer");
+            }
+            for (at, way) in ways.iter().enumerate() {
+                let next = ways.get(at + 1);
+                let behind = next.map_or(((host + 1) % count, None), |next| (*host, next.address));
+                let mut trial = Trial { memory: &self.memory, behind: Some(behind) };
+                let patience = if next.is_none() && step + 1 == count { patience.last } else { patience.each };
+                match self.try_way(way, patience).await {
+                    Ok(connected) => {
+                        trial.behind = None;
+                        self.note(*host, way, is_random);
+                        return Ok(connected);
+                    }
+                    Err(error) => failures.push((way.name(), error)),
                 }
             }
         }
-        // There is always a last one.
-        self.config.connect(self.tls.clone()).await
+        Err(DbError::of_each(failures))
     }
 
-    fn note(&self, answered: usize, config: &Config) {
-        if self.answered.swap(answered, Ordering::Relaxed) != answered {
-            tracing::info!(host = ?config.get_hosts(), "the database is at another host");
+    #[expect(clippy::disallowed_methods, reason = "the one place that connects; callers are the doors of this module")]
+    async fn try_way(&self, way: &Way, patience: Duration) -> Result<Connected, DbError> {
+        // Rare, and it would make every call's future large.
+        let connecting = Box::pin(way.config.connect(self.tls.clone()));
+        match tokio::time::timeout(patience, connecting).await {
+            Ok(connected) => Ok(connected?),
+            Err(_elapsed) => Err(DbError::Unavailable(format!("no answer within {patience:?}"))),
         }
+    }
+
+    fn note(&self, host: usize, way: &Way, is_random: bool) {
+        let mut memory = lock(&self.memory);
+        memory.first = (host, way.address);
+        if std::mem::replace(&mut memory.answered, host) != host && !is_random {
+            tracing::info!(host = way.name(), "the database is at another host");
+        }
+    }
+
+    fn patience(&self, patience: Patience) -> Patience {
+        self.config.get_connect_timeout().map_or(patience, |told| Patience::from(*told))
+    }
+
+    /// Its configuration for sessions of that name. Where it has a name of its own, that stands in the place of ours.
+    fn named(&self, application: &str, patience: Duration) -> Config {
+        let mut config = self.config.clone();
+        let own = config.get_application_name().unwrap_or(APPLICATION);
+        let application = application.replacen(APPLICATION, own, 1);
+        config.application_name(application).connect_timeout(patience);
+        config
     }
 }
 
@@ -192,97 +298,45 @@ impl From<&Self> for Endpoint {
     }
 }
 
-/// A configuration for each host: tokio-postgres would wait for ever for one that takes a connection and says nothing.
-fn each_host(config: &Config, application: &str, patience: Duration) -> Vec<Config> {
-    let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
-    let count = hosts.len().max(addresses.len());
-    let is_sound = hosts.is_empty() || addresses.is_empty() || hosts.len() == addresses.len();
-    if count == 0 || !is_sound || (ports.len() > 1 && ports.len() != count) {
-        // It says itself what is wrong.
-        return vec![config.clone()];
-    }
-    let one_of_them = |at: usize| {
-        let mut one = session(config);
-        one.application_name(application).connect_timeout(patience);
-        match (hosts.get(at), addresses.get(at)) {
-            (Some(Host::Tcp(name)), _) => one.host(name),
-            // PostgreSQL encrypts nothing there.
-            #[cfg(unix)]
-            (Some(Host::Unix(folder)), _) => one.host_path(folder).ssl_mode(SslMode::Disable),
-            // Without a name there would be none to shake hands with.
-            (None, Some(address)) => one.host(address.to_string()),
-            (None, None) => &mut one,
-        };
-        if let Some(address) = addresses.get(at) {
-            one.hostaddr(*address);
-        }
-        if let Some(port) = ports.get(at).or(ports.first()) {
-            one.port(*port);
-        }
-        one
-    };
-    (0..count).map(one_of_them).collect()
-}
-
-/// All of it but the places.
-fn session(config: &Config) -> Config {
-    let mut one = Config::new();
-    if let Some(user) = config.get_user() {
-        one.user(user);
-    }
-    if let Some(password) = config.get_password() {
-        one.password(password);
-    }
-    if let Some(name) = config.get_dbname() {
-        one.dbname(name);
-    }
-    if let Some(options) = config.get_options() {
-        one.options(options);
-    }
-    one.ssl_mode(config.get_ssl_mode()).ssl_negotiation(config.get_ssl_negotiation());
-    one.channel_binding(config.get_channel_binding());
-    one.target_session_attrs(config.get_target_session_attrs());
-    one.load_balance_hosts(config.get_load_balance_hosts());
-    one.keepalives(config.get_keepalives()).keepalives_idle(config.get_keepalives_idle());
-    if let Some(interval) = config.get_keepalives_interval() {
-        one.keepalives_interval(interval);
-    }
-    if let Some(retries) = config.get_keepalives_retries() {
-        one.keepalives_retries(retries);
-    }
-    if let Some(unheard) = config.get_tcp_user_timeout() {
-        one.tcp_user_timeout(*unheard);
-    }
-    one
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn each_host_has_all_that_was_said_of_them_together() {
-        let text = "postgresql://ann:secret@one:1,two:2/db?hostaddr=127.0.0.1,127.0.0.2&options=-c%20a.b%3D1&sslmode=require\
-                    &channel_binding=require&target_session_attrs=read-write&keepalives=1&keepalives_idle=7&keepalives_interval=8\
-                    &keepalives_retries=9&tcp_user_timeout=10&load_balance_hosts=random&sslnegotiation=direct";
-        let config: Config = text.parse().unwrap();
-        let each = each_host(&config, "tests", Duration::from_secs(3));
-        for (one, (host, address, port)) in each.iter().zip([("one", "127.0.0.1", 1), ("two", "127.0.0.2", 2)]) {
-            let text = text.replace("one:1,two:2", &format!("{host}:{port}")).replace("127.0.0.1,127.0.0.2", address);
-            let wanted: Config = format!("{text}&application_name=tests&connect_timeout=3").parse().unwrap();
-            assert_eq!(*one, wanted);
-        }
-        assert_eq!(each.len(), 2);
+    fn endpoint(text: &str) -> Endpoint {
+        Endpoint::from(text.parse::<Config>().unwrap())
+    }
+
+    #[tokio::test]
+    async fn of_several_the_reason_of_each_is_told() {
+        let endpoint = endpoint("postgresql://ann@db.example:1,%2Fnowhere:2,nobody.invalid:3/db?sslmode=disable");
+        let addresses = ["127.0.0.1", "127.0.0.2"].map(|address| address.parse().unwrap());
+        let endpoint = endpoint.resolved("db.example", &addresses).resolved("nobody.invalid", &[]);
+        let error = endpoint.connect("bailiwick", Duration::from_secs(5)).await.map(drop).unwrap_err();
+        let told = error.to_string();
+        let places = ["db.example:1 (127.0.0.1): ", "db.example:1 (127.0.0.2): ", "/nowhere:2: ", "nobody.invalid:3: "];
+        let found: Vec<_> = places.iter().filter_map(|place| told.find(place)).collect();
+        assert!(matches!(error, DbError::Unavailable(_)) && found.len() == 4 && found.is_sorted(), "{told}");
+        assert!(told.contains("refused") && told.contains("No such file") && told.contains("no address"), "{told}");
     }
 
     #[test]
-    fn a_host_without_a_name_is_called_by_its_address_and_a_socket_is_not_encrypted() {
-        let config: Config = "hostaddr=127.0.0.9 user=ann sslmode=require".parse().unwrap();
-        let each = each_host(&config, "tests", Duration::from_secs(3));
-        assert_eq!(each[0].get_hosts(), [Host::Tcp("127.0.0.9".to_owned())]);
-        let config: Config = "host=/run/here,there user=ann sslmode=require port=5".parse().unwrap();
-        let modes: Vec<_> =
-            each_host(&config, "tests", Duration::from_secs(3)).iter().map(Config::get_ssl_mode).collect();
-        assert_eq!(modes, [SslMode::Disable, SslMode::Require]);
+    fn what_the_configuration_says_is_not_overruled() {
+        let mut told = endpoint(
+            "postgresql://ann@h/db?application_name=mine&connect_timeout=15&keepalives=0&keepalives_idle=7&tcp_user_timeout=9",
+        );
+        let seconds = Duration::from_secs;
+        told.keep_alive(seconds(30), seconds(10), seconds(30));
+        assert_eq!((told.get_keepalives(), told.get_keepalives_idle()), (false, seconds(7)));
+        assert_eq!(
+            (told.get_keepalives_interval(), told.get_tcp_user_timeout()),
+            (Some(seconds(10)), Some(&seconds(9)))
+        );
+        assert_eq!(told.named("bailiwick-lease", seconds(2)).get_application_name(), Some("mine-lease"));
+        let patience = told.patience(seconds(2).into());
+        assert_eq!((patience.each, patience.last), (seconds(15), seconds(15)));
+        let mut silent = endpoint("postgresql://ann@h/db");
+        silent.keep_alive(seconds(30), seconds(10), seconds(40));
+        assert_eq!((silent.get_keepalives_idle(), silent.get_tcp_user_timeout()), (seconds(30), Some(&seconds(40))));
+        assert_eq!(silent.named("bailiwick-lease", seconds(2)).get_application_name(), Some("bailiwick-lease"));
     }
 }

@@ -88,14 +88,41 @@ impl From<tokio_postgres::Error> for DbError {
     }
 }
 
-impl From<deadpool_postgres::PoolError> for DbError {
-    fn from(error: deadpool_postgres::PoolError) -> Self {
+impl From<deadpool::managed::PoolError<Self>> for DbError {
+    fn from(error: deadpool::managed::PoolError<Self>) -> Self {
         match error {
-            deadpool_postgres::PoolError::Backend(error) => {
-                // Whatever keeps a connection from being made, the caller can only try again.
-                Self::Unavailable(text_with_sources(&error))
-            }
+            // Whatever keeps a connection from being made, the caller can only try again.
+            deadpool::managed::PoolError::Backend(error) => Self::Unavailable(error.reason()),
             other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl DbError {
+    /// What became of several ways to a database, each with its name.
+    pub(super) fn of_each(mut failures: Vec<(String, Self)>) -> Self {
+        match failures.pop() {
+            Some((_, error)) if failures.is_empty() => error,
+            None => Self::Unavailable("there is no way to it".to_owned()),
+            Some(last) => {
+                failures.push(last);
+                let told = failures.into_iter().map(|(name, error)| format!("{name}: {}", error.reason()));
+                Self::Unavailable(told.collect::<Vec<_>>().join("; "))
+            }
+        }
+    }
+
+    /// Its words without what kind of error it is.
+    fn reason(self) -> String {
+        match self {
+            Self::Unavailable(text)
+            | Self::TimedOut(text)
+            | Self::Conflict(text)
+            | Self::RefusedValue(text)
+            | Self::Forbidden(text)
+            | Self::Closed(text)
+            | Self::Other(text) => text,
+            other => other.to_string(),
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::{DbError, Endpoint};
+use super::{DbError, Endpoint, Parameter};
 
 /// A lease: an advisory lock on a connection of its own, held as long as this process (and that connection) lives.
 ///
@@ -34,7 +34,7 @@ struct Held {
 /// After a try in vain.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Longest wait for the connection and its lock.
+/// Longest wait for a host's connection, and for the lock.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Lease {
@@ -59,8 +59,7 @@ impl Lease {
         if held.failed_at.is_some_and(|failed_at| failed_at.elapsed() < PAUSE) {
             return Err(DbError::Unavailable("no lease could be taken a moment ago".to_owned()));
         }
-        let taken = tokio::time::timeout(PATIENCE * self.endpoint.host_count(), self.take()).await;
-        let taken = taken.unwrap_or_else(|_| Err(DbError::Unavailable("no lease could be taken in time".to_owned())));
+        let taken = self.take().await;
         held.failed_at = taken.is_err().then(Instant::now);
         let lease = taken?;
         let key = lease.key;
@@ -85,7 +84,9 @@ impl Lease {
         // Random, so that no key is ever held twice.
         let (high, low) = Uuid::new_v4().as_u64_pair();
         let key = i64::from_ne_bytes((high ^ low).to_ne_bytes());
-        client.query_one("SELECT pg_advisory_lock($1)", &[&key]).await?;
+        let lock: [Parameter<'_>; 1] = [&key];
+        let locked = tokio::time::timeout(PATIENCE, client.query_one("SELECT pg_advisory_lock($1)", &lock)).await;
+        locked.map_err(|_| DbError::Unavailable("no lease could be taken in time".to_owned()))??;
         Ok(Held { key, client })
     }
 }

@@ -55,9 +55,7 @@ impl Listener {
 
 #[expect(clippy::disallowed_methods, reason = "LISTEN belongs to a session, and this one reads no table")]
 async fn listen(endpoint: &Endpoint, statement: &'static str, heard: &Notify) -> Result<(), DbError> {
-    let connecting = endpoint.connect("bailiwick-listener", PAUSE);
-    let connected = tokio::time::timeout(PAUSE * endpoint.host_count(), connecting).await;
-    let (client, mut connection) = connected.map_err(|_| DbError::Unavailable("no answer in time".to_owned()))??;
+    let (client, mut connection) = endpoint.connect("bailiwick-listener", PAUSE).await?;
     let listening = client.batch_execute(statement);
     let messages = async {
         loop {

@@ -24,6 +24,7 @@ mod system;
 mod tls;
 mod tls_checks;
 mod types;
+mod ways;
 mod whole;
 
 pub use context::{Deadlines, TenantState, TenantStatus};

@@ -1,10 +1,9 @@
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Connect, Manager, ManagerConfig, QueueMode, RecyclingMethod, Runtime};
-use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, Error};
+use deadpool::Runtime;
+use deadpool::managed::{Manager, Metrics, QueueMode, RecycleError, RecycleResult};
+use deadpool_postgres::ClientWrapper;
 
 use super::connection::Connection;
 use super::{DbError, Endpoint};
@@ -16,7 +15,7 @@ pub struct PoolOptions {
     pub size: usize,
     /// Longest wait for a free connection.
     pub wait: Duration,
-    /// Longest time to open a new one.
+    /// Longest time that a host has to take a new one, unless its configuration says (`connect_timeout`).
     pub create: Duration,
     /// Longest time to check one that comes back.
     pub recycle: Duration,
@@ -45,30 +44,37 @@ pub struct PoolStatus {
 /// Connections of the application role. Cheap to clone; nothing outside `db` can take a connection from it.
 #[derive(Clone)]
 pub struct Pool {
-    connections: deadpool_postgres::Pool,
+    connections: deadpool::managed::Pool<Opener>,
     endpoint: Arc<Endpoint>,
 }
 
 /// Opens the pool's connections.
-struct Opener {
+pub(super) struct Opener {
     endpoint: Arc<Endpoint>,
     patience: Duration,
 }
 
-impl Connect for Opener {
-    fn connect(
-        &self,
-        _: &Config,
-    ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
-        Box::pin(async move {
-            let (client, connection) = self.endpoint.connect("bailiwick", self.patience).await?;
-            let driving = tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "a connection of the pool ended");
-                }
-            });
-            Ok((client, driving))
-        })
+impl Manager for Opener {
+    type Type = ClientWrapper;
+    type Error = DbError;
+
+    async fn create(&self) -> Result<ClientWrapper, DbError> {
+        let (client, connection) = Box::pin(self.endpoint.connect("bailiwick", self.patience)).await?;
+        let driving = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection of the pool ended");
+            }
+        });
+        Ok(ClientWrapper::new(client, driving))
+    }
+
+    /// That the socket is open is enough here, for a connection whose transaction did not end cleanly never comes back to the pool
+    /// (see `TenantTransaction`).
+    async fn recycle(&self, client: &mut ClientWrapper, _: &Metrics) -> RecycleResult<DbError> {
+        match client.is_closed() {
+            true => Err(RecycleError::message("the connection is closed")),
+            false => Ok(()),
+        }
     }
 }
 
@@ -80,19 +86,16 @@ impl Pool {
     pub fn new(endpoint: impl Into<Endpoint>, options: &PoolOptions) -> Result<Self, DbError> {
         let mut endpoint: Endpoint = endpoint.into();
         endpoint.keep_alive(Duration::from_secs(30), Duration::from_secs(10), Duration::from_secs(30));
-        let (endpoint, patience) = (Arc::new(endpoint), options.create);
-        // `Fast` only asks whether the socket is open. That is enough here, for a connection whose transaction did not
-        // end cleanly never comes back to the pool (see `TenantTransaction`).
-        let opener = Opener { endpoint: Arc::clone(&endpoint), patience };
-        let fast = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(Config::clone(&endpoint), opener, fast);
-        let connections = deadpool_postgres::Pool::builder(manager)
+        let endpoint = Arc::new(endpoint);
+        let opener = Opener { endpoint: Arc::clone(&endpoint), patience: options.create };
+        let connections = deadpool::managed::Pool::builder(opener)
             .max_size(options.size)
             // The connection that was used last has its plans, catalog and index pages at hand in the processor's cache;
             // taking turns would keep all of them cold.
             .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(options.wait))
-            .create_timeout(Some(options.create * endpoint.host_count()))
+            // It ends by itself, and tells what each host said.
+            .create_timeout(None)
             .recycle_timeout(Some(options.recycle))
             .runtime(Runtime::Tokio1)
             .build()

@@ -31,8 +31,7 @@ impl Types {
         if let Some(types) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(sql) {
             return Ok(Arc::clone(types));
         }
-        let asked = tokio::time::timeout(PATIENCE * self.endpoint.host_count(), self.ask(sql)).await;
-        let types = asked.unwrap_or_else(|_| Err(DbError::Unavailable("no answer in time".to_owned())))?;
+        let types = self.ask(sql).await?;
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(sql, Arc::clone(&types));
         Ok(types)
     }
@@ -51,7 +50,9 @@ impl Types {
                 open
             }
         };
-        let statement = open.prepare(sql).await?;
+        // One that does not answer is not kept.
+        let prepared = tokio::time::timeout(PATIENCE, open.prepare(sql)).await;
+        let statement = prepared.map_err(|_| DbError::Unavailable("no answer in time".to_owned()))??;
         *client = Some(open);
         Ok(statement.params().into())
     }

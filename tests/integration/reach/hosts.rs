@@ -1,14 +1,16 @@
 //! Several hosts: the primary is found, found again after a failover, and a server that only reads is not kept.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bailiwick::backup;
 use bailiwick::call::CallOptions;
-use bailiwick::db::{Lease, PoolOptions};
+use bailiwick::db::{Lease, Pool, PoolOptions, System};
 use bailiwick::identity::{Caller, TenantId};
 use bailiwick::migrations::{Migrations, RunOptions, Runner};
 use serde_json::{Value, json};
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use uuid::Uuid;
 
 use super::caller::{Tools, caller, is_ok};
@@ -31,7 +33,7 @@ struct Rig {
 impl Rig {
     async fn start() -> Self {
         let first = Cluster::create(server().await.bin_dir(), "").await;
-        first.allow("local replication all trust\n");
+        first.allow("local replication all trust\nhost all all 127.0.0.1/32 trust\n");
         first.start();
         first.connect("postgres").await.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await.unwrap();
         let options = RunOptions { embedding_dimensions: Some(4), ..RunOptions::default() };
@@ -169,4 +171,47 @@ async fn a_host_that_takes_connections_and_says_nothing_is_passed_over() {
     let lease = Lease::new(&endpoint);
     lease.key().await.unwrap();
     assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+}
+
+/// Takes connections at once, and hands them on only after that time.
+async fn slow(port: u16, wait: Duration) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                if let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await {
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                }
+            });
+        }
+    });
+    own
+}
+
+#[tokio::test]
+async fn a_name_leads_to_that_of_its_addresses_that_answers_and_in_the_time_that_was_given() {
+    let rig = Rig::start().await;
+    let name = "db.bailiwick.example";
+    let addresses: [IpAddr; 2] = ["127.0.0.2", "127.0.0.1"].map(|address| address.parse().unwrap());
+    let _silent = TcpListener::bind((addresses[0], rig.first.port())).await.unwrap();
+    let url = format!("postgresql://bailiwick_app@{name}:{}/{DATABASE}?connect_timeout=1", rig.first.port());
+    let through = |url: &str| super::app(url, None).resolved(name, &addresses);
+    // First of all by what each call needs first, so that nobody has found the way for it before.
+    Lease::new(through(&url)).key().await.unwrap();
+    let tools = Tools::open(&through(&url), &rig.options).await;
+    tools.ok(&rig.demo, "insert_document", document(0)).await;
+    backup::Connection::find(&through(&url)).await.unwrap().client().await.unwrap();
+
+    // A service that sleeps until it is asked for, and is slow to wake.
+    let port = slow(rig.first.port(), Duration::from_secs(3)).await;
+    let url = format!("postgresql://bailiwick_app@127.0.0.1:{port}/{DATABASE}");
+    let patient = super::app(&format!("{url}?connect_timeout=20"), None);
+    let (lease, hasty) = (Lease::new(&patient), Lease::new(super::app(&url, None)));
+    let (taken, refused) = tokio::join!(lease.key(), hasty.key());
+    taken.unwrap();
+    assert!(refused.unwrap_err().to_string().contains("no answer"));
+    let pool = Pool::new(patient, &PoolOptions::default()).unwrap();
+    assert_eq!(System::new(pool).embedding_dimensions().await.unwrap(), 4);
 }
