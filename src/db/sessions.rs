@@ -1,7 +1,10 @@
 //! Whether what a session holds is still there with its next statement.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use super::{DbError, Endpoint, admin};
@@ -15,35 +18,48 @@ pub enum Sessions {
     Lent,
 }
 
+/// How many sessions are compared. A pooler of several processes (so_reuseport, or several behind a balancer) is known by two that
+/// came to the same one, and so many come to fewer processes than they are.
+const SESSIONS: usize = 6;
 /// How often the server's process is asked for, for a pooler that takes its connections in turns.
 const TURNS: usize = 3;
 /// Longest wait for one answer: behind a pooler of one connection whoever holds it keeps the others waiting.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Finds out by trying: is the server's process the same at each statement, and while another client holds a transaction?
+/// Finds out by trying: has each session a process of the server's to itself, also while others hold a transaction?
 ///
 /// # Errors
 /// [`DbError::Unavailable`] if the database cannot be reached.
 pub async fn sessions(endpoint: &Endpoint) -> Result<Sessions, DbError> {
-    let client = admin::connect(endpoint).await?;
-    let own = process(&client).await?;
+    let first = admin::connect(endpoint).await?;
+    let own = process(&first).await?;
     for _ in 1..TURNS {
-        if process(&client).await? != own {
+        if process(&first).await? != own {
             return Ok(Sessions::Lent);
         }
     }
-    // A pooler that lends what was used last lends this client's.
-    let holder = admin::connect(endpoint).await?;
-    let held = hold(&holder).await?;
-    if held == own {
-        return Ok(Sessions::Lent);
+    let connecting = join_all((1..SESSIONS).map(|_| admin::connect(endpoint))).await;
+    let mut others = Vec::new();
+    let mut known = HashSet::from([own.clone()]);
+    for other in connecting.into_iter().flatten() {
+        // Where there is no room for all of them, those that got in have to do.
+        let Ok(Ok(process)) = timeout(PATIENCE, process(&other)).await else { break };
+        if !known.insert(process.clone()) {
+            return Ok(Sessions::Lent);
+        }
+        others.push((other, process));
     }
-    let now = match tokio::time::timeout(PATIENCE, process(&client)).await {
-        Ok(now) => now?,
-        // It waits for a connection, and whoever has one of its own need not.
-        Err(_elapsed) => return Ok(Sessions::Lent),
-    };
-    Ok(if now == own { Sessions::Kept } else { Sessions::Lent })
+    // A pooler that takes its connections in turns gives another to whoever keeps it, and the first one's to somebody else.
+    let held = join_all(others.iter().map(|(other, _)| timeout(PATIENCE, hold(other)))).await;
+    for (held, (_, process)) in held.into_iter().zip(&others) {
+        // Who waits for a connection has none of his own.
+        let Ok(held) = held else { return Ok(Sessions::Lent) };
+        if held? != *process {
+            return Ok(Sessions::Lent);
+        }
+    }
+    let Ok(now) = timeout(PATIENCE, process(&first)).await else { return Ok(Sessions::Lent) };
+    Ok(if now? == own { Sessions::Kept } else { Sessions::Lent })
 }
 
 /// Whether a session of one endpoint's and a transaction of another's are in the same database: a lock tells.

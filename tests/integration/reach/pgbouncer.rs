@@ -65,15 +65,29 @@ impl Pgbouncer {
 
     /// Starts it where it does not run, and waits until it listens.
     pub fn run(&mut self) {
-        let mut command = self.owner.command(&self.program);
-        command.arg("-q").arg(self.folder.path().join("pgbouncer.ini"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        self.child = Some(command.spawn().unwrap());
+        self.child = Some(self.spawn());
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             assert!(begun.elapsed() < Duration::from_secs(20), "pgbouncer does not listen: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// One more process on the same port (`so_reuseport`), which listens once this returns.
+    pub fn beside(&self) -> Beside {
+        let mut child = self.spawn();
+        let begun = Instant::now();
+        while !is_listening(&mut child) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "pgbouncer does not listen: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Beside(child)
+    }
+
+    fn spawn(&self) -> Child {
+        let mut command = self.owner.command(&self.program);
+        command.arg("-q").arg(self.folder.path().join("pgbouncer.ini"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// kill -9.
@@ -97,6 +111,33 @@ impl Pgbouncer {
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
+}
+
+/// Another process of one.
+pub struct Beside(Child);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether it has a socket that listens, of those that the kernel lists.
+fn is_listening(child: &mut Child) -> bool {
+    assert!(child.try_wait().unwrap().is_none(), "pgbouncer ended");
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let inodes: Vec<_> = sockets
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| fields.get(3) == Some(&"0A"))
+        .filter_map(|fields| fields.get(9).map(|inode| format!("socket:[{inode}]")))
+        .collect();
+    let Ok(files) = std::fs::read_dir(format!("/proc/{}/fd", child.id())) else { return false };
+    files
+        .flatten()
+        .filter_map(|file| std::fs::read_link(file.path()).ok())
+        .any(|target| inodes.iter().any(|inode| target.as_os_str() == inode.as_str()))
 }
 
 impl Drop for Pgbouncer {

@@ -89,6 +89,8 @@ async fn a_session_of_one_s_own_is_told_from_one_that_is_lent() {
     assert_eq!(sessions(&Endpoint::from(database.app())).await.unwrap(), Sessions::Kept);
     for (pooling, settings, wanted) in [
         (Pooling::Session, "", Sessions::Kept),
+        // Fewer than are tried.
+        (Pooling::Session, "default_pool_size = 3", Sessions::Kept),
         (Pooling::Transaction(1), "", Sessions::Lent),
         (Pooling::Transaction(4), "", Sessions::Lent),
         (Pooling::Transaction(4), "min_pool_size = 3\nserver_round_robin = 1", Sessions::Lent),
@@ -96,6 +98,18 @@ async fn a_session_of_one_s_own_is_told_from_one_that_is_lent() {
         let Some(pgbouncer) = Pgbouncer::start(pooling, settings, &[]).await else { return };
         let url = pgbouncer.url("bailiwick_app", database.name());
         assert_eq!(sessions(&super::app(&url, None)).await.unwrap(), wanted, "{pooling:?} {settings}");
+    }
+}
+
+/// The kernel gives each connection to one of the processes by its address, so that two that are compared may be at different ones.
+#[tokio::test]
+async fn a_pooler_of_several_processes_is_known_too() {
+    let database = TestDatabase::create().await;
+    let Some(pgbouncer) = Pgbouncer::start(Pooling::Transaction(4), "so_reuseport = 1", &[]).await else { return };
+    let _beside: Vec<_> = (0..3).map(|_| pgbouncer.beside()).collect();
+    let endpoint = super::app(&pgbouncer.url("bailiwick_app", database.name()), None);
+    for _ in 0..8 {
+        assert_eq!(sessions(&endpoint).await.unwrap(), Sessions::Lent);
     }
 }
 
