@@ -52,7 +52,7 @@ impl Deployment {
     /// [`DeploymentError`].
     pub async fn open(settings: &DatabaseSettings) -> Result<Self, DeploymentError> {
         let deployment = Self::attach(settings).await?;
-        deployment.look_at_ways().await?;
+        deployment.check_administration().await?;
         if let Some((server, _)) = &deployment.embedded {
             deployment.create_database(server, DATABASE).await?;
             deployment.migrate().await?;
@@ -86,13 +86,17 @@ impl Deployment {
     pub async fn attach(settings: &DatabaseSettings) -> Result<Self, DeploymentError> {
         let embedding_dimensions = settings.embedding.dimensions;
         match &settings.database {
-            Database::External(external) => Ok(Self {
-                embedded: None,
-                app: external.app.clone(),
-                admin: external.admin.clone(),
-                backup: external.backup.clone(),
-                embedding_dimensions,
-            }),
+            Database::External(external) => {
+                let deployment = Self {
+                    embedded: None,
+                    app: external.app.clone(),
+                    admin: external.admin.clone(),
+                    backup: external.backup.clone(),
+                    embedding_dimensions,
+                };
+                deployment.warn_of_ways().await;
+                Ok(deployment)
+            }
             Database::Embedded { data_dir, pg_bin } => {
                 let data_dir = match data_dir {
                     Some(dir) => dir.clone(),
@@ -114,19 +118,25 @@ impl Deployment {
         }
     }
 
-    /// Warns of ways to another's server that strangers may listen on, and refuses to administrate through a pooler.
-    async fn look_at_ways(&self) -> Result<(), DeploymentError> {
-        if self.is_embedded() {
-            return Ok(());
-        }
-        if let Some(app) = &self.app {
-            exposure::warn("BAILIWICK_DATABASE_URL", app).await;
-            if app.is_pooled() {
-                exposure::warn("BAILIWICK_DIRECT_DATABASE_URL", app.direct()).await;
+    /// Warns of ways to another's server that strangers may listen on.
+    async fn warn_of_ways(&self) {
+        let direct = self.app.as_ref().filter(|app| app.is_pooled()).map(Endpoint::direct);
+        let ways = [
+            ("BAILIWICK_DATABASE_URL", self.app.as_ref()),
+            ("BAILIWICK_DIRECT_DATABASE_URL", direct),
+            ("BAILIWICK_ADMIN_DATABASE_URL", self.admin.as_ref()),
+            ("BAILIWICK_BACKUP_DATABASE_URL", self.backup.as_ref()),
+        ];
+        for (name, endpoint) in ways {
+            if let Some(endpoint) = endpoint {
+                exposure::warn(name, endpoint).await;
             }
         }
-        let Some(admin) = &self.admin else { return Ok(()) };
-        exposure::warn("BAILIWICK_ADMIN_DATABASE_URL", admin).await;
+    }
+
+    /// Refuses to administrate through a pooler.
+    async fn check_administration(&self) -> Result<(), DeploymentError> {
+        let Some(admin) = self.admin.as_ref().filter(|_| !self.is_embedded()) else { return Ok(()) };
         match db::sessions(admin).await {
             Ok(Sessions::Lent) => Err(DeploymentError::AdminPooler),
             Ok(Sessions::Kept) => Ok(()),

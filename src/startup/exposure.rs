@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_postgres::config::{Host, SslMode};
 
-use crate::db::{Endpoint, TlsCheck};
+use crate::db::{Endpoint, TlsCheck, TlsRoots};
 
 /// Longest wait for a name to be looked up; who has no address is not reached either.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -20,11 +20,13 @@ pub(super) async fn warn(name: &str, endpoint: &Endpoint) {
 
 /// What a stranger on the way could do.
 fn weakness(endpoint: &Endpoint) -> Option<&'static str> {
-    match (endpoint.get_ssl_mode(), endpoint.tls().settings().map(|settings| settings.check)) {
+    let settings = endpoint.tls().settings();
+    match (endpoint.get_ssl_mode(), settings.map(|settings| (settings.check, &settings.roots))) {
         (_, None) => Some("unencrypted: whoever is on the way reads passwords and documents"),
         (SslMode::Prefer, _) => Some("encrypted only if the server offers it, and nobody checks who answers"),
-        (_, Some(TlsCheck::Nothing)) => Some("and nobody checks who answers"),
-        (_, Some(TlsCheck::Authority | TlsCheck::Name)) => None,
+        (_, Some((TlsCheck::Nothing, _))) => Some("and nobody checks who answers"),
+        (_, Some((TlsCheck::Authority, TlsRoots::System))) => Some("and any site's certificate would do"),
+        (_, Some((TlsCheck::Authority, TlsRoots::File(_)) | (TlsCheck::Name, _))) => None,
     }
 }
 
@@ -96,12 +98,14 @@ mod tests {
 
     #[tokio::test]
     async fn only_a_way_that_is_checked_is_safe_over_a_public_network() {
-        let roots = || TlsRoots::System;
         let config: tokio_postgres::Config =
             "host=db.example hostaddr=8.8.8.8 user=ann sslmode=require".parse().unwrap();
-        let with = |check| Endpoint::new(config.clone(), Tls::new(TlsSettings { check, roots: roots(), client: None }));
+        let over = |check, roots| Endpoint::new(config.clone(), Tls::new(TlsSettings { check, roots, client: None }));
+        let with = |check| over(check, TlsRoots::System);
         assert!(weakness(&Endpoint::from(&config)).unwrap().contains("unencrypted"));
         assert!(weakness(&with(TlsCheck::Nothing)).unwrap().contains("nobody checks"));
+        assert!(weakness(&with(TlsCheck::Authority)).unwrap().contains("any site"));
+        assert_eq!(weakness(&over(TlsCheck::Authority, TlsRoots::File("own.crt".into()))), None);
         assert_eq!(weakness(&with(TlsCheck::Name)), None);
         assert_eq!(public_host(&with(TlsCheck::Name)).await.as_deref(), Some("8.8.8.8"));
         let local: tokio_postgres::Config = "host=localhost user=ann".parse().unwrap();

@@ -3,6 +3,7 @@
 mod authority;
 mod caller;
 mod cluster;
+mod exposure;
 mod hosts;
 mod pgbouncer;
 mod pooled_program;
