@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
@@ -6,18 +7,24 @@ use clap::{ArgMatches, Args};
 use serde_json::json;
 
 use super::CommandError;
-use crate::configuration::IdentityArguments;
+use crate::configuration::{IdentityArguments, libpq_variables};
 use crate::connect::{self, Change, Client, Credential, Done, Reach, Server, Surroundings, place};
 use crate::embedded;
 
-/// Settings of the person at the terminal, which no client is to hold.
-const KEPT_BACK: [&str; 4] =
-    ["BAILIWICK_ADMIN_DATABASE_URL", "BAILIWICK_LOG", "BAILIWICK_LOG_FORMAT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+/// Settings of the person at the terminal, which no client is to hold: least of all roles that see every tenant.
+const KEPT_BACK: [&str; 5] = [
+    "BAILIWICK_ADMIN_DATABASE_URL",
+    "BAILIWICK_BACKUP_DATABASE_URL",
+    "BAILIWICK_LOG",
+    "BAILIWICK_LOG_FORMAT",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+];
 
 /// Settings that a client's file must be guarded for.
-const SECRETS: [&str; 4] = [
+const SECRETS: [&str; 5] = [
     "BAILIWICK_DATABASE_URL",
     "BAILIWICK_DIRECT_DATABASE_URL",
+    "BAILIWICK_REPLICA_DATABASE_URL",
     "BAILIWICK_EMBEDDINGS_API_KEY",
     "BAILIWICK_EMBEDDINGS_URL",
 ];
@@ -236,6 +243,13 @@ fn settings() -> Result<Vec<(String, String)>, CommandError> {
     {
         settings.push(("BAILIWICK_DATABASE_URL".to_owned(), url));
     }
+    if settings.iter().any(|(name, _)| name == "BAILIWICK_DATABASE_URL") {
+        // Without them the same URL would be less checked there than here.
+        for (variable, value, is_file) in libpq_variables() {
+            let value = if is_file { std::path::absolute(value)?.into_os_string() } else { value };
+            settings.push((variable.to_owned(), value.into_string().map_err(not_text)?));
+        }
+    }
     Ok(settings)
 }
 
@@ -254,8 +268,12 @@ fn name(text: &str) -> Result<String, String> {
 
 fn url(text: &str) -> Result<String, String> {
     let parsed = reqwest::Url::parse(text).map_err(|error| format!("it is no URL: {error}"))?;
-    if !["http", "https"].contains(&parsed.scheme()) {
-        return Err("it must begin with https:// (or http:// on this computer)".to_owned());
+    let is_here = match parsed.host_str().unwrap_or_default().trim_matches(['[', ']']) {
+        "localhost" => true,
+        host => host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
+    };
+    if !(parsed.scheme() == "https" || (parsed.scheme() == "http" && is_here)) {
+        return Err("it must begin with https:// (or http:// on this computer), for the key goes along".to_owned());
     }
     if !parsed.username().is_empty() || parsed.password().is_some() {
         return Err("a key or password does not belong into a URL".to_owned());

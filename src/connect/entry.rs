@@ -82,15 +82,25 @@ pub(super) fn input_id(name: &str) -> String {
     format!("{name}-key")
 }
 
-/// For a client that only starts programs: npm's mcp-remote speaks HTTP for it.
+/// npm's program that speaks HTTP for a client that only starts programs. It holds the key, so it is one version and not whatever is new.
+const MCP_REMOTE: &str = "mcp-remote@0.15.1";
+
 fn through_a_program(url: &str, credential: &Credential) -> Value {
+    let mut arguments = vec!["-y", MCP_REMOTE, url];
+    // It asks for that word where another loopback address than 127.0.0.1 is named.
+    if url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:")) {
+        arguments.push("--allow-http");
+    }
     match credential {
-        Credential::SignIn => json!({ "command": "npx", "args": ["-y", "mcp-remote", url] }),
+        Credential::SignIn => json!({ "command": "npx", "args": arguments }),
         // The header goes through a variable, since the client's own splitting of arguments knows no spaces on Windows.
-        Credential::Key(key) => json!({
-            "command": "npx",
-            "args": ["-y", "mcp-remote", url, "--header", "Authorization:${AUTHORIZATION}"],
-            "env": { "AUTHORIZATION": format!("Bearer {}", key.as_deref().unwrap_or("bwk_…")) },
-        }),
+        Credential::Key(key) => {
+            arguments.extend(["--header", "Authorization:${AUTHORIZATION}"]);
+            json!({
+                "command": "npx",
+                "args": arguments,
+                "env": { "AUTHORIZATION": format!("Bearer {}", key.as_deref().unwrap_or("bwk_…")) },
+            })
+        }
     }
 }

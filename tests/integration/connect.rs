@@ -266,6 +266,42 @@ fn the_settings_that_were_given_go_along() {
     assert!(done(output.unwrap()).contains("chmod 600"));
 }
 
+/// The same URL must not be less checked in the client than in the shell.
+#[test]
+fn how_the_database_is_checked_goes_along_and_who_sees_all_tenants_does_not() {
+    let home = Home::new();
+    let folder = fs::canonicalize(home.0.path()).unwrap();
+    let written = |url: Option<&str>| {
+        let mut command = home.command(&["claude-desktop", "--tenant", "acme"]);
+        for (name, value) in [
+            ("PGSSLMODE", "verify-full"),
+            ("PGSSLROOTCERT", "own.crt"),
+            ("PGCHANNELBINDING", "require"),
+            ("PGREQUIREAUTH", "scram-sha-256"),
+            ("PGSSLKEY", ""),
+            ("PGPASSWORD", "hunter2"),
+            ("BAILIWICK_BACKUP_DATABASE_URL", "postgresql://backup:all@db.example/bailiwick"),
+        ] {
+            command.env(name, value);
+        }
+        done(command.envs(url.map(|url| ("BAILIWICK_DATABASE_URL", url))).output().unwrap());
+        json_of(&home.path(DESKTOP))["mcpServers"]["bailiwick"]["env"].clone()
+    };
+    let url = "postgresql://bailiwick_app:secret@db.example/bailiwick";
+    assert_eq!(
+        written(Some(url)),
+        json!({
+            "BAILIWICK_DATABASE_URL": url,
+            "BAILIWICK_TENANT": "acme",
+            "PGSSLMODE": "verify-full",
+            "PGSSLROOTCERT": folder.join("own.crt"),
+            "PGCHANNELBINDING": "require",
+            "PGREQUIREAUTH": "scram-sha-256",
+        })
+    );
+    assert_eq!(written(None), json!({ "BAILIWICK_TENANT": "acme" }), "there is nothing to check");
+}
+
 /// What is printed is what the examples show.
 #[test]
 fn what_is_printed_is_what_the_examples_show() {
@@ -288,6 +324,10 @@ fn what_is_printed_is_what_the_examples_show() {
     assert_eq!(home.listed(""), [""; 0], "nothing was written");
     let mut command = home.command(&["claude-desktop", "--print", "--url", "https://mcp.example.com/mcp"]);
     assert!(done(command.env("BAILIWICK_KEY", "bwk_a_b").output().unwrap()).contains("Bearer bwk_a_b"));
+    for host in ["localhost", "127.0.0.1", "127.8.0.1", "[::1]"] {
+        let printed = home.ok(&["claude-desktop", "--print", "--url", &format!("http://{host}:8080/mcp")]);
+        assert!(printed.contains("\"--allow-http\"") && printed.contains("\"mcp-remote@"), "{printed}");
+    }
 }
 
 #[test]
@@ -295,6 +335,10 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
     let home = Home::new();
     for arguments in [
         &["cursor", "--url", "ftp://mcp.example.com/mcp"][..],
+        // The key would be read on the way.
+        &["cursor", "--url", "http://mcp.example.com/mcp"],
+        &["cursor", "--url", "http://10.0.0.7:8080/mcp"],
+        &["cursor", "--url", "http://localhost.example.com/mcp"],
         &["cursor", "--url", "https://mcp.example.com"],
         &["cursor", "--url", "https://ada:key@mcp.example.com/mcp"],
         &["cursor", "--name", "a b"],
