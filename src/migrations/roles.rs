@@ -9,8 +9,9 @@ const END: &str = "-- So far `bailiwick migrate --print-roles`";
 const HEADER: &str = "\
 -- Extensions, roles and memberships for bailiwick, as `bailiwick migrate up` would make them.
 --
--- For whoever may make roles and extensions (a managed service's administrator; no superuser is needed where the
--- service lets that role make the extension vector), in the database that is to hold bailiwick:
+-- For whoever may make roles and extensions, in the database that is to hold bailiwick. A managed service's administrator
+-- will do: a role with CREATEROLE and CREATEDB that owns the database and has made {admin}; no superuser is needed where
+-- the service lets that role make the extension vector.
 --     bailiwick migrate --print-roles | psql -v ON_ERROR_STOP=1 \"$SERVICE_ADMINISTRATOR_URL\"
 -- Then {admin} does the rest by `bailiwick migrate up`: it needs neither SUPERUSER nor CREATEROLE.
 -- It may be run again. All or nothing.
@@ -23,10 +24,26 @@ const FOOTER: &str = "
 -- Who migrates and administrates owns the database, and can be the schema's owner.
 GRANT bailiwick_owner TO {admin} WITH SET TRUE, INHERIT TRUE;
 DO $owner$
+DECLARE
+    v_owner oid := (SELECT datdba FROM pg_database WHERE datname = current_database());
+    v_is_lent boolean := NOT pg_has_role(current_user, {admin_literal}, 'SET');
 BEGIN
-    IF NOT pg_has_role({admin_literal}, (SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE') THEN
-        EXECUTE format('ALTER DATABASE %I OWNER TO %I', current_database(), {admin_literal});
+    IF pg_has_role({admin_literal}, v_owner, 'USAGE') THEN
+        RETURN;
     END IF;
+    -- Who gives a database away must be able to be its new owner. Who made that role can be, for as long as this takes.
+    IF v_is_lent THEN
+        EXECUTE format('GRANT %I TO CURRENT_USER WITH SET TRUE, INHERIT FALSE', {admin_literal});
+    END IF;
+    EXECUTE format('ALTER DATABASE %I OWNER TO %I', current_database(), {admin_literal});
+    IF v_is_lent THEN
+        EXECUTE format('REVOKE %I FROM CURRENT_USER', {admin_literal});
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE EXCEPTION 'the database cannot be given to %: %', {admin_literal}, SQLERRM
+            USING HINT = format('Let its owner (%s), if that role has CREATEDB and has made %I, or a superuser run this; or have it done before: ALTER DATABASE %I OWNER TO %I.',
+                                v_owner::regrole, {admin_literal}, current_database(), {admin_literal});
 END
 $owner$;
 

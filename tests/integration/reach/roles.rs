@@ -2,6 +2,7 @@
 
 use std::process::Output;
 
+use bailiwick::db::admin;
 use tokio::process::Command;
 use tokio_postgres::Client;
 
@@ -75,18 +76,30 @@ async fn lives_through_all(cluster: &Cluster, role: &str, database: &str) {
 async fn one_who_only_owns_the_database_can_make_the_schema_once_the_printed_roles_are_there() {
     let cluster = fresh().await;
     let postgres = cluster.connect("postgres").await;
-    postgres.batch_execute("CREATE ROLE \"land lord\" LOGIN").await.unwrap();
-    postgres.batch_execute("CREATE DATABASE bw").await.unwrap();
+    // As on a managed service: who may make roles and databases, and is no superuser.
+    postgres.batch_execute("CREATE ROLE keeper LOGIN CREATEROLE CREATEDB").await.unwrap();
+    let keeper = admin::connect(&cluster.config("keeper", "postgres")).await.unwrap();
+    keeper.batch_execute("CREATE ROLE \"land lord\" LOGIN").await.unwrap();
+    keeper.batch_execute("CREATE DATABASE bw").await.unwrap();
+    drop(keeper);
     let printed = bailiwick(&cluster, "land%20lord", "bw", &["migrate", "--print-roles"]).await;
     assert!(printed.status.success(), "{}", told(&printed));
     let sql = String::from_utf8(printed.stdout).unwrap();
     let before = bailiwick(&cluster, "land%20lord", "bw", &["migrate", "up"]).await;
     assert!(!before.status.success() && told(&before).contains("--print-roles"), "{}", told(&before));
+    postgres.batch_execute("CREATE ROLE stranger LOGIN CREATEROLE").await.unwrap();
+    cluster.connect("bw").await.batch_execute("CREATE EXTENSION vector; CREATE EXTENSION pg_trgm").await.unwrap();
+    let refused = cluster.psql("stranger", "bw", &sql);
+    let why = told(&refused);
+    assert!(!refused.status.success() && why.contains("Let its owner (keeper)"), "{why}");
+    assert_eq!(roles(&postgres).await, [""; 0], "all or nothing");
     // Twice, for a person may be unsure.
     for _ in 0..2 {
-        let done = cluster.psql("postgres", "bw", &sql);
+        let done = cluster.psql("keeper", "bw", &sql);
         assert!(done.status.success(), "{}", told(&done));
     }
+    let lent = "SELECT pg_has_role('keeper', 'land lord', 'SET')";
+    assert!(!postgres.query_one(lent, &[]).await.unwrap().get::<_, bool>(0), "what was lent was given back");
     let by_hand = roles(&postgres).await;
     lives_through_all(&cluster, "land%20lord", "bw").await;
     assert_eq!(roles(&postgres).await, by_hand, "the migrations had nothing to add");
@@ -100,6 +113,11 @@ async fn one_who_only_owns_the_database_can_make_the_schema_once_the_printed_rol
     postgres.batch_execute("CREATE DATABASE bw").await.unwrap();
     let output = bailiwick(&other, "postgres", "bw", &["migrate", "up"]).await;
     assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(roles(&postgres).await, by_hand);
+    // And finds nothing to do in what is printed but to give the database away.
+    postgres.batch_execute("CREATE ROLE \"land lord\" LOGIN").await.unwrap();
+    let done = other.psql("postgres", "bw", &sql);
+    assert!(done.status.success(), "{}", told(&done));
     assert_eq!(roles(&postgres).await, by_hand);
 }
 
