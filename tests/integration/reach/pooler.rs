@@ -91,7 +91,7 @@ async fn every_tool_answers_as_without_it_and_has_its_one_row() {
     nothing_is_left_on_its_connections(&pgbouncer, &database, 2).await;
 }
 
-/// Whoever comes next on a connection of the pooler's meets no context, and no setting of anybody's.
+/// Whoever comes next on a connection of the pooler's meets no context, no setting and no prepared statement of anybody's.
 async fn nothing_is_left_on_its_connections(pgbouncer: &Pgbouncer, database: &TestDatabase, size: usize) {
     let config: tokio_postgres::Config = pgbouncer.url("bailiwick_app", database.name()).parse().unwrap();
     let mut processes = Vec::new();
@@ -99,7 +99,8 @@ async fn nothing_is_left_on_its_connections(pgbouncer: &Pgbouncer, database: &Te
     for _ in 0..size {
         let client = admin::connect(&config).await.unwrap();
         let sql = "SELECT pg_backend_pid(), concat_ws(',', nullif(current_setting('app.current_tenant_id', true), ''), nullif(current_setting('app.current_user_id', true), ''),
-                   nullif(current_setting('app.current_user_role', true), '')), current_setting('statement_timeout'), current_setting('enable_seqscan'), current_setting('plan_cache_mode')";
+                   nullif(current_setting('app.current_user_role', true), '')), current_setting('statement_timeout'), current_setting('enable_seqscan'), current_setting('plan_cache_mode'),
+                   (SELECT count(*) FROM pg_prepared_statements)";
         // The transaction keeps it, so that each client has another.
         let messages = client.simple_query(&format!("BEGIN; {sql}")).await.unwrap();
         let row = messages.iter().find_map(|message| match message {
@@ -107,8 +108,8 @@ async fn nothing_is_left_on_its_connections(pgbouncer: &Pgbouncer, database: &Te
             _ => None,
         });
         let row = row.unwrap();
-        let left: Vec<_> = (1..5).map(|at| row.get(at).unwrap_or_default()).collect();
-        assert_eq!(left, ["", "0", "on", "auto"], "a setting stayed");
+        let left: Vec<_> = (1..6).map(|at| row.get(at).unwrap_or_default()).collect();
+        assert_eq!(left, ["", "0", "on", "auto", "0"], "a setting or a statement stayed");
         processes.push(row.get(0).unwrap().to_owned());
         holders.push(client);
     }
