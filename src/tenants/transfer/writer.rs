@@ -1,5 +1,6 @@
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -42,8 +43,7 @@ impl Writer {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}.part", std::process::id()));
         let draft = Draft(name.into());
-        let file =
-            OpenOptions::new().write(true).create(true).truncate(true).open(&draft.0).doing("create", &draft.0)?;
+        let file = begin(&draft.0).doing("create", &draft.0)?;
         let file = BufWriter::with_capacity(1 << 16, file);
         let is_compressed = path.extension().is_some_and(|extension| extension == "gz");
         let sink = match is_compressed {
@@ -79,6 +79,20 @@ impl Writer {
         let file = file.into_inner().map_err(std::io::IntoInnerError::into_error).doing("write", &draft.0)?;
         file.sync_all().doing("write", &draft.0)?;
         Ok(Whole { path, draft, sha256 })
+    }
+}
+
+/// A new file that only its owner may read. One of that name was left by a process of the same number, or was put there by somebody who
+/// would read along.
+fn begin(draft: &Path) -> io::Result<File> {
+    let mut new = OpenOptions::new();
+    new.write(true).create_new(true).mode(0o600);
+    match new.open(draft) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(draft)?;
+            new.open(draft)
+        }
+        opened => opened,
     }
 }
 
