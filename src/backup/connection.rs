@@ -2,7 +2,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use tokio_postgres::Client;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{ChannelBinding, Host, SslMode};
 
 use super::BackupError;
 use crate::db::{DbError, Endpoint, TlsCheck, TlsRoots, admin};
@@ -54,7 +54,10 @@ impl Connection {
     /// # Errors
     /// Any [`DbError`].
     pub async fn client(&self) -> Result<Client, DbError> {
-        admin::connect(&self.0).await
+        let client = admin::connect(&self.0).await?;
+        // It waits for hours beside the programs, and some of what it asks takes long.
+        admin::have_time(&client).await?;
+        Ok(client)
     }
 
     /// A session in a database that is none of ours, from which others are made, renamed and dropped.
@@ -120,6 +123,12 @@ impl Connection {
                 set.extend([("PGSSLCERT", certificate.into()), ("PGSSLKEY", key.into())]);
             }
         }
+        let binding = match config.get_channel_binding() {
+            ChannelBinding::Disable => Some("disable"),
+            ChannelBinding::Require => Some("require"),
+            _ => None,
+        };
+        set.extend(binding.map(|binding| ("PGCHANNELBINDING", binding.into())));
         set.push(("PGCONNECT_TIMEOUT", "10".into()));
         set.push(("PGAPPNAME", "bailiwick-backup".into()));
         set
@@ -136,7 +145,7 @@ mod tests {
     #[tokio::test]
     async fn programs_get_the_password_by_their_environment_and_one_host_alone() {
         let config: Config =
-            "postgresql://ada:hunter2@a.example:1,b.example:2/docs?sslmode=require&hostaddr=127.0.0.1,127.0.0.2"
+            "postgresql://ada:hunter2@a.example:1,b.example:2/docs?sslmode=require&channel_binding=require&hostaddr=127.0.0.1,127.0.0.2"
                 .parse()
                 .unwrap();
         let tls = TlsSettings {
@@ -148,9 +157,9 @@ mod tests {
         let environment = second.environment();
         let of =
             |name: &str| environment.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.to_str());
-        let names = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGSSLMODE"];
+        let names = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGSSLMODE", "PGCHANNELBINDING"];
         let found = names.map(|name| of(name).unwrap_or_default());
-        assert_eq!(found, ["b.example", "127.0.0.2", "2", "ada", "docs", "hunter2", "verify-full"]);
+        assert_eq!(found, ["b.example", "127.0.0.2", "2", "ada", "docs", "hunter2", "verify-full", "require"]);
         let found = ["PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"].map(|name| of(name).unwrap_or_default());
         assert_eq!(found, ["roots.pem", "ada.pem", "ada.key"]);
         assert!(!format!("{second:?}").contains("hunter2"));

@@ -10,7 +10,8 @@ use tokio::process::Command;
 use super::{BackupError, Connection};
 
 /// What they may see of our environment: not keys and passwords that are none of theirs.
-const PASSED_ON: [&str; 5] = ["PATH", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR"];
+const PASSED_ON: [&str; 7] =
+    ["PATH", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 /// Lines of a failure that are told.
 const MOST_LINES: usize = 12;
 
@@ -94,8 +95,13 @@ fn bare(path: &Path) -> Command {
 pub(super) async fn listen(stderr: impl AsyncRead + Unpin, mut tell: impl FnMut(&str)) -> std::io::Result<String> {
     let mut lines = BufReader::new(stderr).split(b'\n');
     let mut failure: VecDeque<String> = VecDeque::new();
+    let mut is_quoting = false;
     while let Some(line) = lines.next_segment().await? {
         let line = String::from_utf8_lossy(&line).into_owned();
+        is_quoting = quotes(&line).unwrap_or(is_quoting);
+        if is_quoting {
+            continue;
+        }
         let is_bad = ["error:", "fatal:", "warning:", "detail:", "hint:"].iter().any(|sign| line.contains(sign));
         // What follows an error belongs to it: a statement, or what the server had to say.
         if is_bad || (!failure.is_empty() && !line.starts_with("pg_")) {
@@ -109,9 +115,32 @@ pub(super) async fn listen(stderr: impl AsyncRead + Unpin, mut tell: impl FnMut(
     Ok(Vec::from(failure).join("\n"))
 }
 
+/// Whether a line begins what the server quotes of a row, which is a caller's text and may be of several lines, or something else.
+fn quotes(line: &str) -> Option<bool> {
+    const BEGINS: [&str; 6] = ["pg_", "ERROR:", "FATAL:", "HINT:", "LOCATION:", "Command was:"];
+    match line.trim_start() {
+        line if ["CONTEXT:", "DETAIL:"].iter().any(|sign| line.starts_with(sign)) => Some(true),
+        line if BEGINS.iter().any(|sign| line.starts_with(sign)) => Some(false),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_row_that_the_server_quotes_is_not_told() {
+        let said = "pg_restore: error: COPY failed for table \"documents\": ERROR:  no room\nDETAIL:  Failing row contains (secret).\n\
+                    CONTEXT:  COPY documents, line 7: \"a secret\nof two lines\"\nHINT:  Make room.\npg_restore: warning: errors ignored\n";
+        let mut heard = 0;
+        let failure = listen(said.as_bytes(), |_| heard += 1).await.unwrap();
+        assert!(!failure.contains("secret") && !failure.contains("two lines"), "{failure}");
+        assert!(
+            failure.contains("no room") && failure.contains("Make room") && failure.lines().count() == 3,
+            "{failure}"
+        );
+    }
 
     #[tokio::test]
     async fn of_many_lines_only_those_of_the_failure_are_kept() {
