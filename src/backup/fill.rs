@@ -16,9 +16,12 @@ const AVAILABLE_EXTENSIONS: &str = include_str!("../../sql/queries/backup/availa
 
 /// Extensions without which nothing works; others are left out where the server has none.
 const NEEDED: [&str; 2] = ["vector", "pg_trgm"];
-/// The database is thrown away unless all of it comes to the disk, which the transaction that puts it in its place sees to. An index of
-/// vectors whose graph does not fit is built several times slower.
-const OPTIONS: &str = "-c synchronous_commit=off -c maintenance_work_mem=1GB";
+/// The database is thrown away unless all of it comes to the disk, which the transaction that puts it in its place sees to. A session
+/// may have nothing to do while another builds an index.
+const OPTIONS: &str = "-c synchronous_commit=off -c idle_session_timeout=0";
+/// For building indexes, of all jobs together: one of vectors whose graph does not fit is built several times slower.
+const BUILD_MEMORY_MB: usize = 1_024;
+const LEAST_BUILD_MEMORY_MB: usize = 64;
 
 /// What `pg_restore` is to do, once it is known that it can.
 pub(super) struct Filling {
@@ -49,7 +52,8 @@ impl Filling {
         let of = contents.lines().filter(|line| !line.starts_with(';') && !line.is_empty()).count() as u64;
         let list = if self.left_out.is_empty() { None } else { Some(list_without(&contents, &self.left_out)?) };
         let mut command = self.program.command(scratch.connection());
-        let mut options = OPTIONS.to_owned();
+        let build_memory_mb = (BUILD_MEMORY_MB / jobs.max(1)).max(LEAST_BUILD_MEMORY_MB);
+        let mut options = format!("{OPTIONS} -c maintenance_work_mem={build_memory_mb}MB");
         // Whatever the URL sets goes on top.
         if let Some((_, own)) = scratch.connection().environment().into_iter().find(|(name, _)| *name == "PGOPTIONS") {
             options = format!("{options} {}", own.to_string_lossy());
@@ -107,6 +111,13 @@ fn check_versions(manifest: &Manifest, program: &Program, server: i32, server_te
         )));
     }
     let (tool, written) = (program.major, manifest.dump_major());
+    if server_major < written {
+        return Err(BackupError::refused(format!(
+            "this dump was written by pg_dump {}, and this server is {server_text}: what a newer pg_dump writes an older server does not read. \
+             Restore it on a server of PostgreSQL {written}",
+            manifest.dump.pg_dump
+        )));
+    }
     if tool < written || tool > server_major {
         return Err(BackupError::refused(format!(
             "this pg_restore is of PostgreSQL {}: the dump was written by pg_dump {} and the server is {server_text}, which takes a pg_restore \

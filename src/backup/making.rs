@@ -16,6 +16,7 @@ use super::error::FileContext;
 use super::manifest::{self, FORMAT, Server};
 use super::{BackupError, Connection, Grant, Manifest, Programs, Setting, Step, file};
 use crate::audit::Hash;
+use crate::db::admin::DatabaseForm;
 use crate::db::{DbError, WholeSnapshot, admin};
 use crate::migrations::{self, Migrations};
 
@@ -74,14 +75,19 @@ pub async fn make(making: &Making, tell: &(dyn Fn(Step) + Sync)) -> Result<Made,
     let client = connection.client().await?;
     let server = admin::server(&client).await?;
     let server_major = server.version / 10_000;
-    if program.major < server_major {
+    if program.major != server_major {
+        let why = match program.major < server_major {
+            true => "an older pg_dump cannot dump a newer server",
+            false => "what a newer pg_dump writes this server would not take back",
+        };
         return Err(BackupError::refused(format!(
-            "this pg_dump is of PostgreSQL {} and the server is {}: an older pg_dump cannot dump a newer server. Install the client programs of \
-             PostgreSQL {server_major}, or name their folder by --pg-bin",
+            "this pg_dump is of PostgreSQL {} and the server is {}: {why}. Install the client programs of PostgreSQL {server_major}, or name \
+             their folder by --pg-bin",
             program.version, server.version_text
         )));
     }
-    let schema_version = schema_version(&client, connection.database()).await?;
+    // Before a file is begun; what is written down is asked for again in the snapshot.
+    schema_version(&client, connection.database()).await?;
     // As this session's own role, which may be shown more than the one that reads the rows.
     let server_settings = pairs(&client, SERVER_SETTINGS).await?;
     let mut draft = match destination {
@@ -91,6 +97,7 @@ pub async fn make(making: &Making, tell: &(dyn Fn(Step) + Sync)) -> Result<Made,
     let snapshot = WholeSnapshot::begin(&client).await?;
     let made_at = Timestamp::now();
     let id: String = one(&snapshot.query(EXPORT_SNAPSHOT, &[]).await?, "id")?;
+    let schema_version = schema_version(&client, connection.database()).await?;
     let tables = leaves(&snapshot).await?;
     let dump = Dump {
         program: &program,
@@ -111,7 +118,7 @@ pub async fn make(making: &Making, tell: &(dyn Fn(Step) + Sync)) -> Result<Made,
         }
     };
     let (contents, piped) = tokio::try_join!(Contents::read(&snapshot, tell), dumped)?;
-    let database = database(&snapshot, connection.database()).await?;
+    let database = database(&snapshot, &client, connection.database()).await?;
     let roles = names(&snapshot, ROLES).await?;
     snapshot.end().await?;
     let (dump_bytes, sha256) = match (&draft, piped) {
@@ -168,9 +175,17 @@ async fn leaves(snapshot: &WholeSnapshot<'_>) -> Result<BTreeMap<String, u64>, D
     rows.iter().map(|row| Ok((row.try_get("name")?, row.try_get::<_, i64>("bytes")?.unsigned_abs()))).collect()
 }
 
-async fn database(snapshot: &WholeSnapshot<'_>, name: &str) -> Result<manifest::Database, DbError> {
-    let owner = one(&snapshot.query(DATABASE, &[&name]).await?, "owner")?;
-    let grants = snapshot.query(DATABASE_GRANTS, &[]).await?;
+async fn database(snapshot: &WholeSnapshot<'_>, client: &Client, name: &str) -> Result<manifest::Database, DbError> {
+    let found = snapshot.query(DATABASE, &[&name]).await?;
+    let owner = one(&found, "owner")?;
+    let form = found.first().map(DatabaseForm::read).transpose()?;
+    let (grants, settings) = surroundings(client).await?;
+    Ok(manifest::Database { name: name.to_owned(), owner, form, grants, settings })
+}
+
+/// Privileges on the database that a session is in, and what its sessions begin with.
+pub(super) async fn surroundings(client: &Client) -> Result<(Vec<Grant>, Vec<Setting>), DbError> {
+    let grants = client.query(DATABASE_GRANTS, &[]).await?;
     let grants = grants.iter().map(|row| {
         Ok(Grant {
             grantee: row.try_get("grantee")?,
@@ -178,13 +193,12 @@ async fn database(snapshot: &WholeSnapshot<'_>, name: &str) -> Result<manifest::
             is_grantable: row.try_get("is_grantable")?,
         })
     });
-    let grants = grants.collect::<Result<_, DbError>>()?;
-    let settings = snapshot.query(SETTINGS, &[]).await?;
+    let settings = client.query(SETTINGS, &[]).await?;
     let settings = settings.iter().map(|row| {
         let (role, of_database) = (row.try_get("role")?, row.try_get("of_database")?);
         Ok(Setting { role, of_database, name: row.try_get("name")?, value: row.try_get("value")? })
     });
-    Ok(manifest::Database { name: name.to_owned(), owner, grants, settings: settings.collect::<Result<_, DbError>>()? })
+    Ok((grants.collect::<Result<_, DbError>>()?, settings.collect::<Result<_, DbError>>()?))
 }
 
 async fn names(snapshot: &WholeSnapshot<'_>, sql: &'static str) -> Result<Vec<String>, DbError> {

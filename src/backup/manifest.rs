@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::audit::Hash;
+use crate::db::admin::DatabaseForm;
 
 /// Names the format; another number is another format.
 pub(super) const FORMAT: &str = "bailiwick-backup-1";
@@ -74,6 +75,9 @@ pub struct Database {
     pub name: String,
     /// Whose it is.
     pub owner: String,
+    /// Its encoding and order of texts.
+    #[serde(default)]
+    pub form: Option<DatabaseForm>,
     /// Who may connect, and more.
     pub grants: Vec<Grant>,
     /// What its sessions, and those of our roles, begin with.

@@ -6,6 +6,7 @@
 //! with what was there ([`verify()`]). A restore fills a database beside the one that it is to replace (`scratch`), which takes its
 //! place in one transaction when all is verified (`place`): what goes wrong before leaves everything as it was.
 
+mod bygone;
 mod connection;
 mod contents;
 mod draft;
@@ -20,6 +21,7 @@ mod program;
 mod restore;
 mod roles;
 mod scratch;
+mod swap;
 mod tenant;
 mod verify;
 
@@ -31,7 +33,7 @@ pub use manifest::{AuditHead, Grant, Manifest, Rows, Setting, TableRows, TenantS
 pub use program::Programs;
 pub use restore::{Restore, Restored, restore};
 pub use tenant::{RestoredTenant, restore_tenant};
-pub use verify::{Comparison, Verification, verify};
+pub use verify::{Comparison, Verification, verify, verify_surroundings};
 
 /// How far a backup or a restore is.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! The whole database out of a backup.
 
+use std::path::Path;
+
 use tokio_postgres::Client;
 
 use super::fill::Filling;
@@ -13,6 +15,7 @@ use crate::migrations::Migrations;
 
 const POWERS: &str = include_str!("../../sql/queries/backup/powers.sql");
 const HOLDINGS: &str = include_str!("../../sql/queries/backup/holdings.sql");
+const PREPARED: &str = include_str!("../../sql/queries/backup/prepared_transactions.sql");
 
 /// Databases of the server's own.
 const SERVERS_OWN: [&str; 3] = ["postgres", "template0", "template1"];
@@ -30,12 +33,14 @@ pub struct Restore<'a> {
     pub replace: bool,
     /// Tables and indexes at a time.
     pub jobs: usize,
-    /// Whether to set what ALTER SYSTEM had set where it came from.
-    pub server_settings: bool,
+    /// Whether what PostgreSQL prints of views, constraints, defaults and indexes may be in other words than it was.
+    pub accept_definitions: bool,
     /// How this program connects: roles that have to be made get the passwords of these. `None` where nobody is asked for one.
     pub passwords: Option<&'a [Endpoint]>,
     /// What is known of the audit trail from outside.
     pub expectations: &'a Expectations,
+    /// Where a tenant's data are on their way from one database into the other.
+    pub data_dir: &'a Path,
 }
 
 /// What came of it.
@@ -45,6 +50,8 @@ pub struct Restored {
     pub is_in_place: bool,
     /// Whether it took another's place.
     pub has_replaced: bool,
+    /// Whether servers may know of seals that the restored trail has not.
+    pub may_lack_seals: bool,
     /// What was compared.
     pub verification: Verification,
     /// What is left to a person.
@@ -65,43 +72,55 @@ pub async fn restore(
     let client = connection.maintenance().await?;
     may_restore(&client, connection.database()).await?;
     is_known(backup)?;
-    let form = standing(request, &client).await?;
+    let standing = standing(request, &client).await?;
     let filling = Filling::prepare(request.programs, &client, backup).await?;
     let scratch = Scratch::new(connection, connection.database());
     scratch.take_turn(&client).await?;
+    // Said whatever becomes of the restore.
+    let mut notes = Vec::new();
     let work = async {
         backup.check(tell).await?;
-        let made = roles::make(&client, backup.manifest(), &scratch, tell).await?;
-        scratch.create(&client, form.as_ref()).await?;
-        let verification = fill_and_verify(request, &filling, &scratch, tell).await?;
-        Ok::<_, BackupError>((made, verification))
+        notes.extend(roles::make(&client, backup.manifest(), &scratch, request.passwords, tell).await?);
+        notes.extend(place::create(backup.manifest(), &client, &scratch, standing.as_ref()).await?);
+        fill_and_verify(request, &filling, &scratch, tell).await
     };
     let done = tokio::select! {
         biased;
         () = stop => Err(BackupError::BrokenOff),
         done = work => done,
     };
-    let (made, verification) = match done {
-        Ok((made, verification)) if verification.is_equal() => (made, verification),
+    let verification = match done {
+        Ok(verification) if verification.is_fit(request.accept_definitions) => verification,
         other => {
             scratch.clear_away(connection).await;
-            let (_, verification) = other?;
-            return Ok(Restored { is_in_place: false, has_replaced: false, verification, notes: Vec::new() });
+            if other.is_err() {
+                notes.iter().for_each(|note| tracing::warn!("{note}"));
+            }
+            let verification = other?;
+            return Ok(Restored {
+                is_in_place: false,
+                has_replaced: false,
+                may_lack_seals: false,
+                verification,
+                notes,
+            });
         }
     };
     tell(Step::Placing);
-    let placed = place::place(request, &client, &scratch, form.as_ref(), &made).await;
+    let placed = place::place(request, &client, &scratch, standing.as_ref()).await;
     if placed.is_err() {
         scratch.clear_away(connection).await;
     }
-    let mut notes = placed?;
+    let placed = placed?;
+    notes.extend(placed.notes);
     if !filling.left_out.is_empty() {
         notes.push(format!(
             "not restored, since this server does not have it: extension {}",
             filling.left_out.join(", ")
         ));
     }
-    Ok(Restored { is_in_place: true, has_replaced: form.is_some(), verification, notes })
+    let has_replaced = standing.is_some();
+    Ok(Restored { is_in_place: true, has_replaced, may_lack_seals: placed.may_lack_seals, verification, notes })
 }
 
 async fn fill_and_verify(
@@ -149,21 +168,55 @@ pub(super) fn is_known(backup: &BackupFile) -> Result<(), BackupError> {
     Ok(())
 }
 
+/// The database that is to be replaced.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub form: DatabaseForm,
+    /// Whether nothing was in it.
+    pub is_empty: bool,
+}
+
+/// What is in a database.
+#[derive(Debug)]
+pub(super) struct Holdings {
+    /// Anything of anybody's.
+    pub holds_any: bool,
+    /// Our schema.
+    pub is_ours: bool,
+}
+
+/// Looks into a database.
+pub(super) async fn holdings(of: &Connection) -> Result<Holdings, DbError> {
+    let row = of.client().await?.query_one(HOLDINGS, &[]).await?;
+    Ok(Holdings { holds_any: row.try_get("holds_any")?, is_ours: row.try_get("is_ours")? })
+}
+
 /// The database that is to be replaced, if there is one and it may be.
-async fn standing(request: &Restore<'_>, client: &Client) -> Result<Option<DatabaseForm>, BackupError> {
+async fn standing(request: &Restore<'_>, client: &Client) -> Result<Option<Standing>, BackupError> {
     let name = request.connection.database();
     let Some(form) = admin::database_form(client, name).await? else { return Ok(None) };
-    let inside = request.connection.client().await?;
-    let row = inside.query_one(HOLDINGS, &[]).await.map_err(DbError::from)?;
-    let (holds_any, is_ours) =
-        (row.try_get("holds_any").map_err(DbError::from)?, row.try_get("is_ours").map_err(DbError::from)?);
+    let Holdings { holds_any, is_ours } = holdings(request.connection).await?;
     match (holds_any, is_ours, request.replace) {
-        (true, false, _) => Err(BackupError::refused(format!(
-            "the database {name:?} holds what is none of Bailiwick's and is not replaced: name another by --into"
-        ))),
-        (true, true, false) => Err(BackupError::refused(format!(
-            "the database {name:?} holds data: --replace puts the backup in its place once all of it is verified, and --into names another database"
-        ))),
-        _ => Ok(Some(form)),
+        (true, false, _) => {
+            return Err(BackupError::refused(format!(
+                "the database {name:?} holds what is none of Bailiwick's and is not replaced: name another by --into"
+            )));
+        }
+        (true, true, false) => {
+            return Err(BackupError::refused(format!(
+                "the database {name:?} holds data: --replace puts the backup in its place once all of it is verified, and --into names another database"
+            )));
+        }
+        _ => {}
     }
+    let prepared = client.query(PREPARED, &[&name]).await.map_err(DbError::from)?;
+    if let Some(row) = prepared.first() {
+        let gid: String = row.try_get("gid").map_err(DbError::from)?;
+        return Err(BackupError::refused(format!(
+            "{} prepared transactions are open in the database {name:?}, which keep it in its place: COMMIT PREPARED or ROLLBACK PREPARED them \
+             first ({gid:?} is one)",
+            prepared.len()
+        )));
+    }
+    Ok(Some(Standing { form, is_empty: !holds_any }))
 }

@@ -1,5 +1,8 @@
 //! The database beside the one that a restore is for.
 
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
@@ -10,6 +13,7 @@ use crate::db::{DbError, admin};
 
 const REMAINS: &str = include_str!("../../sql/queries/backup/remains.sql");
 const TAKE_TURN: &str = include_str!("../../sql/queries/backup/take_turn.sql");
+const END_SESSION: &str = include_str!("../../sql/queries/backup/end_session.sql");
 
 /// Its name says whose it is, so that one that a kill left behind is known, by `doctor` and by the next restore.
 #[derive(Debug, Clone)]
@@ -17,6 +21,8 @@ pub(super) struct Scratch {
     connection: Connection,
     target: String,
     name: String,
+    /// The session whose turn it is, by its backend's number.
+    session: OnceLock<i32>,
 }
 
 impl Scratch {
@@ -25,7 +31,7 @@ impl Scratch {
         let mut digits = Hash::of(Sha256::new_with_prefix(target)).to_string();
         digits.truncate(8);
         let name = format!("bailiwick_restoring_{digits}_{}", std::process::id());
-        Self { connection: connection.with_database(&name), target: digits, name }
+        Self { connection: connection.with_database(&name), target: digits, name, session: OnceLock::new() }
     }
 
     /// Its name.
@@ -36,6 +42,16 @@ impl Scratch {
     /// What the database that was replaced is called until it is dropped.
     pub fn aside(&self) -> String {
         format!("bailiwick_replaced_{}", self.target)
+    }
+
+    /// What it is called if it is not to be dropped, by no restore.
+    pub fn kept(&self) -> String {
+        format!("bailiwick_kept_{}_{}", self.target, Timestamp::now().as_second())
+    }
+
+    /// What of this restore's bears a name in a folder that several share.
+    pub fn target(&self) -> &str {
+        &self.target
     }
 
     /// How its programs connect.
@@ -54,6 +70,7 @@ impl Scratch {
         if !row.try_get::<_, bool>("is_ours").map_err(DbError::from)? {
             return Err(BackupError::refused("another restore of the same database is under way"));
         }
+        let _ = self.session.set(row.try_get("pid").map_err(DbError::from)?);
         for row in client.query(REMAINS, &[&self.target]).await.map_err(DbError::from)? {
             let name: String = row.try_get("name").map_err(DbError::from)?;
             tracing::warn!(database = %name, "clearing away what a restore left that was broken off");
@@ -73,9 +90,15 @@ impl Scratch {
     }
 
     /// Drops it behind something that went wrong, which is what is told. By a session of its own: the other may be in the middle of
-    /// something.
+    /// making it, so it is ended before.
     pub async fn clear_away(&self, server: &Connection) {
-        let dropped = async { self.drop(&server.maintenance().await?).await };
+        let dropped = async {
+            let client = server.maintenance().await?;
+            if let Some(session) = self.session.get() {
+                client.query(END_SESSION, &[session]).await?;
+            }
+            self.drop(&client).await
+        };
         if let Err(error) = dropped.await {
             tracing::error!(database = %self.name, %error, "what was restored so far could not be dropped; the next restore does it");
         }

@@ -1,6 +1,9 @@
 //! One tenant out of a backup, beside all others.
 
-use std::path::Path;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,16 +11,20 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::contents::Contents;
+use super::error::FileContext;
 use super::fill::Filling;
 use super::making::schema_version;
 use super::restore::{Restore, is_known, may_restore};
 use super::scratch::Scratch;
 use super::{BackupError, BackupFile, Connection, Step, TenantSummary, roles};
-use crate::db::{WholeSnapshot, admin};
+use crate::db::admin::TenantEnd;
+use crate::db::{DbError, WholeSnapshot, admin};
 use crate::identity::TenantId;
 use crate::migrations::{Migrations, RunOptions, Runner};
 use crate::tenants::purge::{self, PurgeError};
 use crate::tenants::transfer::{self, ImportOptions, Imported};
+
+const WAS_IMPORTED: &str = include_str!("../../sql/queries/backup/was_imported.sql");
 
 /// Tenants that are named where there is none of the name asked for.
 const MOST_NAMED: usize = 20;
@@ -67,19 +74,19 @@ pub async fn restore_tenant(
     let filling = Filling::prepare(request.programs, &client, backup).await?;
     let scratch = Scratch::new(connection, connection.database());
     scratch.take_turn(&client).await?;
-    let folder = tempfile::tempdir().map_err(|source| BackupError::File {
-        doing: "make a folder in",
-        path: std::env::temp_dir(),
-        source,
-    })?;
-    let file = folder.path().join("tenant.jsonl");
+    let folder = Passage::open(request.data_dir, &scratch)?;
+    let file = folder.0.join("tenant.jsonl");
+    // Of the file that is imported, once there is one.
+    let sha256 = OnceLock::new();
     let aside = is_taken.then(|| format!("{slug:.40}-deleted-{}", Timestamp::now().as_second()));
     let work = async {
         backup.check(tell).await?;
-        roles::make(&client, backup.manifest(), &scratch, tell).await?;
+        for note in roles::make(&client, backup.manifest(), &scratch, request.passwords, tell).await? {
+            tracing::warn!("{note}");
+        }
         scratch.create(&client, None).await?;
         filling.run(backup, &scratch, request.jobs, tell).await?;
-        export(backup, &scratch, tenant, &file, tell).await?;
+        let _ = sha256.set(export(backup, &scratch, tenant, &file, tell).await?);
         scratch.drop(&client).await?;
         if let Some(aside) = &aside {
             admin::step_aside(&target, slug, aside).await?;
@@ -108,8 +115,16 @@ pub async fn restore_tenant(
             scratch.clear_away(connection).await;
             // It may be in the middle of something, and holds the import's lock.
             drop(target);
-            if let Err(undoing) = undo(connection, slug, aside.as_deref()).await {
-                tracing::error!(%undoing, tenant = slug, "what was begun could not be taken back: see `bailiwick tenant list`");
+            match undo(connection, slug, sha256.get().map(String::as_str), aside.as_deref()).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Err(BackupError::refused(format!(
+                        "{error}, but the tenant {slug} was restored already and is open: `bailiwick tenant delete {slug}` if it is not wanted"
+                    )));
+                }
+                Err(undoing) => {
+                    tracing::error!(%undoing, tenant = slug, "what was begun could not be taken back: see `bailiwick tenant list`");
+                }
             }
             Err(error)
         }
@@ -142,14 +157,37 @@ async fn is_taken(target: &Client, slug: &str) -> Result<bool, BackupError> {
     }
 }
 
-/// Writes the tenant to a file, once its rows are seen to be those of the backup.
+/// A folder that only this user may look into, gone with the restore. One that was killed leaves it for the next of the same database,
+/// which comes to its turn only when no other is at work.
+struct Passage(PathBuf);
+
+impl Passage {
+    fn open(data_dir: &Path, scratch: &Scratch) -> Result<Self, BackupError> {
+        let folder = data_dir.join(format!("restoring-{}", scratch.target()));
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing("remove", &folder)?,
+            _ => {}
+        }
+        fs::create_dir_all(data_dir).doing("create", data_dir)?;
+        fs::DirBuilder::new().mode(0o700).create(&folder).doing("create", &folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Writes the tenant to a file, once its rows are seen to be those of the backup; returns the file's checksum.
 async fn export(
     backup: &BackupFile,
     scratch: &Scratch,
     tenant: &TenantSummary,
     file: &Path,
     tell: &(dyn Fn(Step) + Sync),
-) -> Result<(), BackupError> {
+) -> Result<String, BackupError> {
     let mut inside = scratch.client().await?;
     admin::analyse(&inside).await?;
     tell(Step::Verifying { what: format!("tenant {}", tenant.slug) });
@@ -166,27 +204,48 @@ async fn export(
     if backup.manifest().schema_version < migrations.newest() {
         Runner::new(&migrations, RunOptions::default()).up(&mut inside, None, |_| ()).await?;
     }
-    transfer::export(&inside, TenantId::from(tenant.id), file, |_, _| ()).await?;
-    Ok(())
+    Ok(transfer::export(&inside, TenantId::from(tenant.id), file, |_, _| ()).await?.sha256)
 }
 
-/// Takes back what was begun in the database itself.
-async fn undo(connection: &Connection, slug: &str, aside: Option<&str>) -> Result<(), BackupError> {
+async fn was_imported(target: &Client, id: TenantId, sha256: &str) -> Result<bool, BackupError> {
+    let row = target.query_one(WAS_IMPORTED, &[&id, &sha256]).await.map_err(DbError::from)?;
+    Ok(row.try_get("was_imported").map_err(DbError::from)?)
+}
+
+/// Takes back what was begun in the database itself, by this import and no other; `false` if it had come to its end before it was broken
+/// off.
+async fn undo(
+    connection: &Connection,
+    slug: &str,
+    sha256: Option<&str>,
+    aside: Option<&str>,
+) -> Result<bool, BackupError> {
+    // Nothing is begun there before there is a file.
+    let Some(sha256) = sha256 else { return Ok(true) };
     let target = &connection.client().await?;
-    if let Some(end) = admin::tenant_end(target, slug, 0).await?.filter(|end| end.import_sha256.is_some()) {
-        let until = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            match purge::purge(target, end.id, PATIENCE, |_, _| ()).await {
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let until = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let end = admin::tenant_end(target, slug, 0).await?;
+        let is_ours = |end: &TenantEnd| end.import_sha256.clone().map(hex).as_deref() == Some(sha256);
+        match end {
+            Some(end) if is_ours(&end) => match purge::purge(target, end.id, PATIENCE, |_, _| ()).await {
                 // The session that imported is gone, and the server has not seen it yet.
                 Err(PurgeError::Importing) if tokio::time::Instant::now() < until => {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
+                // It was opened since we looked.
+                Err(PurgeError::NotDeleted) => {}
                 done => break done.map(drop)?,
+            },
+            Some(end) if end.import_sha256.is_none() && was_imported(target, end.id, sha256).await? => {
+                return Ok(false);
             }
+            _ => break,
         }
     }
     if let Some(aside) = aside {
         admin::step_aside(target, aside, slug).await?;
     }
-    Ok(())
+    Ok(true)
 }

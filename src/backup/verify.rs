@@ -6,14 +6,17 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::contents::Contents;
-use super::manifest::TableRows;
-use super::{BackupError, Manifest, Step};
+use super::manifest::{Grant, Setting, TableRows};
+use super::{BackupError, Manifest, Step, making};
 use crate::audit::{self, Expectations, KnownHead};
 use crate::db::{WholeSnapshot, admin};
 use crate::diagnosis::{self, CHECKS, Finding};
 
 /// Differences of a kind that are told one by one.
 const MOST_TOLD: usize = 20;
+/// What PostgreSQL may print in other words when it has read its own.
+const REPRINTED: [&str; 4] = ["view text ", "default ", "constraint ", "index "];
+const DEFINITIONS: &str = "definitions";
 
 /// What `doctor` finds in what a dump brings along or a role has; what depends on the hour and on running servers is left to it.
 const STRUCTURAL: [&str; 16] = [
@@ -38,7 +41,7 @@ const STRUCTURAL: [&str; 16] = [
 /// A kind of things that were compared.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
-    /// What: rows, tenants, schema, sequences, isolation, audit trail.
+    /// What: rows, tenants, schema, definitions, sequences, isolation, audit trail.
     pub what: &'static str,
     /// How many were compared.
     pub compared: u64,
@@ -57,20 +60,29 @@ pub struct Verification {
     pub findings: Vec<Finding>,
     /// What `audit verify` finds, likewise.
     pub audit_faults: Vec<String>,
+    /// What is another and may be.
+    pub remarks: Vec<String>,
 }
 
 impl Verification {
     /// Whether everything is as the backup says.
     #[must_use]
     pub fn is_equal(&self) -> bool {
-        self.comparisons.iter().all(|comparison| comparison.differing == 0)
+        self.is_fit(false)
+    }
+
+    /// Whether it may take its place: equal, but for other words for the same where those were accepted.
+    #[must_use]
+    pub fn is_fit(&self, accept_definitions: bool) -> bool {
+        let is_accepted = |comparison: &Comparison| accept_definitions && comparison.what == DEFINITIONS;
+        self.comparisons.iter().all(|comparison| comparison.differing == 0 || is_accepted(comparison))
     }
 
     /// Whether nothing else is wrong, either.
     #[must_use]
-    pub fn is_sound(&self) -> bool {
+    pub fn is_sound(&self, accept_definitions: bool) -> bool {
         let is_fault = |finding: &Finding| finding.severity == diagnosis::Severity::Fault;
-        self.is_equal() && self.audit_faults.is_empty() && !self.findings.iter().any(is_fault)
+        self.is_fit(accept_definitions) && self.audit_faults.is_empty() && !self.findings.iter().any(is_fault)
     }
 }
 
@@ -106,8 +118,8 @@ pub async fn verify(
         rows(&manifest.tables, &contents.tables),
         tenants(manifest, &contents),
         sequences(&manifest.sequences, &contents.sequences),
-        schema(&manifest.objects, &contents.objects, is_same_major),
     ];
+    comparisons.extend(schema(&manifest.objects, &contents.objects, is_same_major));
     tell(Step::Verifying { what: "isolation".to_owned() });
     admin::see_all_tenants(client).await?;
     let mut findings = Vec::new();
@@ -130,7 +142,42 @@ pub async fn verify(
     };
     comparisons.push(Comparison::new("audit trail", usize::from(manifest.audit.is_some()), lost));
     let audit_faults = trail.findings.faults.iter().map(ToString::to_string).take(MOST_TOLD).collect();
-    Ok(Verification { comparisons, findings, audit_faults })
+    Ok(Verification { comparisons, findings, audit_faults, remarks: extensions(manifest, &contents) })
+}
+
+/// Compares what stands beside a database: privileges on it, and what its sessions begin with.
+///
+/// # Errors
+/// [`BackupError`] if it could not be compared.
+pub async fn verify_surroundings(client: &Client, manifest: &Manifest) -> Result<Comparison, BackupError> {
+    let lines = |grants: &[Grant], settings: &[Setting]| {
+        let grants = grants.iter().map(|grant| {
+            let option = if grant.is_grantable { ", to be passed on" } else { "" };
+            format!("privilege {} of {}{option}", grant.privilege, grant.grantee.as_deref().unwrap_or("everybody"))
+        });
+        let settings = settings.iter().filter(|setting| setting.of_database).map(|setting| {
+            let of = setting.role.as_deref().unwrap_or("everybody");
+            format!("setting {} = {} for {of}", setting.name, setting.value)
+        });
+        grants.chain(settings).collect::<BTreeSet<String>>()
+    };
+    let was = lines(&manifest.database.grants, &manifest.database.settings);
+    let (grants, settings) = making::surroundings(client).await?;
+    let is = lines(&grants, &settings);
+    let missing = was.difference(&is).map(|line| format!("not there: {line}"));
+    let new = is.difference(&was).map(|line| format!("not in the backup: {line}"));
+    Ok(Comparison::new("privileges and settings", was.union(&is).count(), missing.chain(new).collect()))
+}
+
+/// A dump asks for an extension by its name, and gets the server's version of it.
+fn extensions(manifest: &Manifest, contents: &Contents) -> Vec<String> {
+    let (expected, found) = (&manifest.server.extensions, &contents.extensions);
+    let differs = |name: &&String| expected.get(*name) != found.get(*name);
+    let version = |of: Option<&String>| of.map_or_else(|| "not there".to_owned(), Clone::clone);
+    let told = |name: &String| {
+        format!("the extension {name} is {} and was {}", version(found.get(name)), version(expected.get(name)))
+    };
+    keys(expected, found).into_iter().filter(differs).map(told).collect()
 }
 
 /// Each table, and in it each tenant, by number and checksum.
@@ -193,20 +240,34 @@ fn sequences(expected: &BTreeMap<String, i64>, found: &BTreeMap<String, i64>) ->
     Comparison::new("sequences", expected.len(), differences)
 }
 
-/// Another major version prints some definitions in other words, so there only what is there is compared.
-fn schema(expected: &BTreeMap<String, String>, found: &BTreeMap<String, String>, is_same_major: bool) -> Comparison {
-    let mut differences = Vec::new();
+/// What is there and who guards it, and apart from that what PostgreSQL may print in other words. Another major version prints much so:
+/// there only what is there is compared.
+fn schema(
+    expected: &BTreeMap<String, String>,
+    found: &BTreeMap<String, String>,
+    is_same_major: bool,
+) -> Vec<Comparison> {
+    let (mut objects, mut definitions, mut texts) = (Vec::new(), Vec::new(), 0);
     for object in keys(expected, found) {
+        let is_text = REPRINTED.iter().any(|kind| object.starts_with(kind));
+        texts += usize::from(is_text);
         match (expected.get(object), found.get(object)) {
-            (Some(_), None) => differences.push(format!("{object} is not there")),
-            (None, Some(_)) => differences.push(format!("{object} was not in the backup")),
+            (Some(_), None) => objects.push(format!("{object} is not there")),
+            (None, Some(_)) => objects.push(format!("{object} was not in the backup")),
             (Some(was), Some(is)) if is_same_major && was != is => {
-                differences.push(format!("{object} is not as it was"));
+                let differing = if is_text { &mut definitions } else { &mut objects };
+                differing.push(format!("{object} is not as it was"));
             }
             _ => {}
         }
     }
-    Comparison::new("schema objects", keys(expected, found).len(), differences)
+    let count = keys(expected, found).len();
+    match is_same_major {
+        true => {
+            vec![Comparison::new("schema objects", count, objects), Comparison::new(DEFINITIONS, texts, definitions)]
+        }
+        false => vec![Comparison::new("schema objects by name (another major version)", count, objects)],
+    }
 }
 
 fn keys<'a, K: Ord, V>(one: &'a BTreeMap<K, V>, other: &'a BTreeMap<K, V>) -> BTreeSet<&'a K> {

@@ -33,20 +33,21 @@ pub(super) struct RestoreArguments {
     /// Tables and indexes at a time; as many as this machine has processors, at most 8, if absent
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
-    /// Also set what ALTER SYSTEM had set on the server that the backup is of
+    /// Put it in place although PostgreSQL prints views, constraints, defaults or indexes in other words than in the backup, as it
+    /// does with some when it has read its own; each is named
     #[arg(long)]
-    server_settings: bool,
+    accept_definitions: bool,
     /// Only this tenant (slug or id), beside all that is there
-    #[arg(long, value_name = "TENANT", conflicts_with_all = ["replace", "server_settings"])]
+    #[arg(long, value_name = "TENANT", conflicts_with_all = ["replace", "accept_definitions"])]
     tenant: Option<String>,
     /// The tenant's short name here; as in the backup if absent
     #[arg(long = "as", value_name = "SLUG", requires = "tenant")]
     slug: Option<String>,
     /// Only check the file, without a database
-    #[arg(long, conflicts_with_all = ["into", "replace", "server_settings", "tenant", "jobs"])]
+    #[arg(long, conflicts_with_all = ["into", "replace", "accept_definitions", "tenant", "jobs"])]
     check: bool,
     /// Only compare the database with the backup, and change nothing
-    #[arg(long, conflicts_with_all = ["check", "replace", "server_settings", "tenant", "jobs"])]
+    #[arg(long, conflicts_with_all = ["check", "replace", "accept_definitions", "tenant", "jobs"])]
     compare: bool,
     /// As JSON
     #[arg(long)]
@@ -85,25 +86,32 @@ pub(super) async fn run(
     let expectations = expectations(&file, &connection, audit, &deployment)?;
     if arguments.compare {
         let client = connection.client().await?;
-        let verification = backup::verify(&client, file.manifest(), &expectations, &tell).await;
+        let compared = async {
+            let mut verification = backup::verify(&client, file.manifest(), &expectations, &tell).await?;
+            verification.comparisons.push(backup::verify_surroundings(&client, file.manifest()).await?);
+            Ok::<_, BackupError>(verification)
+        };
+        let compared = compared.await;
         bar.finish_and_clear();
-        let verification = verification?;
+        let verification = compared?;
         report(arguments, &json!({ "compared": connection.database() }), &verification, &[])?;
-        return Ok(code(&verification));
+        return Ok(code(&verification, false));
     }
     let programs = backing::programs(&deployment, database);
     let passwords: Vec<_> =
         [deployment.app(), deployment.admin(), deployment.backup()].into_iter().flatten().cloned().collect();
+    let data_dir = settings.data_dir()?;
     let request = Restore {
         connection: &connection,
         programs: &programs,
         backup: &file,
         replace: arguments.replace,
         jobs: jobs(arguments),
-        server_settings: arguments.server_settings,
+        accept_definitions: arguments.accept_definitions,
         // Over its own socket our own server asks nobody.
         passwords: (!deployment.is_embedded()).then_some(passwords.as_slice()),
         expectations: &expectations,
+        data_dir: &data_dir,
     };
     let mut signals = Signals::listen()?;
     let mut signal: Option<Signal> = None;
@@ -158,7 +166,7 @@ fn whole(
     deployment: &Deployment,
     restored: Restored,
 ) -> Result<ExitCode, BackupError> {
-    let Restored { is_in_place, has_replaced, verification, mut notes } = restored;
+    let Restored { is_in_place, has_replaced, may_lack_seals, verification, mut notes } = restored;
     if is_in_place {
         let last = file.manifest().audit.as_ref().map(|audit| audit.seal_no);
         match audit::set_heads_aside(connection.database(), last, audit, deployment.data_dir()) {
@@ -169,14 +177,26 @@ fn whole(
             Ok(None) => {}
             Err(error) => notes.push(format!("heads of seals that are not in the backup could not be taken aside, and nothing is sealed until they are: {error}")),
         }
+        // Those of our own server have their heads in the file that was just looked at.
+        if let Some(last) = last.filter(|_| may_lack_seals && !deployment.is_embedded()) {
+            notes.push(format!(
+                "servers and timers on other machines that have sealed this database since the backup keep heads of seals that it has not, and seal nothing \
+                 until those behind seal {last} are out of their files of heads (--audit-heads, or audit/heads.jsonl in the data folder): keep them elsewhere, then restart \
+                 those servers"
+            ));
+        }
     } else {
+        let only_words = !verification.is_equal() && verification.is_fit(true);
         notes.push("it was not put in place, and nothing was changed".to_owned());
+        if only_words {
+            notes.push("only the words of definitions are others: if they mean the same, --accept-definitions puts it in place".to_owned());
+        }
     }
     let told = json!({ "database": connection.database(), "in_place": is_in_place, "replaced": has_replaced, "made_at": file.manifest().made_at });
     report(arguments, &told, &verification, &notes)?;
-    Ok(if is_in_place { code(&verification) } else { ExitCode::FAILURE })
+    Ok(if is_in_place { code(&verification, arguments.accept_definitions) } else { ExitCode::FAILURE })
 }
 
-fn code(verification: &Verification) -> ExitCode {
-    if verification.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+fn code(verification: &Verification, accept_definitions: bool) -> ExitCode {
+    if verification.is_sound(accept_definitions) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -10,7 +10,7 @@ mod tenants;
 
 pub use databases::{
     DatabaseForm, analyse, close_database, create_database_like, database_form, give_database, grant_on_database,
-    put_in_place, set_for_server, set_for_sessions, set_password,
+    have_time, put_in_place, rename_database, set_for_sessions, set_password,
 };
 pub use diagnosis::{
     Archive, Server, archive, count_statements, diagnose, embedding_dimensions, see_all_tenants, server,

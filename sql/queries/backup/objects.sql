@@ -1,5 +1,6 @@
 -- backup/objects
--- All of the schema, an object a line, as PostgreSQL prints it. Read back from a dump an expression has other parentheses.
+-- All of the schema that a dump has, an object a line, as PostgreSQL prints it. Read back from a dump an expression may have other
+-- parentheses; the text of a function has not.
 WITH extended AS (
     SELECT d.classid, d.objid FROM pg_depend d WHERE d.deptype = 'e'
 ), relations AS (
@@ -9,10 +10,12 @@ WITH extended AS (
 ), lines AS (
     SELECT CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END AS kind,
            c.relname::text AS name,
-           format('owner %s, security %s, forced %s, persistence %s, partition %s, populated %s, options %s, key %s, %s', c.relowner::regrole, c.relrowsecurity,
-                  c.relforcerowsecurity, c.relpersistence, pg_get_expr(c.relpartbound, c.oid), c.relispopulated, c.reloptions, pg_get_partkeydef(c.oid),
-                  CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END) AS definition
+           format('owner %s, security %s, forced %s, persistence %s, partition %s, populated %s, options %s, key %s', c.relowner::regrole, c.relrowsecurity,
+                  c.relforcerowsecurity, c.relpersistence, pg_get_expr(c.relpartbound, c.oid), c.relispopulated, c.reloptions,
+                  pg_get_partkeydef(c.oid)) AS definition
     FROM relations c
+    UNION ALL
+    SELECT 'view text', c.relname::text, pg_get_viewdef(c.oid) FROM relations c WHERE c.relkind IN ('v', 'm')
     UNION ALL
     SELECT 'grants', c.relname::text,
            (SELECT string_agg(format('%s %s %s', coalesce(nullif(a.grantee, 0)::regrole::text, 'PUBLIC'), a.privilege_type, a.is_grantable), ', '
@@ -21,15 +24,19 @@ WITH extended AS (
     FROM relations c
     UNION ALL
     SELECT 'column', format('%s.%s', c.relname, a.attname),
-           format('%s, not null %s, storage %s, compression %s, generated %s, default %s, grants %s', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attstorage,
-                  a.attcompression, a.attgenerated, pg_get_expr(e.adbin, e.adrelid),
+           format('%s, not null %s, storage %s, compression %s, generated %s, identity %s, grants %s', format_type(a.atttypid, a.atttypmod), a.attnotnull,
+                  a.attstorage, a.attcompression, a.attgenerated, a.attidentity,
                   (SELECT string_agg(format('%s %s', coalesce(nullif(g.grantee, 0)::regrole::text, 'PUBLIC'), g.privilege_type), ', '
                                      ORDER BY coalesce(nullif(g.grantee, 0)::regrole::text, 'PUBLIC') COLLATE "C", g.privilege_type COLLATE "C")
                    FROM aclexplode(a.attacl) g))
     FROM relations c
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    LEFT JOIN pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
     WHERE c.relkind <> 'S'
+    UNION ALL
+    SELECT 'default', format('%s.%s', c.relname, a.attname), pg_get_expr(e.adbin, e.adrelid)
+    FROM relations c
+    JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
+    JOIN pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
     UNION ALL
     SELECT 'policy', format('%s.%s', p.tablename, p.policyname),
            format('%s %s for %s using %s with check %s', p.permissive, p.cmd, p.roles, p.qual, p.with_check)
@@ -54,6 +61,8 @@ WITH extended AS (
     UNION ALL
     SELECT 'index', i.indexrelid::regclass::text, format('%s, valid %s', pg_get_indexdef(i.indexrelid), i.indisvalid)
     FROM pg_index i JOIN relations c ON c.oid = i.indrelid
+    -- pg_dump leaves out what is being made or dropped, and the ruin of a build that was broken off.
+    WHERE i.indisready AND (i.indisvalid OR c.relkind = 'p')
     UNION ALL
     SELECT 'default privileges', format('%s %s', d.defaclrole::regrole, d.defaclobjtype),
            (SELECT string_agg(a::text, ', ' ORDER BY a::text COLLATE "C") FROM unnest(d.defaclacl) a)
@@ -65,4 +74,4 @@ WITH extended AS (
             FROM aclexplode(n.nspacl) a)
     FROM pg_namespace n WHERE n.nspname = 'public'
 )
-SELECT kind, name, coalesce(translate(definition, '()', ''), '') AS definition FROM lines ORDER BY kind COLLATE "C", name COLLATE "C"
+SELECT kind, name, coalesce(CASE WHEN kind IN ('function', 'policy') THEN definition ELSE translate(definition, '()', '') END, '') AS definition FROM lines ORDER BY kind COLLATE "C", name COLLATE "C"

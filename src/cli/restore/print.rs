@@ -33,7 +33,7 @@ pub(super) fn report(
 ) -> Result<(), BackupError> {
     if arguments.json {
         let told = json!({
-            "restore": of, "equal": verification.is_equal(), "sound": verification.is_sound(), "verification": verification, "notes": notes,
+            "restore": of, "equal": verification.is_equal(), "sound": verification.is_sound(arguments.accept_definitions), "verification": verification, "notes": notes,
         });
         print(&pretty(&told)?);
         return Ok(());
@@ -73,7 +73,7 @@ pub(super) fn report(
     for fault in &verification.audit_faults {
         print(&format!("{}  {fault}", style.bad("audit")));
     }
-    for note in notes {
+    for note in verification.remarks.iter().chain(notes) {
         print(&format!("note  {note}"));
     }
     if of["in_place"] == true {

@@ -1,6 +1,11 @@
 //! Whole databases: made beside another, given its properties, put in its place.
 
-use tokio_postgres::{Client, Row};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Error, Row};
 
 use super::quoted;
 use crate::db::DbError;
@@ -8,9 +13,13 @@ use crate::db::DbError;
 const DATABASE: &str = include_str!("../../../sql/queries/backup/database.sql");
 const END_SESSIONS: &str = include_str!("../../../sql/queries/backup/end_sessions.sql");
 
+/// For whoever is in a database to leave it: PostgreSQL itself waits five seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// What a database is made with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseForm {
+    #[serde(skip)]
     owner: String,
     encoding: String,
     lc_collate: String,
@@ -25,18 +34,18 @@ pub struct DatabaseForm {
 /// # Errors
 /// Any [`DbError`].
 pub async fn database_form(client: &Client, name: &str) -> Result<Option<DatabaseForm>, DbError> {
-    let read = |row: &Row| {
-        Ok(DatabaseForm {
-            owner: row.try_get("owner")?,
-            encoding: row.try_get("encoding")?,
-            lc_collate: row.try_get("lc_collate")?,
-            lc_ctype: row.try_get("lc_ctype")?,
-            provider: row.try_get("provider")?,
-            locale: row.try_get("locale")?,
-            connection_limit: row.try_get("connection_limit")?,
-        })
-    };
-    client.query(DATABASE, &[&name]).await?.first().map(read).transpose()
+    client.query(DATABASE, &[&name]).await?.first().map(DatabaseForm::read).transpose()
+}
+
+/// Lets a session last, and its statements take, as long as a restore does.
+///
+/// # Errors
+/// Any [`DbError`].
+#[expect(clippy::disallowed_methods, reason = "a session of an administrator's")]
+pub async fn have_time(client: &Client) -> Result<(), DbError> {
+    let settings =
+        "SET idle_session_timeout = 0; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+    Ok(client.batch_execute(settings).await?)
 }
 
 /// Makes an empty database like another, or as the server makes them.
@@ -75,10 +84,36 @@ pub async fn give_database(client: &Client, name: &str, owner: &str) -> Result<(
 }
 
 impl DatabaseForm {
+    /// From a row of `backup/database`.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub fn read(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
+            owner: row.try_get("owner")?,
+            encoding: row.try_get("encoding")?,
+            lc_collate: row.try_get("lc_collate")?,
+            lc_ctype: row.try_get("lc_ctype")?,
+            provider: row.try_get("provider")?,
+            locale: row.try_get("locale")?,
+            connection_limit: row.try_get("connection_limit")?,
+        })
+    }
+
     /// Whose it is.
     #[must_use]
     pub fn owner(&self) -> &str {
         &self.owner
+    }
+
+    /// By what texts are read and put in order, in words.
+    #[must_use]
+    pub fn locale(&self) -> String {
+        let Self { encoding, lc_collate, lc_ctype, provider, .. } = self;
+        match &self.locale {
+            Some(locale) => format!("{encoding}, {provider} {locale} (LC_COLLATE {lc_collate}, LC_CTYPE {lc_ctype})"),
+            None => format!("{encoding}, {provider} (LC_COLLATE {lc_collate}, LC_CTYPE {lc_ctype})"),
+        }
     }
 }
 
@@ -111,11 +146,10 @@ pub async fn grant_on_database(
     Ok(client.batch_execute(&format!("GRANT {privilege} ON DATABASE {} TO {grantee}{option}", quoted(name))).await?)
 }
 
-/// Makes sessions begin with a setting: all of a database, or a role's there or anywhere. Leaves this session with it.
+/// Makes sessions begin with a setting: all of a database, or a role's there or anywhere. This session stays without it.
 ///
 /// # Errors
 /// Any [`DbError`].
-#[expect(clippy::disallowed_methods, reason = "settings of a database take no parameters")]
 pub async fn set_for_sessions(
     client: &Client,
     database: Option<&str>,
@@ -123,27 +157,22 @@ pub async fn set_for_sessions(
     name: &str,
     value: &str,
 ) -> Result<(), DbError> {
-    // Set here first: it then need not be quoted as each kind of setting wants it.
-    client.query("SELECT set_config($1, $2, false)", &[&name, &value]).await?;
     let of = match (role, database) {
         (Some(role), Some(database)) => format!("ROLE {} IN DATABASE {}", quoted(role), quoted(database)),
         (Some(role), None) => format!("ROLE {}", quoted(role)),
         (None, Some(database)) => format!("DATABASE {}", quoted(database)),
         (None, None) => return Ok(()),
     };
-    let name = name.split('.').map(quoted).collect::<Vec<_>>().join(".");
-    Ok(client.batch_execute(&format!("ALTER {of} SET {name} FROM CURRENT")).await?)
-}
-
-/// Sets what the whole server begins with, and has it read.
-///
-/// # Errors
-/// Any [`DbError`].
-#[expect(clippy::disallowed_methods, reason = "ALTER SYSTEM runs in no transaction and takes no parameters")]
-pub async fn set_for_server(client: &Client, name: &str, value: &str) -> Result<(), DbError> {
-    let name = name.split('.').map(quoted).collect::<Vec<_>>().join(".");
-    client.batch_execute(&format!("ALTER SYSTEM SET {name} = {}", literal(value))).await?;
-    Ok(client.batch_execute("SELECT pg_reload_conf()").await?)
+    let quoted_name = name.split('.').map(quoted).collect::<Vec<_>>().join(".");
+    run(client, "BEGIN READ WRITE").await?;
+    let set = async {
+        // Set here first, for this transaction: it then need not be quoted as each kind of setting wants it.
+        client.query("SELECT set_config($1, $2, true)", &[&name, &value]).await?;
+        run(client, &format!("ALTER {of} SET {quoted_name} FROM CURRENT")).await
+    };
+    let set = set.await;
+    run(client, if set.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    Ok(set?)
 }
 
 /// Gives a role its password, which leaves this program only as the verifier that the server keeps (RFC 5803).
@@ -165,11 +194,20 @@ pub async fn analyse(client: &Client) -> Result<(), DbError> {
     Ok(client.batch_execute("SET statement_timeout = 0; ANALYZE").await?)
 }
 
-/// Gives a database another's name, and that one, if it is there, the name `aside`, in one transaction. Sessions of both are ended by
-/// `observer`: from the first statement on no new one comes in, and whoever tries waits and finds the new database.
+/// Gives a database another name.
 ///
 /// # Errors
-/// Any [`DbError`]; then nothing was renamed.
+/// Any [`DbError`].
+pub async fn rename_database(client: &Client, name: &str, to: &str) -> Result<(), DbError> {
+    Ok(run(client, &format!("ALTER DATABASE {} RENAME TO {}", quoted(name), quoted(to))).await?)
+}
+
+/// Gives a database another's name, and that one, if it is there, the name `aside`, in one transaction. Sessions of both are ended by
+/// `observer`. From the first statement on no new one comes in: whoever tries waits, is told that there is no such database, and finds
+/// the new one at the next try. What does not leave at once is waited for.
+///
+/// # Errors
+/// Any [`DbError`]; then nothing was renamed, unless it was the answer to COMMIT that was lost.
 pub async fn put_in_place(
     client: &Client,
     observer: &Client,
@@ -182,22 +220,36 @@ pub async fn put_in_place(
         statements.push(format!("ALTER DATABASE {} RENAME TO {}", quoted(place), quoted(aside)));
     }
     statements.push(format!("ALTER DATABASE {} RENAME TO {}", quoted(new), quoted(place)));
-    for statement in statements {
-        if let Err(error) = alone(client, observer, &statement, &[new, place]).await {
-            let _ = run(client, "ROLLBACK").await;
-            return Err(error);
+    let until = Instant::now() + PATIENCE;
+    while let Err(error) = renamed(client, observer, &statements, &[new, place]).await {
+        let _ = run(client, "ROLLBACK").await;
+        let is_in_use =
+            [SqlState::OBJECT_IN_USE, SqlState::LOCK_NOT_AVAILABLE].iter().any(|state| error.code() == Some(state));
+        if !is_in_use || Instant::now() >= until {
+            return Err(error.into());
         }
+        tracing::warn!(
+            database = place,
+            "somebody is still in the database; waiting for that session or prepared transaction to end"
+        );
     }
-    run(client, "COMMIT").await
+    Ok(run(client, "COMMIT").await?)
+}
+
+async fn renamed(client: &Client, observer: &Client, statements: &[String], databases: &[&str]) -> Result<(), Error> {
+    for statement in statements {
+        alone(client, observer, statement, databases).await?;
+    }
+    Ok(())
 }
 
 /// Runs a statement that waits for a database's sessions to end, and ends them meanwhile.
-async fn alone(client: &Client, observer: &Client, statement: &str, databases: &[&str]) -> Result<(), DbError> {
+async fn alone(client: &Client, observer: &Client, statement: &str, databases: &[&str]) -> Result<(), Error> {
     let mut done = std::pin::pin!(run(client, statement));
     loop {
         tokio::select! {
             done = &mut done => return done,
-            () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {
+            () = tokio::time::sleep(Duration::from_millis(100)) => {
                 observer.query(END_SESSIONS, &[&databases]).await?;
             }
         }
@@ -205,8 +257,8 @@ async fn alone(client: &Client, observer: &Client, statement: &str, databases: &
 }
 
 #[expect(clippy::disallowed_methods, reason = "names of databases are no parameters")]
-async fn run(client: &Client, sql: &str) -> Result<(), DbError> {
-    Ok(client.batch_execute(sql).await?)
+async fn run(client: &Client, sql: &str) -> Result<(), Error> {
+    client.batch_execute(sql).await
 }
 
 /// Quoted as an SQL string, whatever standard_conforming_strings says.

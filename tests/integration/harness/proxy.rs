@@ -1,6 +1,6 @@
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -36,6 +36,8 @@ struct State {
     /// COMMITs that pass unharmed before the fault.
     spare: AtomicUsize,
     struck: AtomicUsize,
+    /// Only on a connection on which this has passed by.
+    behind: Mutex<&'static str>,
 }
 
 impl Proxy {
@@ -69,6 +71,12 @@ impl Proxy {
         self.state.fault.store(fault as u8, Ordering::SeqCst);
     }
 
+    /// Strikes once, at the first COMMIT behind those words on the same connection.
+    pub fn arm_behind(&self, fault: Fault, words: &'static str) {
+        *self.state.behind.lock().unwrap() = words;
+        self.arm(fault, 0);
+    }
+
     /// How often it struck.
     pub fn struck(&self) -> usize {
         self.state.struck.load(Ordering::SeqCst)
@@ -77,8 +85,10 @@ impl Proxy {
 
 impl State {
     /// What to do with what the client just sent.
-    fn judge(&self, bytes: &[u8]) -> Fault {
-        if !bytes.windows(6).any(|window| window == b"COMMIT") {
+    fn judge(&self, bytes: &[u8], is_behind: &mut bool) -> Fault {
+        let words = *self.behind.lock().unwrap();
+        *is_behind |= words.is_empty() || bytes.windows(words.len()).any(|window| window == words.as_bytes());
+        if !*is_behind || !bytes.windows(6).any(|window| window == b"COMMIT") {
             return Fault::None;
         }
         let fault = FAULTS[usize::from(self.fault.load(Ordering::SeqCst))];
@@ -99,12 +109,12 @@ async fn forward(client: UnixStream, target: PathBuf, state: Arc<State>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let (mut sent, mut received) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-    let mut swallow = false;
+    let (mut swallow, mut is_behind) = (false, false);
     loop {
         tokio::select! {
             read = from_client.read(&mut sent) => {
                 let Ok(length @ 1..) = read else { return };
-                match state.judge(&sent[..length]) {
+                match state.judge(&sent[..length], &mut is_behind) {
                     Fault::CutBeforeCommit => return,
                     Fault::CutAfterCommit => {
                         let _ = to_server.write_all(&sent[..length]).await;

@@ -11,6 +11,7 @@ mod pooler;
 mod roles;
 mod tls;
 
+pub use cluster::Cluster;
 pub use pgbouncer::{Pgbouncer, Pooling};
 
 use bailiwick::configuration::{Database, DatabaseArguments, DatabaseSettings, ExternalDatabase};

@@ -7,11 +7,13 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 
+use bailiwick::db::admin;
+
 use super::{backup, bailiwick, both, command, remains, told, world};
-use crate::harness::{TestDatabase, server};
+use crate::harness::{TestDatabase, server, until};
 
 /// The real program that, half through its work, says so by a file and goes on when another file is there.
-async fn stopping(folder: &Path, program: &str, before: &str) -> (PathBuf, PathBuf) {
+pub(super) async fn stopping(folder: &Path, program: &str, before: &str) -> (PathBuf, PathBuf) {
     let programs = folder.join("programs");
     std::fs::create_dir_all(&programs).unwrap();
     let (reached, go_on) = (folder.join(format!("{program}-reached")), folder.join(format!("{program}-go-on")));
@@ -28,7 +30,7 @@ async fn stopping(folder: &Path, program: &str, before: &str) -> (PathBuf, PathB
 }
 
 /// Starts a command and waits until its program is in the middle of its work.
-async fn begun(database: &TestDatabase, programs: &Path, reached: &Path, arguments: &[&str]) -> Child {
+pub(super) async fn begun(database: &TestDatabase, programs: &Path, reached: &Path, arguments: &[&str]) -> Child {
     let mut command = command(database, arguments).await;
     command.env("BAILIWICK_PG_BIN", programs);
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
@@ -90,7 +92,10 @@ async fn a_restore_that_is_broken_off_leaves_the_old_database_and_nothing_else()
     let file = backup(&database, folder.path()).await;
     database.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements; INSERT INTO tenants (slug, name) VALUES ('newer', 'Newer')").await;
     let is_there = async || database.value::<i64>("SELECT count(*) FROM tenants WHERE slug = 'newer'").await;
-    let (programs, reached) = stopping(folder.path(), "pg_restore", "").await;
+    // With half of it in the database.
+    let half =
+        format!("{} --section=pre-data \"$@\" 2>/dev/null", server().await.bin_dir().join("pg_restore").display());
+    let (programs, reached) = stopping(folder.path(), "pg_restore", &half).await;
     let arguments = ["restore", "--replace", "--json", file.as_str()];
 
     let child = begun(&database, &programs, &reached, &arguments).await;
@@ -122,6 +127,18 @@ async fn a_restore_that_is_broken_off_leaves_the_old_database_and_nothing_else()
     assert!(told_so.contains(&left[0]) && told_so.contains("restore_remains"), "{told_so}");
     assert_eq!(told(&database, &arguments).await["sound"], true);
     assert_eq!((is_there().await, remains(&database).await), (0, Vec::new()));
+
+    // One that was for another name is told, too.
+    let other = TestDatabase::bare().await;
+    let into = ["restore", "--json", "--into", other.name(), file.as_str()];
+    let child = begun(&database, &programs, &reached, &into).await;
+    signal(&child, Signal::KILL);
+    child.wait_with_output().await.unwrap();
+    let left = remains(&other).await;
+    until("doctor tells it", async || both(&bailiwick(&database, &["doctor", "--quick"]).await).contains(&left[0]))
+        .await;
+    assert_eq!(told(&database, &into).await["sound"], true);
+    assert_eq!(remains(&other).await, [""; 0]);
     // What was orphaned ends.
     std::fs::write(folder.path().join("pg_restore-go-on"), "").unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -152,4 +169,46 @@ async fn a_restore_that_finds_no_room_leaves_the_old_database() {
     assert!(said.contains("No space left on device") && said.contains("Make room"), "{said}");
     assert_eq!(database.value::<i64>("SELECT count(*) FROM tenants WHERE slug = 'newer'").await, 1);
     assert_eq!(remains(&database).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_somebody_puts_into_an_empty_database_meanwhile_is_kept() {
+    let (database, other) = (TestDatabase::create().await, TestDatabase::bare().await);
+    let folder = tempfile::tempdir().unwrap();
+    let file = backup(&database, folder.path()).await;
+    let (programs, reached) = stopping(folder.path(), "pg_restore", "").await;
+    let into = ["restore", "--json", "--into", other.name(), file.as_str()];
+    let child = begun(&database, &programs, &reached, &into).await;
+    other.execute("CREATE TABLE orders AS SELECT 7 AS id").await;
+    std::fs::write(folder.path().join("pg_restore-go-on"), "").unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    assert!(output.status.success(), "{}", both(&output));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let notes = told["notes"].to_string();
+    let kept = notes.split("is kept as ").nth(1).unwrap_or_else(|| panic!("{notes}"));
+    let kept: String = kept.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let look = admin::connect(&server().await.config("postgres", &kept)).await.unwrap();
+    assert_eq!(look.query_one("SELECT id FROM orders", &[]).await.unwrap().get::<_, i32>(0), 7);
+    assert_eq!(other.value::<i64>("SELECT count(*) FROM tenants").await, 2, "the restored one has its name");
+    assert_eq!(remains(&other).await, [""; 0]);
+    drop(look);
+    let postgres = admin::connect(&server().await.config("postgres", "postgres")).await.unwrap();
+    admin::drop_database(&postgres, &kept).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_import_of_anothers_is_not_taken_back_with_ours() {
+    let database = TestDatabase::create().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = backup(&database, folder.path()).await;
+    let (programs, reached) = stopping(folder.path(), "pg_restore", "").await;
+    let child = begun(&database, &programs, &reached, &["restore", "--tenant", "demo", "--as", "again", &file]).await;
+    let import = "INSERT INTO tenants (slug, name, status, import_sha256) VALUES ('again', 'Again', 'deleted', sha256('another'))";
+    database.execute(import).await;
+    std::fs::write(folder.path().join("pg_restore-go-on"), "").unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    assert!(!output.status.success() && both(&output).contains("an import of another file"), "{}", both(&output));
+    let there: i64 =
+        database.value("SELECT count(*) FROM tenants WHERE slug = 'again' AND import_sha256 = sha256('another')").await;
+    assert_eq!((there, remains(&database).await), (1, Vec::new()));
 }

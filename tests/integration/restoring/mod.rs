@@ -1,8 +1,11 @@
 //! `bailiwick backup` and `restore`: all of it comes back, guarded as before; what is not as it was is found; what goes wrong leaves
 //! everything as it was.
 
+mod definitions;
 mod files;
+mod fresh;
 mod interrupted;
+mod lost;
 mod oracle;
 mod planted;
 mod tenants;

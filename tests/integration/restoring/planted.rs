@@ -59,6 +59,21 @@ const PLANTS: &[Plant] = &[
         told: &["function resolve_tenant(text) is not as it was"],
     },
     Plant {
+        plant: "CREATE OR REPLACE FUNCTION weigh(a int, b int, c int) RETURNS int LANGUAGE sql AS 'SELECT (a * b) + c'",
+        undo: "CREATE OR REPLACE FUNCTION weigh(a int, b int, c int) RETURNS int LANGUAGE sql AS 'SELECT a * (b + c)'",
+        told: &["function weigh(integer,integer,integer) is not as it was"],
+    },
+    Plant {
+        plant: "DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO bailiwick_app', current_database()); END $$",
+        undo: "DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM bailiwick_app', current_database()); END $$",
+        told: &["not in the backup: privilege TEMPORARY of bailiwick_app"],
+    },
+    Plant {
+        plant: "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = ''5MB''', current_database()); END $$",
+        undo: "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET work_mem', current_database()); END $$",
+        told: &["not in the backup: setting work_mem = 5MB for everybody"],
+    },
+    Plant {
         plant: "SELECT setval('audit_logs_id_seq', 1)",
         undo: "SELECT setval('audit_logs_id_seq', 100000)",
         told: &["the sequence audit_logs_id_seq stands at 1 and had given out"],
@@ -74,6 +89,9 @@ const PLANTS: &[Plant] = &[
 async fn whatever_is_changed_behind_a_restore_is_found_and_named() {
     let (database, restored) = (TestDatabase::create().await, TestDatabase::bare().await);
     world::fill(&database).await;
+    database
+        .execute("CREATE FUNCTION weigh(a int, b int, c int) RETURNS int LANGUAGE sql AS 'SELECT a * (b + c)'")
+        .await;
     let folder = tempfile::tempdir().unwrap();
     let file = backup(&database, folder.path()).await;
     told(&database, &["restore", "--json", "--into", restored.name(), &file]).await;
@@ -96,7 +114,7 @@ async fn whatever_is_changed_behind_a_restore_is_found_and_named() {
 }
 
 /// The backup with another word in its manifest, under a right checksum.
-fn forged(file: &str, to: &str, edit: impl FnOnce(&mut Value)) {
+pub(super) fn forged(file: &str, to: &str, edit: impl FnOnce(&mut Value)) {
     let bytes = std::fs::read(file).unwrap();
     let end = bytes[..bytes.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap();
     let begin = bytes[..end].iter().rposition(|byte| *byte == b'\n').unwrap();
@@ -141,6 +159,10 @@ async fn what_came_out_another_is_not_put_in_place() {
     forged(&file, &other, |manifest| manifest["server"]["version"] = json!(990_001));
     let said = refused(&database, &["restore", "--replace", &other]).await;
     assert!(said.contains("older major version"), "{said}");
+
+    forged(&file, &other, |manifest| manifest["dump"]["pg_dump"] = json!("99.1"));
+    let said = refused(&database, &["restore", "--replace", &other]).await;
+    assert!(said.contains("on a server of PostgreSQL 99"), "{said}");
 
     forged(&file, &other, |manifest| manifest["server"]["extensions"]["vector"] = json!("99.0"));
     let said = refused(&database, &["restore", "--replace", &other]).await;

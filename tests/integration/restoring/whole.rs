@@ -29,7 +29,10 @@ async fn what_was_dropped_comes_back_the_same_rows_behind_the_same_guards() {
     database
         .execute(&format!(
             "ALTER DATABASE {name} SET work_mem = '7MB'; ALTER DATABASE {name} SET search_path = public, \"$user\";
-             ALTER ROLE bailiwick_app IN DATABASE {name} SET hnsw.ef_search = '77'"
+             ALTER ROLE bailiwick_app IN DATABASE {name} SET hnsw.ef_search = '77';
+             ALTER ROLE bailiwick_backup IN DATABASE {name} SET default_transaction_read_only = on;
+             ALTER ROLE bailiwick_maintenance IN DATABASE {name} SET work_mem = '8MB';
+             ALTER DATABASE {name} CONNECTION LIMIT 77"
         ))
         .await;
     let folder = tempfile::tempdir().unwrap();
@@ -53,7 +56,14 @@ async fn what_was_dropped_comes_back_the_same_rows_behind_the_same_guards() {
         (&json!(true), &json!(false), &json!(true), &json!(true)),
         "{restored}"
     );
-    assert_eq!(restored["notes"], json!([]));
+    let notes: Vec<_> = restored["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
+    // There was nothing to compare with.
+    assert!(
+        notes.len() == 2 && notes[0].contains("keys that were revoked") && notes[1].contains("heads of seals"),
+        "{notes:?}"
+    );
+    let limit: i32 = database.value(&format!("SELECT datconnlimit FROM pg_database WHERE datname = '{name}'")).await;
+    assert_eq!(limit, 77, "the form of a database that is gone is known from the backup");
     let after = database.connect_admin().await;
     assert_eq!(differences(&rows, &contents(&after).await), [""; 0]);
     assert_eq!(differences(&guarded, &guards(&after).await), [""; 0]);
@@ -104,6 +114,17 @@ async fn a_database_is_replaced_only_if_that_was_asked_for_and_its_servers_go_on
     let mut serving = Process::serve(&database, "demo").await;
     serving.initialize().await;
     database.execute("SET session_replication_role = replica; DELETE FROM documents").await;
+    // What was decided and sealed since is named, for it is undone.
+    let prefix: String = database
+        .value("SELECT key_prefix FROM api_keys k JOIN tenants t ON t.id = k.tenant_id WHERE slug = 'demo'")
+        .await;
+    database
+        .execute(
+            "UPDATE api_keys SET revoked_at = now() WHERE tenant_id = (SELECT id FROM tenants WHERE slug = 'demo');
+             UPDATE tenants SET status = 'suspended' WHERE slug = 'enterprise'",
+        )
+        .await;
+    told(&database, &["maintain", "--json"]).await;
 
     let told_so = refused(&database, &["restore", &file]).await;
     assert!(told_so.contains("holds data") && told_so.contains("--replace"), "{told_so}");
@@ -111,6 +132,13 @@ async fn a_database_is_replaced_only_if_that_was_asked_for_and_its_servers_go_on
 
     let restored = told(&database, &["restore", "--json", "--replace", &file]).await;
     assert_eq!((&restored["restore"]["replaced"], &restored["sound"]), (&json!(true), &json!(true)), "{restored}");
+    let notes: Vec<_> = restored["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
+    let key = format!("let in again: {prefix} (demo, ada@example.org): ");
+    for wanted in [key.as_str(), "open again: enterprise (active, was suspended): ", "heads of seals"] {
+        assert!(notes.len() == 3 && notes.iter().any(|note| note.contains(wanted)), "{wanted}: {notes:?}");
+    }
+    // Again, now that nothing differs.
+    assert_eq!(told(&database, &["restore", "--json", "--replace", &file]).await["notes"], json!([]));
     assert_eq!(answers, world::answers(&database).await);
     assert_eq!(remains(&database).await, [""; 0]);
     // The server was thrown out and comes back by itself.
@@ -136,6 +164,18 @@ async fn what_is_none_of_ours_is_not_replaced() {
     let told_so = refused(&database, &["restore", "--replace", "--into", foreign.name(), &file]).await;
     assert!(told_so.contains("none of Bailiwick's"), "{told_so}");
     assert_eq!(foreign.value::<i64>("SELECT count(*) FROM orders").await, 0);
+    for (plant, table) in [
+        // Other programs have tables of such names.
+        ("DROP TABLE orders; CREATE TABLE schema_migrations (id int); CREATE TABLE audit_logs (id int)", "audit_logs"),
+        (
+            "DROP TABLE schema_migrations, audit_logs; CREATE FUNCTION theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "theirs()",
+        ),
+    ] {
+        foreign.execute(plant).await;
+        let told_so = refused(&database, &["restore", "--replace", "--into", foreign.name(), &file]).await;
+        assert!(told_so.contains("none of Bailiwick's"), "{table}: {told_so}");
+    }
     let told_so = refused(&database, &["restore", "--replace", "--into", "postgres", &file]).await;
     assert!(told_so.contains("the server's own"), "{told_so}");
 }
