@@ -157,7 +157,8 @@ mod tests {
         let environment = second.environment();
         let of =
             |name: &str| environment.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.to_str());
-        let names = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGSSLMODE", "PGCHANNELBINDING"];
+        let names =
+            ["PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGSSLMODE", "PGCHANNELBINDING"];
         let found = names.map(|name| of(name).unwrap_or_default());
         assert_eq!(found, ["b.example", "127.0.0.2", "2", "ada", "docs", "hunter2", "verify-full", "require"]);
         let found = ["PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"].map(|name| of(name).unwrap_or_default());
