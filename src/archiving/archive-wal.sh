@@ -17,7 +17,13 @@ if [ -e "$to" ]; then
 fi
 cp -- "$from" "$part"
 sync -- "$part"
-# Unlike mv, ln fails where the name is taken.
-ln -- "$part" "$to"
-rm -- "$part"
+# Unlike mv, ln fails where the name is taken; there are file systems without links.
+if ln -- "$part" "$to" 2>/dev/null; then
+    rm -- "$part"
+elif [ -e "$to" ]; then
+    echo "archive-wal: $to is there since a moment ago: do two databases archive into one folder?" >&2
+    exit 1
+else
+    mv -- "$part" "$to"
+fi
 sync -- "$folder"

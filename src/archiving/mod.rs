@@ -26,6 +26,8 @@ const ARCHIVE_TIMEOUT: &str = "5min";
 #[derive(Debug, Clone)]
 pub struct Plan {
     folder: PathBuf,
+    /// Whether the database's log must be told to hold enough.
+    raises_wal_level: bool,
 }
 
 /// A file of the configuration.
@@ -58,9 +60,25 @@ impl Plan {
         let unusable = || UnusableFolder { folder: folder.to_owned() };
         let absolute = std::path::absolute(folder).map_err(|_| unusable())?;
         match absolute.to_str() {
-            Some(text) if !text.contains(MISREAD) => Ok(Self { folder: absolute }),
+            Some(text) if !text.contains(MISREAD) => Ok(Self { folder: absolute, raises_wal_level: false }),
             _ => Err(unusable()),
         }
+    }
+
+    /// The same for a database of that `wal_level`. One that suffices is left alone: PostgreSQL would not start with a lower one while a
+    /// logical slot is there. What an earlier run of this has raised stays.
+    #[must_use]
+    pub fn for_wal_level(mut self, wal_level: &str) -> Self {
+        let there = fs::read_to_string(self.folder.join("archiving.conf")).unwrap_or_default();
+        let is_ours = wal_level == "replica" && there.lines().any(|line| line.starts_with("wal_level"));
+        self.raises_wal_level = wal_level == "minimal" || is_ours;
+        self
+    }
+
+    /// Whether a database that archives by this command archives here.
+    #[must_use]
+    pub fn is_run_by(&self, archive_command: &str) -> bool {
+        archive_command.contains(&format!("{}/archive-wal", self.folder.display()))
     }
 
     /// The folder.
@@ -86,16 +104,16 @@ impl Plan {
     pub fn files(&self) -> Vec<ConfigurationFile> {
         let folder = self.folder.display();
         let file = |name, text| ConfigurationFile { name, text, is_program: false };
+        let wal_level = if self.raises_wal_level { "wal_level = replica\n" } else { "" };
         let program = include_str!("archive-wal.sh").replace("{folder}", &folder.to_string());
         vec![
             file(
                 "archiving.conf",
                 format!(
                     "# Continuous archiving. At the end of postgresql.conf: include '{folder}/archiving.conf'\n\
-                     # wal_level and archive_mode begin with PostgreSQL's next start.\n\
-                     wal_level = replica\n\
-                     archive_mode = on\n\
-                     archive_command = '{folder}/archive-wal \"%p\" \"%f\"'\n\
+                     # It begins with PostgreSQL's next start.\n\
+                     {wal_level}archive_mode = on\n\
+                     archive_command = '\"{folder}/archive-wal\" \"%p\" \"%f\"'\n\
                      # A file that is not full is archived all the same after so long: no more is lost with the disk.\n\
                      archive_timeout = {ARCHIVE_TIMEOUT}\n"
                 ),
@@ -111,8 +129,8 @@ impl Plan {
                      recovery_target_action = promote\n\
                      # Nobody is let in before the moment is reached.\n\
                      hot_standby = off\n\
-                     # A copy to look at must not write into the archive of the original. Take this line out, and make a base\n\
-                     # backup, once the copy has taken the original's place.\n\
+                     # A copy to look at must not write into the archive of the original. Once it takes the original's place, all of\n\
+                     # these go: ALTER SYSTEM RESET each, restart, and make a base backup.\n\
                      archive_mode = off\n"
                 ),
             ),
@@ -161,6 +179,57 @@ mod tests {
             assert!(Plan::of(Path::new(folder)).is_err(), "{folder:?}");
         }
         assert_eq!(Plan::of(Path::new("/back up/é")).unwrap().wal(), Path::new("/back up/é/wal"));
+    }
+
+    /// PostgreSQL hands the command to a shell.
+    #[test]
+    fn the_command_is_run_whatever_the_folder_is_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = Plan::of(&folder.path().join("back up; & | (a) < b > * ? #")).unwrap();
+        plan.write().unwrap();
+        fs::create_dir(plan.wal()).unwrap();
+        let log = folder.path().join("000000010000000000000001");
+        fs::write(&log, "log").unwrap();
+        let conf = fs::read_to_string(plan.folder().join("archiving.conf")).unwrap();
+        let command =
+            conf.lines().find_map(|line| line.strip_prefix("archive_command = '")?.strip_suffix('\'')).unwrap();
+        assert!(plan.is_run_by(command) && !plan.is_run_by("pgbackrest archive-push %p"));
+        let command = command.replace("%p", log.to_str().unwrap()).replace("%f", "000000010000000000000001");
+        let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(fs::read_to_string(plan.wal().join("000000010000000000000001")).unwrap(), "log");
+    }
+
+    #[test]
+    fn only_a_level_that_does_not_suffice_is_raised() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = Plan::of(folder.path()).unwrap();
+        let raises = |plan: &Plan| plan.files()[0].text.contains("wal_level = replica");
+        for (level, wanted) in [("logical", false), ("replica", false), ("minimal", true)] {
+            assert_eq!(raises(&plan.clone().for_wal_level(level)), wanted, "{level}");
+        }
+        plan.clone().for_wal_level("minimal").write().unwrap();
+        assert!(raises(&plan.clone().for_wal_level("replica")), "it would be minimal again with the next start");
+        assert!(!raises(&plan.for_wal_level("logical")));
+    }
+
+    #[test]
+    fn a_file_system_without_links_archives_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = Plan::of(&folder.path().join("archive")).unwrap();
+        plan.write().unwrap();
+        fs::create_dir(plan.wal()).unwrap();
+        let (log, without) = (folder.path().join("1"), folder.path().join("bin"));
+        fs::write(&log, "log").unwrap();
+        fs::create_dir(&without).unwrap();
+        fs::write(without.join("ln"), "#!/bin/sh\nexit 1\n").unwrap();
+        fs::set_permissions(without.join("ln"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", without.display(), std::env::var("PATH").unwrap());
+        let output =
+            Command::new(plan.folder().join("archive-wal")).arg(&log).arg("1").env("PATH", path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(fs::read_to_string(plan.wal().join("1")).unwrap(), "log");
+        assert_eq!(fs::read_dir(plan.wal()).unwrap().count(), 1, "nothing is left over");
     }
 
     #[test]

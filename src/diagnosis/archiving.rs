@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
 
 use super::{CHECKS, Finding, Severity, ask, blind};
+use crate::archiving::Plan;
 use crate::db::DbError;
 use crate::db::admin::{self, Archive};
 
@@ -116,6 +117,28 @@ fn is_bare_copy(command: &str) -> bool {
     ["cp ", "/bin/cp ", "/usr/bin/cp ", "copy ", "scp ", "rsync "].iter().any(|copy| command.starts_with(copy))
 }
 
+/// Whether a database archives already, and not into the folder of that plan.
+#[must_use]
+pub fn archives_elsewhere(archive: &Archive, plan: &Plan) -> bool {
+    let is_other_command = !archive.archive_command.is_empty() && !plan.is_run_by(&archive.archive_command);
+    archive.archive_mode != "off" && (!archive.archive_library.is_empty() || is_other_command)
+}
+
+/// What is said then: nothing is written, for it would take the place of what works.
+#[must_use]
+pub fn of_other_archive(folder: &Path) -> Finding {
+    Finding {
+        check: "archive_folder",
+        severity: Severity::Fault,
+        subject: folder.display().to_string(),
+        detail: "nothing was written there: this database archives already by another command or library, and archiving.conf would take its place"
+            .to_owned(),
+        remedy: "keep that (its own manual says how to go back to a moment), or first take archive_command and archive_library out of the \
+                 configuration (ALTER SYSTEM RESET) and reload it"
+            .to_owned(),
+    }
+}
+
 /// What is wrong with the folder of an archive on this machine: it goes with the database where both are on one disk.
 #[must_use]
 pub fn of_archive_disk(folder: &Path, data_dir: Option<&Path>) -> Option<Finding> {
@@ -147,9 +170,11 @@ pub fn of_used_archive(wal: &Path) -> Option<Finding> {
 mod tests {
     use super::*;
 
-    fn archive(change: impl FnOnce(&mut Archive)) -> Vec<(&'static str, String)> {
-        let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
-        let mut archive = Archive {
+    const NOW: &str = "2026-03-01T12:00:00Z";
+
+    fn good() -> Archive {
+        let now: Timestamp = NOW.parse().unwrap();
+        Archive {
             archive_mode: "on".to_owned(),
             wal_level: "replica".to_owned(),
             archive_command: "/backup/archive-wal \"%p\" \"%f\"".to_owned(),
@@ -162,9 +187,13 @@ mod tests {
             unarchived_bytes: Some(1 << 20),
             base_backup_at: Some(now),
             sees_base_backups: true,
-        };
+        }
+    }
+
+    fn archive(change: impl FnOnce(&mut Archive)) -> Vec<(&'static str, String)> {
+        let mut archive = good();
         change(&mut archive);
-        of_archive(&archive, now).into_iter().map(|finding| (finding.check, finding.detail)).collect()
+        of_archive(&archive, NOW.parse().unwrap()).into_iter().map(|finding| (finding.check, finding.detail)).collect()
     }
 
     #[test]
@@ -177,6 +206,25 @@ mod tests {
         assert!(of_archive_disk(folder.path(), Some(folder.path())).is_some());
         assert_eq!(of_archive_disk(folder.path(), Some(Path::new("/proc"))), None);
         assert_eq!(of_archive_disk(folder.path(), None), None);
+    }
+
+    #[test]
+    fn what_archives_elsewhere_is_left_alone() {
+        let plan = Plan::of(Path::new("/backup")).unwrap();
+        let elsewhere = |change: fn(&mut Archive)| {
+            let mut archive = good();
+            change(&mut archive);
+            archives_elsewhere(&archive, &plan)
+        };
+        assert!(!elsewhere(|_| ()));
+        assert!(!elsewhere(|archive| archive.archive_command = "\"/backup/archive-wal\" \"%p\" \"%f\"".to_owned()));
+        assert!(elsewhere(|archive| archive.archive_command = "pgbackrest archive-push %p".to_owned()));
+        assert!(elsewhere(|archive| archive.archive_library = "basic_archive".to_owned()));
+        assert!(!elsewhere(|archive| archive.archive_command = String::new()));
+        assert!(!elsewhere(|archive| {
+            archive.archive_mode = "off".to_owned();
+            archive.archive_command = "pgbackrest archive-push %p".to_owned();
+        }));
     }
 
     #[test]

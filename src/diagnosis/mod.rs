@@ -9,7 +9,7 @@ mod embedder;
 mod finding;
 mod surroundings;
 
-pub use archiving::{examine_archiving, of_archive_disk, of_used_archive};
+pub use archiving::{archives_elsewhere, examine_archiving, of_archive_disk, of_other_archive, of_used_archive};
 pub use checks::{CHECKS, Check};
 pub use embedder::of_embedder;
 pub use finding::{Finding, Severity};

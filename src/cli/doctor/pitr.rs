@@ -24,16 +24,20 @@ pub(super) async fn run(
     folder: Option<&Path>,
     as_json: bool,
 ) -> Result<ExitCode, CommandError> {
-    let plan = Plan::of(folder.unwrap_or(Path::new(SOMEWHERE)))?;
-    let written = match folder {
-        Some(_) => write(deployment, &plan)?,
-        None => Vec::new(),
-    };
     let (archive, mut findings) = diagnosis::examine_archiving(client).await?;
+    let plan = Plan::of(folder.unwrap_or(Path::new(SOMEWHERE)))?.for_wal_level(&archive.wal_level);
     let is_on = archive.archive_mode != "off";
+    let is_elsewhere = folder.is_some() && diagnosis::archives_elsewhere(&archive, &plan);
+    if is_elsewhere {
+        findings.insert(0, diagnosis::of_other_archive(plan.folder()));
+    }
+    let written = match folder {
+        Some(_) if !is_elsewhere => write(deployment, &plan)?,
+        _ => Vec::new(),
+    };
     findings.extend(folder.and_then(|_| diagnosis::of_archive_disk(plan.folder(), deployment.data_dir())));
     findings.extend(folder.filter(|_| !is_on).and_then(|_| diagnosis::of_used_archive(&plan.wal())));
-    let steps = steps(deployment, &plan)?;
+    let steps = if is_elsewhere { Vec::new() } else { steps(deployment, &plan)? };
     if as_json {
         let files: BTreeMap<_, _> = plan.files().into_iter().map(|file| (file.name, file.text)).collect();
         let told = json!({
@@ -50,7 +54,7 @@ pub(super) async fn run(
         if folder.is_none() && !is_on {
             plan.files().iter().for_each(|file| print(&shown(&plan, file)));
         }
-        if folder.is_some() || !is_on {
+        if !steps.is_empty() && (folder.is_some() || !is_on) {
             print("");
             for (at, step) in steps.iter().enumerate() {
                 print(&format!("{}. {step}", at + 1));
@@ -72,7 +76,9 @@ fn write(deployment: &Deployment, plan: &Plan) -> Result<Vec<PathBuf>, CommandEr
 
 /// What is to be done here, in order.
 fn steps(deployment: &Deployment, plan: &Plan) -> Result<Vec<String>, CommandError> {
-    let folder = plan.folder().display();
+    // For a shell; PostgreSQL's configuration has it in its own quotes.
+    let named = plan.folder().display().to_string();
+    let folder = shlex::try_quote(&named)?.into_owned();
     let admin = deployment.admin()?;
     let host = match admin.get_hosts().first() {
         Some(Host::Tcp(host)) => host.clone(),
@@ -80,7 +86,7 @@ fn steps(deployment: &Deployment, plan: &Plan) -> Result<Vec<String>, CommandErr
         None => "localhost".to_owned(),
     };
     let port = admin.get_ports().first().copied().unwrap_or(5432);
-    let include = format!("include '{folder}/archiving.conf'");
+    let include = format!("include '{named}/archiving.conf'");
     let first = match deployment.server() {
         Some(server) => vec![
             format!("Add to the end of {}/cluster/postgresql.conf: {include}", server.data_dir().display()),

@@ -26,6 +26,10 @@ impl Deployment {
         Self { folder, bin: server().await.bin_dir().to_owned() }
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub fn cluster(&self) -> PathBuf {
         self.folder.join("cluster")
     }

@@ -34,13 +34,15 @@ async fn figure(url: &str, name: &str) -> Option<f64> {
 async fn a_database_goes_back_to_the_moment_between_two_marks() {
     let runbook = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md")).unwrap();
     let place = open_folder();
-    let (original, archive) = (Deployment::of(place.path().join("original")).await, place.path().join("archive"));
+    // A shell must not take its name for two.
+    let (original, archive) = (Deployment::of(place.path().join("original")).await, place.path().join("the archive"));
     let folder = archive.to_str().unwrap();
 
     // Nothing is set up: that is told, and what it takes is written.
     let (code, told) = original.told(&["doctor", "--pitr", folder]);
     assert_eq!((code, &told["findings"][0]["check"]), (Some(0), &"archive_mode".into()), "{told}");
     assert_eq!(told["written"].as_array().unwrap().len(), 4, "{told}");
+    assert!(told["steps"].to_string().contains(&format!("--pgdata='{folder}'/base/")), "{told}");
     append(&original.cluster().join("postgresql.conf"), &format!("include '{folder}/archiving.conf'"));
     original.stop().await;
 
@@ -99,6 +101,8 @@ async fn a_database_goes_back_to_the_moment_between_two_marks() {
     copy.stop().await;
     assert_eq!(std::fs::read_dir(archive.join("wal")).unwrap().count(), before, "a copy writes into no archive");
     assert_eq!(titles(&original), ["first mark", "second mark"]);
+
+    take_over(&runbook, &original, &copy, &archive).await;
 
     // A single changed byte of a base backup is found.
     let file = base.join("base/1/PG_VERSION");
@@ -159,4 +163,66 @@ async fn an_archive_that_takes_nothing_raises_an_alarm() {
     })
     .await;
     assert!(deployment.findings(&["--quick"]).1.iter().all(|(check, _)| check != "archiving"));
+}
+
+/// The copy takes the original's place, as the runbook has it.
+async fn take_over(runbook: &str, original: &Deployment, copy: &Deployment, archive: &Path) {
+    original.stop().await;
+    let key = copy.folder().join("audit/signing-key.pem");
+    let kept = std::fs::read(original.folder().join("audit/signing-key.pem")).unwrap();
+    assert!(
+        runbook.contains("cp -a /srv/bailiwick/audit /srv/restored/"),
+        "docs/operations.md keeps the key in another way"
+    );
+    let _ = std::fs::remove_dir_all(copy.folder().join("audit"));
+    let copied =
+        std::process::Command::new("cp").arg("-a").arg(original.folder().join("audit")).arg(copy.folder()).status();
+    assert!(copied.unwrap().success());
+    assert!(runbook.contains("mv /srv/restored/audit/heads.jsonl /srv/restored/audit/heads.jsonl.before-recovery"));
+    let heads = copy.folder().join("audit/heads.jsonl");
+    std::fs::rename(&heads, copy.folder().join("audit/heads.jsonl.before-recovery")).unwrap();
+
+    // Every setting of restore.conf goes, or it would be in the next base backup.
+    let server = copy.server().await;
+    let client = copy.connect(&server).await;
+    let conf = std::fs::read_to_string(archive.join("restore.conf")).unwrap();
+    let settings = conf.lines().filter_map(|line| line.trim_start_matches('#').split_once(" = "));
+    for name in settings.map(|(name, _)| name).filter(|name| !name.contains(' ')) {
+        let reset = format!("ALTER SYSTEM RESET {name}");
+        assert!(runbook.contains(&reset), "docs/operations.md leaves {name}");
+        client.batch_execute(&reset).await.unwrap();
+    }
+    drop((client, server));
+    copy.stop().await;
+    let left = std::fs::read_to_string(copy.cluster().join("postgresql.auto.conf")).unwrap();
+    assert!(left.lines().all(|line| line.is_empty() || line.starts_with('#')), "{left}");
+
+    let server = copy.server().await;
+    let client = copy.connect(&server).await;
+    archived(&client).await;
+    let socket = format!("--host={}", server.socket_dir().display());
+    let base = archive.join("base/two").display().to_string();
+    let options = ["--username=postgres", "--checkpoint=fast", "--manifest-checksums=SHA256"];
+    let made = copy.tool("pg_basebackup", &[&[socket.as_str()][..], &options, &[&format!("--pgdata={base}")]].concat());
+    assert!(made.status.success(), "{}", text(&made));
+    assert!(copy.tool("pg_verifybackup", &[&base]).status.success());
+    assert_eq!(copy.findings(&["--pitr"]), (Some(0), Vec::new()));
+    assert_eq!(copy.told(&["maintain"]).0, Some(0));
+    assert_eq!(copy.told(&["audit", "verify"]).0, Some(0));
+    assert!(heads.exists() && std::fs::read(&key).unwrap() == kept, "it seals on, with the key that there was");
+
+    // Log from before the new base backup goes, and the backup needs none of it.
+    let wal = archive.join("wal");
+    let names = || {
+        let mut names: Vec<_> =
+            std::fs::read_dir(&wal).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    let of_base = before.iter().rfind(|name| name.ends_with(".backup")).unwrap().clone();
+    let cleaned = copy.tool("pg_archivecleanup", &[&wal.display().to_string(), &of_base]);
+    assert!(cleaned.status.success(), "{}", text(&cleaned));
+    let after = names();
+    assert!(after.len() < before.len() && after.contains(&of_base), "{before:?}: {after:?}");
 }
