@@ -22,5 +22,6 @@ WHERE s.is_on
        OR CASE WHEN pg_is_in_recovery() THEN false ELSE
               now() - t.since > 3 * make_interval(secs => coalesce(nullif(s.timeout_s, 0), 300))
               AND coalesce((pg_current_wal_lsn() - '0/0')
-                           >= ((pg_split_walfile_name(substring(a.last_archived_wal FROM '^[0-9A-F]{24}'))).segment_number + 2) * s.segment_bytes, true)
+                           >= ((pg_split_walfile_name(substring(a.last_archived_wal FROM '^[0-9A-F]{24}'))).segment_number + 2) * s.segment_bytes,
+                           a.last_archived_wal IS NULL)
           END)

@@ -8,11 +8,11 @@ SELECT s.is_on,
            OR NOT pg_is_in_recovery()
               AND now() - greatest(coalesce(a.last_archived_time, a.stats_reset), pg_postmaster_start_time())
                   > 3 * make_interval(secs => coalesce(nullif((s.settings ->> 'archive_timeout')::bigint, 0), 300))
-              AND coalesce(w.unarchived_bytes >= (s.settings ->> 'wal_segment_size')::bigint, true)) AS is_failing,
+              AND coalesce(w.unarchived_bytes >= (s.settings ->> 'wal_segment_size')::bigint, a.last_archived_wal IS NULL)) AS is_failing,
        CASE WHEN s.is_on AND NOT pg_is_in_recovery() THEN coalesce(w.unarchived_bytes, 0)::bigint ELSE 0 END AS unarchived_bytes
 FROM (SELECT jsonb_object_agg(name, setting) AS settings, max(setting) FILTER (WHERE name = 'archive_mode') <> 'off' AS is_on FROM pg_settings
       WHERE name IN ('archive_mode', 'archive_command', 'archive_library', 'archive_timeout', 'wal_segment_size')) AS s
 CROSS JOIN pg_stat_archiver AS a,
-     LATERAL (SELECT CASE WHEN NOT pg_is_in_recovery() THEN greatest(0, (pg_current_wal_lsn() - '0/0') -
+     LATERAL (SELECT CASE WHEN NOT pg_is_in_recovery() AND a.last_archived_wal ~ '^[0-9A-F]{24}' THEN greatest(0, (pg_current_wal_lsn() - '0/0') -
            ((pg_split_walfile_name(substring(a.last_archived_wal FROM '^[0-9A-F]{24}'))).segment_number + 1)
            * (s.settings ->> 'wal_segment_size')::bigint) END AS unarchived_bytes) AS w

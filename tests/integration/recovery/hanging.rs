@@ -38,6 +38,8 @@ async fn an_archive_that_hangs_raises_an_alarm_and_one_that_has_nothing_to_do_do
         ("NULL", not_due, false),
         ("'000000010000000000000000'", due, true),
         ("'000000010000000000000000'", not_due, false),
+        // Of a timeline's history nothing follows.
+        ("'00000002.history'", due, false),
         // The one before that which is written: nothing is full.
         ("pg_walfile_name(pg_current_wal_lsn() - 16777216::numeric)", due, false),
     ] {
