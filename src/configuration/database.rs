@@ -2,8 +2,6 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use super::database_url::{self, Use};
 use super::surroundings::Surroundings;
 use super::{ConfigurationError, DatabaseArguments, EmbeddingSettings};
@@ -71,14 +69,14 @@ impl DatabaseSettings {
             Some(url) => ("BAILIWICK_DATABASE_URL", Some(url)),
             None => ("DATABASE_URL", fallback_url.filter(|url| !url.trim().is_empty())),
         };
-        let mut read = |name: &str, url: Option<&str>| parse(name, url?, Use::Writing, surroundings, &mut problems);
-        let mut app = read(url_name, url.as_deref());
+        let mut read = |name: &str, url: Option<&str>, usage| parse(name, url?, usage, surroundings, &mut problems);
+        let mut app = read(url_name, url.as_deref(), Use::Writing);
         let admin_url = given(&arguments.admin_database_url);
-        let admin = read("BAILIWICK_ADMIN_DATABASE_URL", admin_url.as_deref());
+        let admin = read("BAILIWICK_ADMIN_DATABASE_URL", admin_url.as_deref(), Use::Writing);
         let backup_url = given(&arguments.backup_database_url);
-        let backup = read("BAILIWICK_BACKUP_DATABASE_URL", backup_url.as_deref());
+        let backup = read("BAILIWICK_BACKUP_DATABASE_URL", backup_url.as_deref(), Use::Writing);
         let direct_url = given(&arguments.direct_database_url);
-        if let Some(direct) = read("BAILIWICK_DIRECT_DATABASE_URL", direct_url.as_deref()) {
+        if let Some(direct) = read("BAILIWICK_DIRECT_DATABASE_URL", direct_url.as_deref(), Use::Holding) {
             app = app.map(|app| app.behind_pooler(direct));
         }
         if direct_url.is_some() && url.is_none() {
@@ -110,20 +108,6 @@ impl DatabaseSettings {
             Some(dir) => Ok(dir.clone()),
             None => embedded::default_data_dir(),
         }
-    }
-
-    /// Folder for audit rows that wait for that database: each database has its own, for they must not get into another.
-    ///
-    /// # Errors
-    /// [`EmbeddedError`] if there is no place for data.
-    pub fn spool_dir(&self, app: &tokio_postgres::Config) -> Result<PathBuf, EmbeddedError> {
-        let data_dir = self.data_dir()?;
-        let name = app.get_dbname().unwrap_or_default();
-        let place = format!("{:?} {:?} {name}", app.get_hosts(), app.get_ports());
-        let digest: String = Sha256::digest(place).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        // A name may hold what no file name may.
-        let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(60).collect();
-        Ok(data_dir.join("spool").join(format!("{name}-{digest}")))
     }
 }
 

@@ -13,6 +13,8 @@ use crate::db::Endpoint;
 pub(super) enum Use {
     /// Everything: each call writes its audit row.
     Writing,
+    /// What needs a session of its own, around a pooler: on the server that calls write to.
+    Holding,
     /// Searches, as a replica.
     Reading,
 }
@@ -31,9 +33,7 @@ pub(super) fn parse(name: &str, url: &str, usage: Use, surroundings: &Surroundin
         parsed.map_err(|error| format!("{name} is no PostgreSQL URL ({}); {EXPECTED}.", reason(&error, url)))?;
     let parameters = Parameters { name, given, surroundings };
     check_places(name, &rest, &config)?;
-    if usage == Use::Writing {
-        parameters.set_target(&mut config)?;
-    }
+    parameters.set_target(&mut config, usage)?;
     let tls = parameters.set_tls(&mut config)?;
     Ok(Endpoint::new(config, tls))
 }
@@ -127,16 +127,27 @@ impl Parameters<'_> {
         }
     }
 
-    /// Which servers will do. Everything here writes, so of several hosts one that takes writes is meant.
-    fn set_target(&self, config: &mut Config) -> Result<(), String> {
+    /// Which servers will do. Everything but a replica's searches writes, so of several hosts one that takes writes is meant; and
+    /// around a pooler of any number, for a lock that was taken elsewhere would be none. Of a replica's one that only reads.
+    fn set_target(&self, config: &mut Config, usage: Use) -> Result<(), String> {
         let parameter = "target_session_attrs";
         let is_several = config.get_hosts().len().max(config.get_hostaddrs().len()) > 1;
-        let target = match self.get(parameter) {
-            None if is_several => TargetSessionAttrs::ReadWrite,
-            None => return Ok(()),
-            Some("read-write" | "primary") => TargetSessionAttrs::ReadWrite,
-            Some("any") => TargetSessionAttrs::Any,
-            Some(_) => {
+        let given = match usage {
+            // What the environment says is said of the primary.
+            Use::Reading => self.given.get(parameter).map(String::as_str).filter(|value| !value.is_empty()),
+            Use::Writing | Use::Holding => self.get(parameter),
+        };
+        let target = match (given, usage) {
+            (None, Use::Holding) => TargetSessionAttrs::ReadWrite,
+            (None, _) if !is_several => return Ok(()),
+            (None, Use::Writing) => TargetSessionAttrs::ReadWrite,
+            (Some("any"), _) => TargetSessionAttrs::Any,
+            (None | Some("read-only" | "standby" | "prefer-standby"), Use::Reading) => TargetSessionAttrs::ReadOnly,
+            (Some("read-write" | "primary"), Use::Writing | Use::Holding) => TargetSessionAttrs::ReadWrite,
+            (Some(_), Use::Reading) => {
+                return Err(self.wrong(parameter, "standby, read-only or any, for a replica takes no writes"));
+            }
+            (Some(_), _) => {
                 return Err(self.wrong(parameter, "read-write, primary or any, for each call writes its audit row"));
             }
         };
@@ -185,11 +196,38 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_s_hosts_may_be_any() {
-        for query in ["", "?target_session_attrs=read-only", "?target_session_attrs=prefer-standby"] {
-            let url = format!("postgresql://ann@one,two/bw{query}");
-            let endpoint = parse("URL", &url, Use::Reading, &Surroundings::default()).unwrap();
-            assert_eq!(endpoint.get_target_session_attrs(), TargetSessionAttrs::Any, "{query}");
+    fn of_a_replica_s_hosts_one_that_only_reads_is_meant() {
+        let surroundings = Surroundings {
+            variables: [("target_session_attrs", "read-write".to_owned())].into(),
+            ..Surroundings::default()
+        };
+        let read = |url: &str| parse("URL", url, Use::Reading, &surroundings);
+        for (place, wanted) in [
+            ("one,two/bw", TargetSessionAttrs::ReadOnly),
+            ("one,two/bw?target_session_attrs=standby", TargetSessionAttrs::ReadOnly),
+            ("one,two/bw?target_session_attrs=prefer-standby", TargetSessionAttrs::ReadOnly),
+            ("one,two/bw?target_session_attrs=any", TargetSessionAttrs::Any),
+            ("one/bw?target_session_attrs=read-only", TargetSessionAttrs::ReadOnly),
+            // Whether it is a replica is looked at all the same.
+            ("one/bw", TargetSessionAttrs::Any),
+        ] {
+            let endpoint = read(&format!("postgresql://ann@{place}")).unwrap();
+            assert_eq!(endpoint.get_target_session_attrs(), wanted, "{place}");
+        }
+        let told = read("postgresql://ann@one,two/bw?target_session_attrs=primary").unwrap_err();
+        assert!(told.starts_with("URL") && told.contains("standby"), "{told}");
+    }
+
+    #[test]
+    fn around_a_pooler_the_server_that_takes_writes_is_meant() {
+        for (place, wanted) in [
+            ("one/bw", TargetSessionAttrs::ReadWrite),
+            ("one,two/bw", TargetSessionAttrs::ReadWrite),
+            ("one/bw?target_session_attrs=any", TargetSessionAttrs::Any),
+        ] {
+            let url = format!("postgresql://ann@{place}");
+            let endpoint = parse("URL", &url, Use::Holding, &Surroundings::default()).unwrap();
+            assert_eq!(endpoint.get_target_session_attrs(), wanted, "{place}");
         }
     }
 

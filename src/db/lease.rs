@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::{DbError, Endpoint, Parameter};
+use super::{DbError, Endpoint, Parameter, sessions};
 
 /// A lease: an advisory lock on a connection of its own, held as long as this process (and that connection) lives.
 ///
@@ -15,7 +15,10 @@ use super::{DbError, Endpoint, Parameter};
 /// its connection is replaced by one of another key: what was begun under the old one may be reaped, and then fails when it ends.
 #[derive(Clone)]
 pub struct Lease {
+    /// The way on which a session lasts.
     endpoint: Endpoint,
+    /// The pooler that it goes around: calls go through there, and the lock must be where they are.
+    pooler: Option<Endpoint>,
     held: Arc<Mutex<Hold>>,
 }
 
@@ -31,20 +34,26 @@ struct Held {
     client: Client,
 }
 
+const TAKE_LEASE: &str = include_str!("../../sql/queries/system/take_lease.sql");
+
 /// After a try in vain.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Longest wait for a host's connection, and for the lock.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Longest wait for the pooler to lead to the lock: calls may have all its connections for a moment.
+const LONGEST_LOOK: Duration = Duration::from_secs(4);
+
 impl Lease {
     /// A lease that is taken when it is first needed. A pooler is gone around: the lock must be of one session.
     #[must_use]
     pub fn new(endpoint: impl Into<Endpoint>) -> Self {
         let endpoint: Endpoint = endpoint.into();
+        let pooler = endpoint.is_pooled().then(|| endpoint.clone());
         let mut endpoint = endpoint.direct().clone();
         endpoint.keep_alive(Duration::from_secs(10), Duration::from_secs(5), Duration::from_secs(20));
-        Self { endpoint, held: Arc::default() }
+        Self { endpoint, pooler, held: Arc::default() }
     }
 
     /// The key of the lock that is held now, taken anew if there is none.
@@ -74,6 +83,8 @@ impl Lease {
         }
     }
 
+    /// On a server that takes writes, and on that of the calls: elsewhere the lock would be nothing to those who look whether it is
+    /// held, and they would close calls that are under way.
     async fn take(&self) -> Result<Held, DbError> {
         let (client, connection) = self.endpoint.connect("bailiwick-lease", PATIENCE).await?;
         tokio::spawn(async move {
@@ -85,8 +96,19 @@ impl Lease {
         let (high, low) = Uuid::new_v4().as_u64_pair();
         let key = i64::from_ne_bytes((high ^ low).to_ne_bytes());
         let lock: [Parameter<'_>; 1] = [&key];
-        let locked = tokio::time::timeout(PATIENCE, client.query_one("SELECT pg_advisory_lock($1)", &lock)).await;
-        locked.map_err(|_| DbError::Unavailable("no lease could be taken in time".to_owned()))??;
+        let locked = tokio::time::timeout(PATIENCE, client.query_one(TAKE_LEASE, &lock)).await;
+        let locked = locked.map_err(|_| DbError::Unavailable("no lease could be taken in time".to_owned()))??;
+        if locked.try_get("is_read_only")? {
+            return Err(DbError::Unavailable("the lease's server is one that only reads".to_owned()));
+        }
+        if let Some(pooler) = &self.pooler {
+            let seen = tokio::time::timeout(LONGEST_LOOK, sessions::is_locked(pooler, key)).await;
+            if !seen.map_err(|_| DbError::Unavailable("the pooler does not answer in time".to_owned()))?? {
+                return Err(DbError::Unavailable(
+                    "the way around the pooler leads to another database than the way through it".to_owned(),
+                ));
+            }
+        }
         Ok(Held { key, client })
     }
 }

@@ -67,17 +67,24 @@ pub async fn sessions(endpoint: &Endpoint) -> Result<Sessions, DbError> {
 /// # Errors
 /// [`DbError::Unavailable`] if one of them cannot be reached.
 pub async fn is_same_database(one: &Endpoint, other: &Endpoint) -> Result<bool, DbError> {
-    let (holder, asker) = (admin::connect(one).await?, admin::connect(other).await?);
+    let holder = admin::connect(one).await?;
     let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
     // No parameters, for they would take a prepared statement.
     let key = i64::from_ne_bytes((high ^ low).to_ne_bytes());
     value(&holder, &format!("SELECT pg_advisory_lock({key})")).await?;
+    is_locked(other, key).await
+}
+
+/// Whether somebody holds that advisory lock in the database that an endpoint leads to, whatever session it gets.
+pub(super) async fn is_locked(endpoint: &Endpoint, key: i64) -> Result<bool, DbError> {
+    let asker = admin::connect(endpoint).await?;
     let is_free = value(&asker, &format!("SELECT pg_try_advisory_xact_lock({key})")).await?;
     Ok(is_free.as_deref() == Some("f"))
 }
 
+/// Which process it is, and of which server: behind a balancer of several two may have the same number.
 async fn process(client: &Client) -> Result<Option<String>, DbError> {
-    value(client, "SELECT pg_backend_pid()").await
+    value(client, "SELECT pg_backend_pid() || ' of ' || pg_postmaster_start_time()").await
 }
 
 async fn hold(client: &Client) -> Result<Option<String>, DbError> {

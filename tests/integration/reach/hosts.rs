@@ -17,21 +17,21 @@ use super::caller::{Tools, caller, is_ok};
 use super::cluster::Cluster;
 use crate::harness::server;
 
-const DATABASE: &str = "bw";
+pub(super) const DATABASE: &str = "bw";
 /// Long enough for a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A primary with the schema, and a standby that follows it.
-struct Rig {
-    first: Cluster,
-    second: Cluster,
-    demo: Caller,
+pub(super) struct Rig {
+    pub first: Cluster,
+    pub second: Cluster,
+    pub demo: Caller,
     _spool: tempfile::TempDir,
-    options: CallOptions,
+    pub options: CallOptions,
 }
 
 impl Rig {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let first = Cluster::create(server().await.bin_dir(), "").await;
         first.allow("local replication all trust\nhost all all 127.0.0.1/32 trust\n");
         first.start();
@@ -54,7 +54,7 @@ impl Rig {
     }
 
     /// Waits until the standby has all that is committed by now.
-    async fn followed(&self) {
+    pub async fn followed(&self) {
         let place = "SELECT pg_current_wal_insert_lsn()::text";
         let place: String = self.first.connect(DATABASE).await.query_one(place, &[]).await.unwrap().get(0);
         let standby = self.second.connect(DATABASE).await;
@@ -71,18 +71,18 @@ async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-fn document(n: usize) -> Value {
+pub(super) fn document(n: usize) -> Value {
     json!({ "title": format!("Document {n}"), "content": format!("Annual leave, number {n}."), "source": format!("{n}.md") })
 }
 
-async fn count(cluster: &Cluster, sql: &str) -> i64 {
+pub(super) async fn count(cluster: &Cluster, sql: &str) -> i64 {
     cluster.connect(DATABASE).await.query_one(sql, &[]).await.unwrap().get(0)
 }
 
 const ROWS: &str = "SELECT count(*) FROM audit_logs WHERE resource = 'tools/insert_document'";
 const CALLS: &str = "SELECT count(DISTINCT call_id) FROM audit_logs WHERE resource = 'tools/insert_document'";
 const STORED: &str = "SELECT count(*) FROM audit_logs WHERE resource = 'tools/insert_document' AND outcome = 'ok'";
-const LEASES: &str = "SELECT count(*) FROM pg_stat_activity a JOIN pg_locks l USING (pid)
+pub(super) const LEASES: &str = "SELECT count(*) FROM pg_stat_activity a JOIN pg_locks l USING (pid)
                       WHERE a.application_name = 'bailiwick-lease' AND l.locktype = 'advisory'";
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod caller;
 mod cluster;
 mod exposure;
 mod hosts;
+mod leases;
 mod pgbouncer;
 mod pooled_program;
 mod pooler;
