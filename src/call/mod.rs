@@ -40,5 +40,5 @@ pub use progress::Progress;
 pub use reading::ReadFrom;
 pub use record::Client;
 pub use runner::Calls;
-pub use spool::DEFAULT_SPOOL_BYTES;
+pub use spool::{DEFAULT_SPOOL_BYTES, Stranded, stranded};
 pub use tool::{Answer, Call, Hints, Tool};

@@ -52,6 +52,37 @@ pub(super) fn room_bytes(folder: &Path, most_bytes: u64, used_bytes: u64) -> u64
     most_bytes.saturating_sub(used_bytes).min(free_bytes)
 }
 
+/// What processes that are gone left in one folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranded {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Rows in it.
+    pub rows: usize,
+}
+
+/// Rows of dead processes in the folders beside `own`, which no server of that folder will send.
+#[must_use]
+pub fn stranded(own: &Path) -> Vec<Stranded> {
+    let beside = own.parent().and_then(|root| fs::read_dir(root).ok());
+    let folders = beside.into_iter().flatten().flatten().map(|entry| entry.path()).filter(|folder| folder != own);
+    let mut stranded: Vec<_> = folders
+        .map(|folder| {
+            // Whoever lives holds its own.
+            let left = segments_in(&folder).filter_map(|path| Segment::adopt(&path)?.contents().ok());
+            Stranded { rows: left.map(|contents| contents.rows.len()).sum(), folder }
+        })
+        .filter(|stranded| stranded.rows > 0)
+        .collect();
+    stranded.sort_by(|one, other| one.folder.cmp(&other.folder));
+    stranded
+}
+
+fn segments_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+}
+
 impl Spool {
     pub(super) fn new(folder: PathBuf, most_bytes: u64) -> Self {
         Self { folder, most_bytes, current: None, closed: Vec::new() }
@@ -88,9 +119,8 @@ impl Spool {
     /// Closes the current segment, adopts those of dead processes, and says what there is to send.
     pub(super) fn segments(&mut self) -> Vec<Segment> {
         self.closed.extend(self.current.take());
-        for path in fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
-            let is_segment = path.extension().is_some_and(|extension| extension == "jsonl");
-            if is_segment && self.closed.iter().all(|segment| segment.path != path) {
+        for path in segments_in(&self.folder) {
+            if self.closed.iter().all(|segment| segment.path != path) {
                 self.closed.extend(Segment::adopt(&path));
             }
         }

@@ -2,7 +2,7 @@ mod pitr;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -11,11 +11,12 @@ use tokio_postgres::Client;
 
 use super::{CommandError, Style};
 use crate::audit;
+use crate::call::{self, Stranded};
 use crate::configuration::{DatabaseArguments, DatabaseSettings};
-use crate::db::{self, admin};
+use crate::db::{self, DatabaseIdentity, admin};
 use crate::diagnosis::{self, Finding, Severity, Surroundings};
 use crate::maintenance::{self, IndexReport};
-use crate::startup::Deployment;
+use crate::startup::{self, Deployment};
 
 /// What to check.
 #[derive(Debug, Args)]
@@ -71,6 +72,10 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArgument
     }));
     if let Some(replica) = &settings.replica {
         findings.extend(db::examine_replica(deployment.admin()?, replica).await?.map(unfit_replica));
+    }
+    if let Ok(identity) = DatabaseIdentity::of(&client).await {
+        let spool = startup::spool::of_database(&settings, &identity)?;
+        findings.extend(call::stranded(&spool).iter().map(|stranded| left_elsewhere(stranded, &spool)));
     }
     findings.extend(unsealed(overdue));
     findings.extend(strays.iter().map(|(table, rows)| stray(table, *rows)));
@@ -166,6 +171,23 @@ fn unfit_replica(detail: String) -> Finding {
         subject: "read replica".to_owned(),
         detail,
         remedy: "searches are read on the primary meanwhile; docs/operations.md, \"The replica lags or is away\", says where to look".to_owned(),
+    }
+}
+
+/// They may be another database's that is served at other times, or this one's from before it was restored or moved.
+fn left_elsewhere(stranded: &Stranded, own: &Path) -> Finding {
+    Finding {
+        check: "audit_spool",
+        severity: Severity::Warning,
+        subject: stranded.folder.display().to_string(),
+        detail: format!(
+            "{} audit rows of calls that failed wait here for a database that no server with this data folder serves now",
+            stranded.rows
+        ),
+        remedy: format!(
+            "`bailiwick serve` with the URL of that database sends them; if it has become this one, move the .jsonl files to {}",
+            own.display()
+        ),
     }
 }
 

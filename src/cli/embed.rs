@@ -111,7 +111,7 @@ async fn move_to(
     ));
     let (client, observer) = (admin::connect(deployment.admin()?).await?, admin::connect(deployment.admin()?).await?);
     startup::check_price(deployment, settings, &embedder).await?;
-    let calls = startup::calls(deployment, settings)?;
+    let calls = startup::calls(deployment, settings).await?;
     let embeddings = Embeddings::on(embedder, model_id, settings.embedding.allows_unpriced);
     let bar = progress::counter("passages", Some(0));
     let moved = moving::run(&client, &observer, &calls, &embeddings, |step| match step {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Deployment, ServiceError};
+use super::{Deployment, ServiceError, spool};
 use crate::call::{CallOptions, Calls};
 use crate::configuration::{DatabaseSettings, EmbedderChoice, HttpEmbedder};
 use crate::db::{Pool, PoolOptions, System};
@@ -149,7 +149,10 @@ pub(crate) async fn check_price(
 }
 
 /// Calls for what a command does by itself.
-pub(crate) fn calls(deployment: &Deployment, settings: &DatabaseSettings) -> Result<Calls, ServiceError> {
+pub(crate) async fn calls(deployment: &Deployment, settings: &DatabaseSettings) -> Result<Calls, ServiceError> {
     let app = deployment.app()?;
-    Ok(Calls::open(app, &CallOptions::new(settings.spool_dir(app)?))?)
+    let pool = Pool::new(app.clone(), &PoolOptions { size: 1, ..PoolOptions::default() })?;
+    let spool = spool::folder(settings, app, &System::new(pool.clone())).await?;
+    pool.close();
+    Ok(Calls::open(app, &CallOptions::new(spool))?)
 }

@@ -4,6 +4,7 @@ mod deployment;
 mod embedding;
 mod exposure;
 mod service;
+pub(crate) mod spool;
 
 pub use deployment::{Deployment, DeploymentError};
 pub(crate) use embedding::{calls, check_price, embedder, service as embedding_service};

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Deployment, DeploymentError, embedding, exposure};
+use super::{Deployment, DeploymentError, embedding, exposure, spool};
 use crate::call::{CallOptions, Calls};
 use crate::configuration::{DatabaseSettings, IdentitySettings};
 use crate::db::{
@@ -17,13 +17,23 @@ use crate::migrations::{InvalidFiles, Migrations, Pending};
 /// The role must be bound there, too. A replica that is away is waited for while the primary serves, and looked at when it comes.
 async fn check_replica(replica: &ReplicaOptions) -> Result<(), ServiceError> {
     exposure::warn("BAILIWICK_REPLICA_DATABASE_URL", &replica.endpoint).await;
+    let away = |error: &DbError| tracing::warn!(%error, "the replica cannot be reached for now");
+    match db::sessions(&replica.endpoint).await {
+        Ok(Sessions::Lent) => return Err(ServiceError::ReplicaPooler),
+        Ok(Sessions::Kept) => {}
+        // It is looked at again before it is used.
+        Err(error) => {
+            away(&error);
+            return Ok(());
+        }
+    }
     let pool = Pool::new(&replica.endpoint, &PoolOptions { size: 1, ..PoolOptions::default() })?;
     match System::new(pool).role_faults().await {
         Ok(faults) if faults.is_empty() => {}
         Ok(faults) => {
             return Err(ServiceError::PowerfulRole { faults: format!("on the replica {}", faults.join("; ")) });
         }
-        Err(error) => tracing::warn!(%error, "the replica cannot be reached for now"),
+        Err(error) => away(&error),
     }
     Ok(())
 }
@@ -87,6 +97,13 @@ pub enum ServiceError {
          that is gone.\nBoth must lead to the same one."
     )]
     OtherDatabase,
+    #[error(
+        "BAILIWICK_REPLICA_DATABASE_URL leads to a pooler in transaction mode (PgBouncer), where nothing that is prepared lasts.\nPoint it \
+         at the standby itself, past the pooler, or let the pooler keep sessions."
+    )]
+    ReplicaPooler,
+    #[error("BAILIWICK_DIRECT_DATABASE_URL, which must lead to the server that takes writes: {0}")]
+    Direct(DbError),
     #[error("{0}")]
     Issuer(String),
     #[error("{0}")]
@@ -134,11 +151,12 @@ impl Service {
             return Err(ServiceError::ClockSkew(skew.as_secs()));
         }
         let space = embedding::space(&system, settings).await?;
+        let spool = spool::folder(settings, app, &system).await?;
         pool.close();
         if let Some(replica) = &settings.replica {
             check_replica(replica).await?;
         }
-        let options = CallOptions { replica: settings.replica.clone(), ..CallOptions::new(settings.spool_dir(app)?) };
+        let options = CallOptions { replica: settings.replica.clone(), ..CallOptions::new(spool) };
         let calls = Calls::open(app, &options)?;
         Ok(Self { toolbox: Arc::new(Toolbox::new(&space)), calls, embeddings: space.embeddings, worker: None })
     }
@@ -231,7 +249,11 @@ impl Service {
 
 /// That what needs a session has one, and of the right database.
 async fn check_sessions(app: &Endpoint) -> Result<(), ServiceError> {
-    match (db::sessions(app.direct()).await?, app.is_pooled()) {
+    let found = db::sessions(app.direct()).await.map_err(|error| match app.is_pooled() {
+        true => ServiceError::Direct(error),
+        false => ServiceError::Db(error),
+    });
+    match (found?, app.is_pooled()) {
         (Sessions::Lent, false) => Err(ServiceError::Pooler),
         (Sessions::Lent, true) => Err(ServiceError::DirectPooler),
         (Sessions::Kept, true) if !db::is_same_database(app.direct(), app).await? => Err(ServiceError::OtherDatabase),

@@ -3,6 +3,7 @@
 mod cancellation;
 mod commits;
 mod drain;
+mod elsewhere;
 mod ends;
 mod faults;
 mod intents;

@@ -1,0 +1,74 @@
+//! Rows that a dead server left on disk, where the next one reaches the database by another way, or is another's.
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::harness::{Process, TestDatabase, until};
+
+const PLANT: &str =
+    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted'; END $$;
+                     CREATE TRIGGER refuse BEFORE INSERT ON audit_logs FOR EACH ROW EXECUTE FUNCTION refuse()";
+
+fn server(url: &str, data: &std::path::Path) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+    command.args(["serve", "--no-embeddings"]).env("BAILIWICK_DATABASE_URL", url).env("BAILIWICK_TENANT", "demo");
+    command.env("BAILIWICK_DATA_DIR", data);
+    Process::spawn(command)
+}
+
+#[tokio::test]
+async fn rows_are_sent_by_the_next_server_of_the_database_whatever_its_url_and_others_are_told_of() {
+    let database = TestDatabase::create().await;
+    let data = tempfile::tempdir().unwrap();
+    let url = database.url("bailiwick_app").await;
+    let mut process = server(&url, data.path());
+    process.initialize().await;
+    database.execute(PLANT).await;
+    let params = json!({ "name": "hybrid_search", "arguments": { "query": "canary" } });
+    process.send(json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params })).await;
+    assert_eq!(process.receive().await.unwrap()["result"]["isError"], true);
+    process.child.kill().await.unwrap();
+    let spool = data.path().join("spool");
+    let folder = std::fs::read_dir(&spool).unwrap().next().unwrap().unwrap().path();
+    let segment = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    assert!(segment.extension().is_some_and(|extension| extension == "jsonl"), "{segment:?}");
+    // What another database's server left.
+    let foreign = spool.join("another-7");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::copy(&segment, foreign.join("left.jsonl")).unwrap();
+    database.execute("DROP TRIGGER refuse ON audit_logs; DROP FUNCTION refuse()").await;
+
+    // The same server by another name.
+    let socket_dir = database.app().get_hosts().iter().find_map(|host| match host {
+        tokio_postgres::config::Host::Unix(folder) => Some(folder.clone()),
+        tokio_postgres::config::Host::Tcp(_) => None,
+    });
+    let socket_dir = socket_dir.unwrap();
+    let other = data.path().join("s");
+    std::os::unix::fs::symlink(&socket_dir, &other).unwrap();
+    let in_url = |folder: &std::path::Path| folder.display().to_string().replace('/', "%2F");
+    let another = url.replace(&in_url(&socket_dir), &in_url(&other));
+    assert_ne!(url, another);
+    let mut process = server(&another, data.path());
+    process.initialize().await;
+    let rows = "SELECT count(*) FROM audit_logs WHERE resource = 'tools/hybrid_search' AND NOT success";
+    until("the row is in the trail", async || database.value::<i64>(rows).await == 1).await;
+    until("it waits no longer", async || !segment.exists()).await;
+    let (code, _, told) = process.finish().await;
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("wait on disk for another database") && told.contains("another-7"), "{told}");
+    assert!(foreign.join("left.jsonl").exists(), "it is nobody's to send");
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+    command.args(["doctor", "--quick", "--json"]).env("BAILIWICK_DATA_DIR", data.path());
+    command.env("BAILIWICK_DATABASE_URL", &url).env("BAILIWICK_ADMIN_DATABASE_URL", database.url("postgres").await);
+    let output = command.output().await.unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let findings = told["findings"].as_array().unwrap();
+    let found: Vec<_> = findings.iter().filter(|finding| finding["check"] == "audit_spool").collect();
+    assert_eq!(found.len(), 1, "{told}");
+    let found = found[0];
+    assert!(found["subject"].as_str().unwrap().ends_with("another-7"), "{found}");
+    assert!(found["detail"].as_str().unwrap().starts_with("1 audit rows"), "{found}");
+    assert!(found["remedy"].as_str().unwrap().contains(&folder.display().to_string()), "{found}");
+}
