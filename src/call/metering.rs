@@ -50,7 +50,7 @@ pub fn describe() {
     );
     metrics::describe_counter!(
         "bailiwick_replica_reads_total",
-        "Searches while there is a replica, by where they were read and why: fresh; away, lagging, own_write, conflict, slow, failed."
+        "Searches while there is a replica, by where they were read and why: fresh; away, stranger, resting, busy, lagging, own_write, conflict, slow, failed, refused."
     );
     metrics::describe_gauge!(
         "bailiwick_replica_lag_seconds",

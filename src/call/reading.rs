@@ -6,10 +6,12 @@ use tracing::{Instrument, debug_span};
 
 use super::record::Record;
 use super::{Answer, Calls, Failure, Tool, metering};
-use crate::db::{Aside, DbError, Replica, TenantTransaction};
+use crate::db::{Aside, Replica, TenantTransaction};
 
 /// So long the replica has its chance: the primary needs its share of the call's time.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// And no more than one of so many parts of it.
+const SHARE: u32 = 2;
 
 /// Where an answer was read, where there is a choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +20,8 @@ pub enum ReadFrom {
     Primary,
     /// On the replica.
     Replica {
-        /// What had been committed so long before the answer, in milliseconds, is in it.
+        /// What had been committed so long before the reading ended, in milliseconds, is in it. The answer leaves after that,
+        /// once its row is committed.
         stale_ms_at_most: u64,
     },
 }
@@ -64,7 +67,9 @@ impl Calls {
         let Some(replica) = self.0.replica.as_ref().filter(|_| T::READS_REPLICA) else {
             return tool.run(&own, request).await;
         };
-        let there = read_there(replica, tool, record, request, transaction).instrument(debug_span!("replica"));
+        let patience = PATIENCE.min(self.0.deadline / SHARE);
+        let there = read_there(replica, patience, tool, record, request, transaction);
+        let there = there.instrument(debug_span!("replica"));
         let (mut answer, from, reason) = match there.await {
             Ok((answer, from)) => (answer, from, "fresh"),
             Err(aside) => {
@@ -85,23 +90,39 @@ impl Calls {
     }
 }
 
+/// One try, of the replica's share of the call's time. What takes longer is dropped, wherever it is, and its statement stopped.
 async fn read_there<T: Tool>(
     replica: &Replica,
+    patience: Duration,
     tool: &T,
     record: &Record,
     request: &T::Request,
     transaction: &TenantTransaction,
 ) -> Result<(Answer<T::Output>, ReadFrom), Aside> {
-    let reading = replica.open(&record.caller).await?;
-    let call = record.call(transaction, reading.transaction());
-    let ran = tokio::time::timeout(PATIENCE, tool.run(&call, request)).await.map_err(|_elapsed| Aside::Slow)?;
-    let staleness = reading.judge().await?;
-    match ran {
-        Ok(answer) => {
-            let stale_ms_at_most = u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
-            Ok((answer, ReadFrom::Replica { stale_ms_at_most }))
+    let chance = replica.chance(record.caller.tenant_id)?;
+    let reading = async {
+        let reading = chance.open(&record.caller).await?;
+        let call = record.call(transaction, reading.transaction());
+        // Which server it is and how far it has come is known with the first answer: nothing more is asked of one that is not fit.
+        let ran = tokio::try_join!(reading.look(), async { Ok(tool.run(&call, request).await) });
+        let (_, ran) = match ran {
+            Ok(ran) => ran,
+            Err(aside) => {
+                reading.leave(&aside).await;
+                return Err(aside);
+            }
+        };
+        let staleness = reading.end().await?;
+        match ran {
+            Ok(answer) => {
+                let stale_ms_at_most = u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+                Ok((answer, ReadFrom::Replica { stale_ms_at_most }))
+            }
+            // No statement failed: what else there is to say is for the primary's rows to say.
+            Err(refused) => Err(Aside::Refused(refused.code().name())),
         }
-        // No statement failed: what else there is to say is for the primary's rows to say.
-        Err(refused) => Err(Aside::Failed(DbError::Other(format!("the tool failed there: {}", refused.code().name())))),
-    }
+    };
+    let read = tokio::time::timeout(patience, reading).await.unwrap_or(Err(Aside::Slow));
+    chance.ended(&read);
+    read
 }

@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::context::{self, ContextStatements, Deadlines, TenantState};
 use super::intent::{self, Intent, OPEN_INTENT};
 use super::replica::moment::{self, MOMENT, Moment};
-use super::{DbError, Parameter, Pool, PoolStatus};
+use super::{Aside, DbError, Parameter, Pool, PoolStatus};
 use crate::identity::Caller;
 
 /// The one way to a tenant's rows.
@@ -55,7 +55,40 @@ impl Door {
     /// # Errors
     /// [`DbError::Unavailable`] if no connection can be had in time.
     pub async fn open_with(&self, caller: &Caller, intent: Option<&Intent>) -> Result<TenantTransaction, DbError> {
-        let connection = Arc::new(self.pool.connection().await?);
+        let connection = self.pool.connection().await?;
+        self.begin_on(connection, caller, intent).await
+    }
+
+    /// Opens a transaction in the caller's context on the replica that this door leads to.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) async fn open_there(&self, caller: &Caller) -> Result<TenantTransaction, Aside> {
+        let opened = async {
+            Ok(match self.pool.connection_if_free().await? {
+                Some(connection) => Some(self.begin_on(connection, caller, None).await?),
+                None => None,
+            })
+        };
+        opened.await.map_err(|error: DbError| Aside::of(&error))?.ok_or(Aside::Busy)
+    }
+
+    async fn begin_on(
+        &self,
+        connection: Connection,
+        caller: &Caller,
+        intent: Option<&Intent>,
+    ) -> Result<TenantTransaction, DbError> {
+        let shared = Arc::new(connection);
+        let mut transaction = TenantTransaction {
+            connection: Some(Arc::clone(&shared)),
+            prologue: Mutex::new(None),
+            opened: OnceCell::new(),
+            failure: OnceLock::new(),
+        };
+        // It is the transaction's from here on, and goes first: whoever gives up while statements are prepared gives no silent
+        // connection back.
+        let connection = shared;
         let statements = ContextStatements::prepare(&connection).await?;
         let intent = match intent {
             Some(intent) => Some((connection.prepare_cached(OPEN_INTENT).await?, intent.clone())),
@@ -64,12 +97,6 @@ impl Door {
         let moment = match self.is_replica {
             true => Some(connection.prepare_cached(MOMENT).await?),
             false => None,
-        };
-        let mut transaction = TenantTransaction {
-            connection: Some(Arc::clone(&connection)),
-            prologue: Mutex::new(None),
-            opened: OnceCell::new(),
-            failure: OnceLock::new(),
         };
         let (caller, deadlines, pool) = (caller.clone(), self.deadlines, self.pool.clone());
         let must_write = !self.is_replica;
@@ -119,7 +146,8 @@ impl Door {
 
 #[expect(clippy::disallowed_methods, reason = "BEGIN belongs to the transaction guard")]
 pub(super) async fn begin(connection: &Connection) -> Result<(), DbError> {
-    Ok(connection.batch_execute("BEGIN").await?)
+    // Whatever is set for the role: what a call reads before it writes must be what is there by then.
+    Ok(connection.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
 }
 
 type Prologue = Pin<Box<dyn Future<Output = Result<Opened, DbError>> + Send>>;

@@ -20,7 +20,7 @@ impl<'a> OperatorTransaction<'a> {
     /// # Errors
     /// Any [`DbError`].
     pub async fn begin(client: &'a Client) -> Result<Self, DbError> {
-        Self::begin_with(client, "BEGIN").await
+        Self::begin_with(client, "BEGIN ISOLATION LEVEL READ COMMITTED").await
     }
 
     /// Begins one that changes nothing, and whose statements all see the same moment.

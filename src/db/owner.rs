@@ -19,7 +19,7 @@ impl<'a> OwnerTransaction<'a> {
     #[expect(clippy::disallowed_methods, reason = "maintenance's own transaction; a tenant's id is no free text")]
     pub async fn begin(client: &'a Client, tenant_id: TenantId) -> Result<Self, DbError> {
         let begin = format!(
-            "BEGIN; SET LOCAL ROLE bailiwick_owner; SET LOCAL app.current_tenant_id = '{tenant_id}'; \
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL ROLE bailiwick_owner; SET LOCAL app.current_tenant_id = '{tenant_id}'; \
              SET LOCAL statement_timeout = 0; SET LOCAL jit = off"
         );
         // What a dropped predecessor left open ends first.

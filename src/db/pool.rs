@@ -2,11 +2,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
-use deadpool::managed::{Manager, Metrics, QueueMode, RecycleError, RecycleResult};
+use deadpool::managed::{Manager, Metrics, PoolError, QueueMode, RecycleError, RecycleResult, TimeoutType};
 use deadpool_postgres::ClientWrapper;
 
 use super::connection::Connection;
-use super::{DbError, Endpoint};
+use super::{DbError, Endpoint, powers};
 
 /// How many connections there may be and how long to wait for one.
 #[derive(Debug, Clone)]
@@ -52,6 +52,8 @@ pub struct Pool {
 pub(super) struct Opener {
     endpoint: Arc<Endpoint>,
     patience: Duration,
+    /// Whether a role must be bound by row-level security.
+    is_bound: bool,
 }
 
 impl Manager for Opener {
@@ -65,7 +67,14 @@ impl Manager for Opener {
                 tracing::debug!(%error, "a connection of the pool ended");
             }
         });
-        Ok(ClientWrapper::new(client, driving))
+        let client = ClientWrapper::new(client, driving);
+        if self.is_bound {
+            let faults = Box::pin(powers::faults_on(&client)).await?;
+            if !faults.is_empty() {
+                return Err(DbError::Other(faults.join("; ")));
+            }
+        }
+        Ok(client)
     }
 
     /// That the socket is open is enough here, for a connection whose transaction did not end cleanly never comes back to the pool
@@ -84,10 +93,20 @@ impl Pool {
     /// # Errors
     /// [`DbError::Unavailable`] if the options make no valid pool.
     pub fn new(endpoint: impl Into<Endpoint>, options: &PoolOptions) -> Result<Self, DbError> {
+        Self::build(endpoint, options, false)
+    }
+
+    /// Like [`new`](Self::new), but each connection is used only if row-level security binds its role: one name may lead to several
+    /// servers, or a pooler there may take another role.
+    pub(super) fn of_bound_roles(endpoint: impl Into<Endpoint>, options: &PoolOptions) -> Result<Self, DbError> {
+        Self::build(endpoint, options, true)
+    }
+
+    fn build(endpoint: impl Into<Endpoint>, options: &PoolOptions, is_bound: bool) -> Result<Self, DbError> {
         let mut endpoint: Endpoint = endpoint.into();
         endpoint.keep_alive(Duration::from_secs(30), Duration::from_secs(10), Duration::from_secs(30));
         let endpoint = Arc::new(endpoint);
-        let opener = Opener { endpoint: Arc::clone(&endpoint), patience: options.create };
+        let opener = Opener { endpoint: Arc::clone(&endpoint), patience: options.create, is_bound };
         let connections = deadpool::managed::Pool::builder(opener)
             .max_size(options.size)
             // The connection that was used last has its plans, catalog and index pages at hand in the processor's cache;
@@ -106,6 +125,16 @@ impl Pool {
     #[expect(clippy::disallowed_methods, reason = "the one place that takes connections; callers are the two doors")]
     pub(super) async fn connection(&self) -> Result<Connection, DbError> {
         Ok(Connection::new(self.connections.get().await?, Arc::clone(&self.endpoint)))
+    }
+
+    /// The same, for whoever can do without; `None` if all are in use for as long as is waited.
+    #[expect(clippy::disallowed_methods, reason = "as above")]
+    pub(super) async fn connection_if_free(&self) -> Result<Option<Connection>, DbError> {
+        match self.connections.get().await {
+            Ok(object) => Ok(Some(Connection::new(object, Arc::clone(&self.endpoint)))),
+            Err(PoolError::Timeout(TimeoutType::Wait)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Closes the connections that nobody uses: their server is not fit any more.

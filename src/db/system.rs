@@ -2,7 +2,7 @@ mod alerts;
 mod archive;
 mod embedding;
 mod keys;
-mod replica;
+pub(super) mod replica;
 
 pub use archive::WalArchive;
 
@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{DbError, Parameter, Pool, PoolStatus, TenantStatus, admin};
+use super::identity::{DatabaseIdentity, IDENTITY};
+use super::{DbError, Parameter, Pool, PoolStatus, TenantStatus, admin, powers};
 use crate::identity::TenantId;
 use crate::migrations::{self, MigrationError, Migrations, Pending};
 
-const ROLE_POWERS: &str = include_str!("../../sql/queries/system/role_powers.sql");
 const RESOLVE_TENANT: &str = include_str!("../../sql/queries/system/resolve_tenant.sql");
 const EMBEDDING_DIMENSIONS: &str = include_str!("../../sql/queries/system/embedding_dimensions.sql");
 const CLOCK: &str = include_str!("../../sql/queries/system/clock.sql");
@@ -65,32 +65,17 @@ impl System {
         self.pool.status()
     }
 
+    /// Closes the connections that nobody uses.
+    pub(super) fn forget_idle(&self) {
+        self.pool.forget_idle();
+    }
+
     /// Why the connected role could see past row-level security, in words for the operator; empty if it could not.
     ///
     /// # Errors
     /// [`DbError::Unavailable`] if the database cannot be reached.
     pub async fn role_faults(&self) -> Result<Vec<String>, DbError> {
-        let row = self.query_one(ROLE_POWERS, &[]).await?;
-        let role: String = row.try_get("role_name")?;
-        let mut faults = Vec::new();
-        if row.try_get("is_superuser")? {
-            faults.push(format!("the role {role:?} is a superuser, whom row-level security does not bind"));
-        }
-        if row.try_get("bypasses_rls")? {
-            faults.push(format!("the role {role:?} has BYPASSRLS"));
-        }
-        let powerful: Vec<String> = row.try_get("powerful_memberships")?;
-        if !powerful.is_empty() {
-            faults.push(format!("the role {role:?} is a member of {}", powerful.join(", ")));
-        }
-        let owned: Vec<String> = row.try_get("owned_tables")?;
-        if !owned.is_empty() {
-            faults.push(format!(
-                "the role {role:?} owns {}, and an owner can switch row-level security off",
-                owned.join(", ")
-            ));
-        }
-        Ok(faults)
+        powers::faults(&self.query_one(powers::ROLE_POWERS, &[]).await?)
     }
 
     /// How the schema stands against the migrations of this program.
@@ -120,6 +105,14 @@ impl System {
             slug: row.try_get("slug")?,
             status: TenantStatus::from_column(row.try_get("status")?),
         }))
+    }
+
+    /// Which database it is.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn identity(&self) -> Result<DatabaseIdentity, DbError> {
+        DatabaseIdentity::read(&self.query_one(IDENTITY, &[]).await?)
     }
 
     /// Number of dimensions of the embeddings that this database was made for.

@@ -69,7 +69,8 @@ pub struct Output {
     /// Where it was read, if the database has a replica: replica or primary.
     #[serde(skip_serializing_if = "Option::is_none")]
     read_from: Option<String>,
-    /// If it was read on the replica: changes of the last so many milliseconds may be missing, but none that you made here.
+    /// If it was read on the replica: changes of the last so many milliseconds before the reading ended may be missing, but none that
+    /// you made here.
     #[serde(skip_serializing_if = "Option::is_none")]
     stale_ms_at_most: Option<u64>,
 }

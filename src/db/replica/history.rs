@@ -8,6 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::Aside;
+use super::moment::Moment;
+use crate::db::system::replica::{LogHead, Origin};
 use crate::identity::TenantId;
 
 /// Places of the log that are kept. A replica that is further behind than the oldest of them is not told how far.
@@ -21,6 +23,8 @@ pub(super) struct History {
     max_lag: Duration,
     /// When the primary was asked and what it answered, oldest first; both rise.
     heads: VecDeque<Head>,
+    /// Whose log those are of, which is the primary's that was asked last.
+    origin: Option<Origin>,
     /// Everything that was committed until then is on the replica.
     covered: Option<Instant>,
     /// Whether the replica can be asked at all.
@@ -41,6 +45,7 @@ impl History {
         Self {
             max_lag,
             heads: VecDeque::new(),
+            origin: None,
             covered: None,
             is_there: false,
             writes: HashMap::new(),
@@ -49,8 +54,11 @@ impl History {
     }
 
     /// The primary's log goes that far; `asked` is from before it was asked.
-    pub fn note_head(&mut self, asked: Instant, place: u64) {
-        if self.heads.back().is_some_and(|last| place < last.place) {
+    pub fn note_head(&mut self, asked: Instant, head: LogHead) {
+        let place = head.place;
+        if self.origin.replace(head.origin) != Some(head.origin)
+            || self.heads.back().is_some_and(|last| place < last.place)
+        {
             // Another primary, whose log says nothing of what the replica has of the old one.
             self.heads.clear();
             self.covered = None;
@@ -111,9 +119,14 @@ impl History {
         self.judge(self.covered, last_write, now).map(drop)
     }
 
-    /// How old what was read at that place of the log is at most, if that is not too old.
-    pub fn staleness(&self, place: u64, last_write: Option<Instant>, now: Instant) -> Result<Duration, Aside> {
-        self.judge(self.covered_by(place), last_write, now)
+    /// How old what was read at that moment is at most, if that is not too old and it was of the primary's log.
+    pub fn staleness(&self, moment: Moment, last_write: Option<Instant>, now: Instant) -> Result<Duration, Aside> {
+        // A place says something only in the log that it is a place of: after a failover one that stayed behind may be far ahead in
+        // the old one.
+        if self.origin != Some(moment.origin) {
+            return Err(Aside::Stranger);
+        }
+        self.judge(self.covered_by(moment.place), last_write, now)
     }
 
     /// How long ago what the replica lacks was committed at most; `None` while that is not known.
@@ -151,11 +164,19 @@ mod tests {
         TenantId::from(uuid::Uuid::new_v4())
     }
 
+    fn head(place: u64) -> LogHead {
+        LogHead { place, origin: Origin::default() }
+    }
+
+    fn moment(place: u64) -> Moment {
+        Moment { place, origin: Origin::default() }
+    }
+
     /// A history whose primary was asked at each second and answered 100, 200 …
     fn asked(times: u64) -> (History, Instant) {
         let (mut history, start) = (History::new(3 * SECOND), Instant::now());
         for second in 0..times {
-            history.note_head(start + SECOND * u32::try_from(second).unwrap(), (second + 1) * 100);
+            history.note_head(start + SECOND * u32::try_from(second).unwrap(), head((second + 1) * 100));
         }
         (history, start)
     }
@@ -171,7 +192,7 @@ mod tests {
             (299, Some(SECOND * 7 / 2)),
             (99, None),
         ] {
-            match history.staleness(place, None, now) {
+            match history.staleness(moment(place), None, now) {
                 Ok(found) => assert_eq!(Some(found), staleness, "{place}"),
                 Err(aside) => {
                     assert!(matches!(aside, Aside::Lagging), "{place}: {aside}");
@@ -198,10 +219,10 @@ mod tests {
         let (mut history, start) = asked(1);
         history.note_replay(100);
         for second in 1..60 {
-            history.note_head(start + second * SECOND, 100);
+            history.note_head(start + second * SECOND, head(100));
             history.note_replay(100);
         }
-        assert_eq!(history.staleness(100, None, start + 59 * SECOND).ok(), Some(Duration::ZERO));
+        assert_eq!(history.staleness(moment(100), None, start + 59 * SECOND).ok(), Some(Duration::ZERO));
         assert_eq!(history.heads.len(), 1);
     }
 
@@ -216,18 +237,41 @@ mod tests {
         assert!(matches!(expect(&history, writer), Err(Aside::OwnWrite)));
         assert!(expect(&history, other).is_ok());
         // Asked after the change, and not replayed yet.
-        history.note_head(now, 300);
-        assert!(matches!(history.staleness(299, history.last_write(writer), now), Err(Aside::OwnWrite)));
-        assert!(history.staleness(300, history.last_write(writer), now).is_ok());
+        history.note_head(now, head(300));
+        assert!(matches!(history.staleness(moment(299), history.last_write(writer), now), Err(Aside::OwnWrite)));
+        assert!(history.staleness(moment(300), history.last_write(writer), now).is_ok());
     }
 
     #[test]
     fn another_primary_s_log_says_nothing_of_the_old_one_s_replica() {
         let (mut history, start) = asked(3);
         history.note_replay(300);
-        history.note_head(start + 3 * SECOND, 50);
-        assert!(matches!(history.expect(None, start + 3 * SECOND), Err(Aside::Lagging)));
-        assert!(matches!(history.staleness(49, None, start + 3 * SECOND), Err(Aside::Lagging)));
+        let now = start + 3 * SECOND;
+        history.note_head(now, head(50));
+        assert!(matches!(history.expect(None, now), Err(Aside::Lagging)));
+        assert!(matches!(history.staleness(moment(49), None, now), Err(Aside::Lagging)));
+        // One that goes on where the old one ended is another all the same.
+        history.note_replay(50);
+        assert!(history.expect(None, now).is_ok());
+        let next = Origin { timeline: 2, ..Origin::default() };
+        history.note_head(now, LogHead { place: 60, origin: next });
+        assert!(matches!(history.expect(None, now), Err(Aside::Lagging)));
+        assert!(matches!(history.staleness(moment(9_999), None, now), Err(Aside::Stranger)), "the old one's replica");
+        assert!(history.staleness(Moment { place: 60, origin: next }, None, now).is_ok());
+    }
+
+    #[test]
+    fn a_place_in_another_log_says_nothing() {
+        let (mut history, start) = asked(1);
+        history.note_replay(100);
+        let ours = Origin::default();
+        for origin in
+            [Origin { timeline: 2, ..ours }, Origin { system_identifier: 1, ..ours }, Origin { database_id: 1, ..ours }]
+        {
+            let found = history.staleness(Moment { place: 9_999, origin }, None, start);
+            assert!(matches!(found, Err(Aside::Stranger)), "{origin:?}: {found:?}");
+        }
+        assert!(history.staleness(moment(100), None, start).is_ok());
     }
 
     #[test]
@@ -241,8 +285,8 @@ mod tests {
         // Those before are old by now.
         history.note_write(tenant(), start + 2 * SECOND);
         assert_eq!(history.writes.len(), 1);
-        for head in 0..2 * MOST_HEADS {
-            history.note_head(start + SECOND * u32::try_from(head).unwrap(), head as u64);
+        for at in 0..2 * MOST_HEADS {
+            history.note_head(start + SECOND * u32::try_from(at).unwrap(), head(at as u64));
         }
         assert_eq!(history.heads.len(), MOST_HEADS);
     }

@@ -1,13 +1,16 @@
 //! A read replica of the database: what only reads may run there, as long as it is not too old.
 //!
 //! One door stays one door: what reads on the replica is a [`TenantTransaction`], in the caller's context, read-only. It
-//! begins by asking how far the replica has replayed, so that how old at most its rows are is known of each
-//! transaction by itself ([`history`]), and not only of the replica some moments ago. Whatever is wrong with a replica is
-//! a reason to read on the primary ([`Aside`]), never one for a call to fail.
+//! begins by asking how far the replica has replayed and whose log, so that how old at most its rows are is known of each
+//! transaction by itself ([`history`]), and not only of the replica some moments ago, nor of another one behind the same name.
+//! Whatever is wrong with a replica is a reason to read on the primary ([`Aside`]), never one for a call to fail; what goes wrong
+//! again and again is not tried again for a while ([`breaker`]).
 
 mod aside;
+mod breaker;
 mod history;
 pub(super) mod moment;
+mod reading;
 mod watch;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,12 +18,14 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use super::{DbError, Deadlines, Door, Endpoint, Pool, PoolOptions, PoolStatus, TenantTransaction};
-use crate::identity::{Caller, TenantId};
+use super::{DbError, Deadlines, Door, Endpoint, Pool, PoolOptions, PoolStatus};
+use crate::identity::TenantId;
+use breaker::{Breaker, Came, Pass, Turn};
 use history::History;
 use watch::{Sight, Watch};
 
 pub use aside::Aside;
+pub use reading::{Chance, Reading};
 
 /// What a replica lacks may have been committed so long ago, unless configured otherwise.
 pub const DEFAULT_MAX_LAG: Duration = Duration::from_millis(1_000);
@@ -47,10 +52,10 @@ pub struct ReplicaOptions {
 /// # Errors
 /// [`DbError::Unavailable`] if the options make no valid pool.
 pub async fn examine_replica(primary: &Endpoint, options: &ReplicaOptions) -> Result<Option<String>, DbError> {
-    let watch = Watch::over(primary, options, &PoolOptions::default())?;
+    let mut watch = Watch::over(primary, options, &PoolOptions::default())?;
     let begun = Instant::now();
     loop {
-        match watch.look(false).await {
+        match watch.look().await {
             Ok(Sight::Fresh) => return Ok(None),
             Ok(Sight::Lagging) if begun.elapsed() <= options.max_lag => tokio::time::sleep(watch.pause()).await,
             Ok(Sight::Lagging) => {
@@ -69,6 +74,7 @@ pub struct Replica(Arc<Shared>);
 struct Shared {
     door: Door,
     history: Arc<Mutex<History>>,
+    breaker: Mutex<Breaker>,
     told_at: Mutex<Option<Instant>>,
     watch: JoinHandle<()>,
 }
@@ -94,28 +100,30 @@ impl Replica {
             PoolOptions { wait: LONGEST_WAIT.min(pool.wait), create: LONGEST_CREATE.min(pool.create), ..pool.clone() };
         let deadlines = Deadlines { statement: LONGEST_STATEMENT.min(deadlines.statement), ..deadlines };
         let watch = Watch::over(primary, options, pool)?;
+        let pool = Pool::of_bound_roles(&options.endpoint, &reading)?;
         Ok(Self(Arc::new(Shared {
-            door: Door::on_replica(Pool::new(&options.endpoint, &reading)?, deadlines),
+            door: Door::on_replica(pool.clone(), deadlines),
             history: Arc::clone(&watch.history),
+            breaker: Mutex::default(),
             told_at: Mutex::default(),
-            watch: tokio::spawn(watch.run()),
+            watch: tokio::spawn(watch.run(pool)),
         })))
     }
 
-    /// Opens a transaction of the caller's that only reads, if the replica is likely to be new enough for it.
+    /// A chance to read there, if the replica is likely to be new enough for the tenant and answers at all.
     ///
     /// # Errors
-    /// Why it is not, or could not be asked.
-    pub async fn open(&self, caller: &Caller) -> Result<Reading<'_>, Aside> {
+    /// Why there is none.
+    pub fn chance(&self, tenant_id: TenantId) -> Result<Chance<'_>, Aside> {
+        let now = Instant::now();
         let last_write = {
             let history = self.history();
-            let last_write = history.last_write(caller.tenant_id);
-            history.expect(last_write, Instant::now())?;
+            let last_write = history.last_write(tenant_id);
+            history.expect(last_write, now)?;
             last_write
         };
-        let opened = self.0.door.open(caller).await;
-        let transaction = opened.map_err(|error| Aside::of(&error))?;
-        Ok(Reading { replica: self, transaction, last_write })
+        let pass = self.breaker().pass(now).ok_or(Aside::Resting)?;
+        Ok(Chance::new(self, pass, last_write))
     }
 
     /// A change of that tenant was committed, or may have been: what it reads from now on must have it.
@@ -125,7 +133,7 @@ impl Replica {
 
     /// Tells the log why something was read on the primary, where that is a failure, now and then.
     pub fn tell(&self, aside: &Aside) {
-        if !aside.is_failure() {
+        if !aside.is_told() {
             return;
         }
         let mut told_at = self.0.told_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,50 +155,24 @@ impl Replica {
         self.0.door.pool_status()
     }
 
+    fn note(&self, pass: Pass, came: Came) {
+        let turn = self.breaker().note(pass, came, Instant::now());
+        match turn {
+            Some(Turn::Opened { rest }) => {
+                let rest_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(rest_ms, "searches fail on the replica again and again: it is left alone for a while");
+            }
+            Some(Turn::Closed) => tracing::info!("the replica answers again"),
+            None => {}
+        }
+    }
+
     fn history(&self) -> MutexGuard<'_, History> {
         // Nothing panics while it is held.
         self.0.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// A transaction on the replica. Whoever has it ends it by [`judge`](Self::judge) or drops it, which stops its statement.
-pub struct Reading<'a> {
-    replica: &'a Replica,
-    transaction: TenantTransaction,
-    last_write: Option<Instant>,
-}
-
-impl Reading<'_> {
-    /// Where to read.
-    #[must_use]
-    pub fn transaction(&self) -> &TenantTransaction {
-        &self.transaction
-    }
-
-    /// Ends it: how old at most is what was read, if that is not too old.
-    ///
-    /// # Errors
-    /// Why what was read must not be told.
-    pub async fn judge(self) -> Result<Duration, Aside> {
-        let Self { replica, transaction, last_write } = self;
-        let moment = transaction.moment().await;
-        let judged = match (transaction.failure(), moment) {
-            (Some(error), _) => {
-                if matches!(error, DbError::Unavailable(_)) {
-                    // Nobody else need try it before it was heard of again.
-                    replica.history().note_away();
-                }
-                Err(Aside::of(error))
-            }
-            (None, Ok(Some(moment))) => replica.history().staleness(moment.place, last_write, Instant::now()),
-            (None, _) => {
-                // It was promoted: whatever it says is another database's from now on.
-                replica.history().note_away();
-                Err(Aside::Away)
-            }
-        };
-        // The caller need not wait for it to be rolled back.
-        tokio::spawn(transaction.abandon());
-        judged
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.0.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

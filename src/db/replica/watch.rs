@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{History, ReplicaOptions};
-use crate::db::{DbError, Endpoint, Pool, PoolOptions, System};
+use crate::db::{DbError, Endpoint, Pool, PoolOptions, Sessions, System, sessions};
 
 /// So often is looked within the longest lag that is allowed.
 const LOOKS: u32 = 10;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks while it cannot be used: each takes new connections.
+const LONGEST_AWAY: Duration = Duration::from_secs(2);
 /// A replica that is a little behind is asked once more, so often and with such pauses: it tells more when it has come up.
 const PATIENCE: u32 = 6;
 const BETWEEN: Duration = Duration::from_millis(5);
@@ -17,8 +19,11 @@ const BETWEEN: Duration = Duration::from_millis(5);
 pub(super) struct Watch {
     primary: System,
     replica: System,
+    endpoint: Endpoint,
     pub history: Arc<Mutex<History>>,
     max_lag: Duration,
+    /// Whether it was usable when it was looked at last.
+    was_usable: bool,
 }
 
 /// What a look came to.
@@ -39,8 +44,10 @@ impl Watch {
         Ok(Self {
             primary: System::new(Pool::new(primary, &one)?),
             replica: System::new(Pool::new(&options.endpoint, &one)?),
+            endpoint: options.endpoint.clone(),
             history: Arc::new(Mutex::new(History::new(options.max_lag))),
             max_lag: options.max_lag,
+            was_usable: false,
         })
     }
 
@@ -49,24 +56,37 @@ impl Watch {
         (self.max_lag / LOOKS).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
     }
 
-    /// Until it is aborted.
-    pub async fn run(self) {
-        let pause = self.pause();
+    /// Until it is aborted; `searches` are the connections to the replica that it decides on.
+    pub async fn run(mut self, searches: Pool) {
+        let mut pause = self.pause();
         let mut last = None;
         loop {
-            let was_usable = matches!(last, Some(Sight::Fresh | Sight::Lagging));
-            let sight = self.look(was_usable).await.unwrap_or_else(|error| Sight::Unusable(error.to_string()));
-            if matches!(sight, Sight::Unusable(_)) {
-                self.with(History::note_away);
-            }
+            let sight = self.look().await.unwrap_or_else(|error| Sight::Unusable(error.to_string()));
+            pause = match sight {
+                Sight::Fresh | Sight::Lagging => self.pause(),
+                Sight::Unusable(_) => {
+                    self.with(History::note_away);
+                    // Of several hosts another may have become the replica.
+                    self.replica.forget_idle();
+                    searches.forget_idle();
+                    (pause * 2).min(LONGEST_AWAY)
+                }
+            };
             tell(last.as_ref(), &sight, self.max_lag);
             last = Some(sight);
             tokio::time::sleep(pause).await;
         }
     }
 
-    /// Looks once. Whether the replica may be used at all is asked where it was not before.
-    pub async fn look(&self, was_usable: bool) -> Result<Sight, DbError> {
+    /// Looks once.
+    pub async fn look(&mut self) -> Result<Sight, DbError> {
+        let sight = self.look_at(self.was_usable).await;
+        self.was_usable = matches!(sight, Ok(Sight::Fresh | Sight::Lagging));
+        sight
+    }
+
+    /// Whether the replica may be used at all is asked where it was not before.
+    async fn look_at(&self, was_usable: bool) -> Result<Sight, DbError> {
         let asked = Instant::now();
         let head = self.primary.log_head().await?;
         let mut standing = self.replica.replica_standing().await?;
@@ -94,9 +114,14 @@ impl Watch {
                     faults.join("; ")
                 )));
             }
+            if sessions(&self.endpoint).await? == Sessions::Lent {
+                return Ok(Sight::Unusable(
+                    "it stands behind a pooler in transaction mode, where nothing that is prepared lasts".to_owned(),
+                ));
+            }
         }
         let lag = self.with(|history| {
-            history.note_head(asked, head.place);
+            history.note_head(asked, head);
             history.note_replay(place);
             history.lag(Instant::now())
         });

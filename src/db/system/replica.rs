@@ -5,15 +5,15 @@ use super::System;
 use crate::db::DbError;
 
 const HEAD: &str = include_str!("../../../sql/queries/replica/head.sql");
-const STANDING: &str = include_str!("../../../sql/queries/replica/standing.sql");
+pub(in crate::db) const STANDING: &str = include_str!("../../../sql/queries/replica/standing.sql");
 
 /// Whose log it is, and of which database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::db) struct Origin {
-    system_identifier: i64,
+    pub system_identifier: i64,
     /// Counts failovers.
-    timeline: i32,
-    database_id: u32,
+    pub timeline: i32,
+    pub database_id: u32,
 }
 
 /// How far the primary's log goes.
@@ -48,9 +48,15 @@ impl System {
     /// # Errors
     /// Any [`DbError`].
     pub(in crate::db) async fn replica_standing(&self) -> Result<ReplicaStanding, DbError> {
-        let row = self.query_one(STANDING, &[]).await?;
+        ReplicaStanding::of(&self.query_one(STANDING, &[]).await?)
+    }
+}
+
+impl ReplicaStanding {
+    /// What [`STANDING`] says.
+    pub(in crate::db) fn of(row: &Row) -> Result<Self, DbError> {
         let place = row.try_get::<_, Option<PgLsn>>("place")?.map(u64::from);
-        Ok(ReplicaStanding { is_replaying: row.try_get("is_replaying")?, place, origin: origin(&row)? })
+        Ok(Self { is_replaying: row.try_get("is_replaying")?, place, origin: origin(row)? })
     }
 }
 

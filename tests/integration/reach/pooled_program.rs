@@ -44,6 +44,11 @@ async fn the_program_says_what_it_needs_beside_it_and_then_serves() {
             "another database",
         ),
         (&["serve"], &[("BAILIWICK_DIRECT_DATABASE_URL", &direct)], "which is not set"),
+        (
+            &["serve"],
+            &[("BAILIWICK_DATABASE_URL", &direct), ("BAILIWICK_REPLICA_DATABASE_URL", &pooled)],
+            "BAILIWICK_REPLICA_DATABASE_URL leads to a pooler",
+        ),
         (&["migrate", "status"], &[("BAILIWICK_ADMIN_DATABASE_URL", &admin)], "past the pooler"),
     ] {
         let output = bailiwick(arguments, variables).await;

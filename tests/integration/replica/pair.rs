@@ -1,37 +1,28 @@
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use bailiwick::call::{CallOptions, Calls};
 use bailiwick::db::{ReplicaOptions, admin};
 use bailiwick::embedded::{EmbeddedServer, Options};
 use bailiwick::identity::Scopes;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio_postgres::{Client, Config};
 
+use super::standby::Standby;
 use crate::harness::{Session, TestDatabase, server};
 
 /// Of the standby's socket, in the folder of the primary's.
 const STANDBY_PORT: u16 = 5433;
+/// Of others'.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(STANDBY_PORT + 1);
 
 /// A PostgreSQL of this test's own, and a streaming standby of it.
 pub struct Pair {
     // In this order they go.
-    standby: Standby,
+    pub standby: Standby,
     pub database: TestDatabase,
-    _primary: EmbeddedServer,
+    primary: EmbeddedServer,
     _folder: tempfile::TempDir,
-}
-
-/// The standby's folder, with a server in it or not.
-struct Standby {
-    folder: PathBuf,
-    socket_dir: PathBuf,
-    bin_dir: PathBuf,
-    owner: (u32, u32),
 }
 
 impl Pair {
@@ -43,24 +34,19 @@ impl Pair {
         let primary = EmbeddedServer::start(options).await.unwrap_or_else(|error| panic!("{error:?}"));
         let database = TestDatabase::migrated_on(&primary).await;
         arrange(&database).await;
-        let data_dir = primary.data_dir().to_owned();
-        let cluster = std::fs::metadata(data_dir.join("cluster")).unwrap();
-        let standby = Standby {
-            folder: data_dir.join("standby"),
-            socket_dir: primary.socket_dir().to_owned(),
-            bin_dir,
-            owner: (cluster.uid(), cluster.gid()),
-        };
-        standby.copy(primary.port());
+        let standby = Standby::of(&primary, "standby", STANDBY_PORT);
         standby.run();
-        Self { standby, database, _primary: primary, _folder: folder }
+        Self { standby, database, primary, _folder: folder }
+    }
+
+    /// Another copy of the primary, not running.
+    pub fn another(&self, name: &str) -> Standby {
+        Standby::of(&self.primary, name, NEXT_PORT.fetch_add(1, Ordering::Relaxed))
     }
 
     /// How that role connects to the standby.
     pub fn replica(&self, role: &str) -> Config {
-        let mut config = Config::new();
-        config.host_path(&self.standby.socket_dir).port(STANDBY_PORT).user(role).dbname(self.database.name());
-        config
+        self.standby.config(role, self.database.name())
     }
 
     /// A superuser on the standby.
@@ -123,79 +109,8 @@ impl Pair {
 
     /// Makes a primary of the standby, with a history of its own.
     pub fn promote(&self) {
-        self.standby.control(&["promote", "--wait"]);
+        self.standby.promote();
     }
-}
-
-impl Standby {
-    /// A program of PostgreSQL's, as the owner of the databases.
-    fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(self.bin_dir.join(name));
-        command.current_dir("/").env("LC_ALL", "C");
-        if rustix::process::geteuid().is_root() {
-            command.uid(self.owner.0).gid(self.owner.1);
-        }
-        command
-    }
-
-    fn copy(&self, primary_port: u16) {
-        std::fs::create_dir(&self.folder).unwrap();
-        std::fs::set_permissions(&self.folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-        std::os::unix::fs::chown(&self.folder, Some(self.owner.0), Some(self.owner.1)).unwrap();
-        let mut command = self.program("pg_basebackup");
-        command.arg("--host").arg(&self.socket_dir).args(["--port", &primary_port.to_string()]);
-        command.args(["--username=postgres", "--write-recovery-conf", "--checkpoint=fast", "--pgdata"]);
-        succeed(command.arg(&self.folder));
-    }
-
-    fn run(&self) {
-        // Beside the primary's: the settings that both read would have it take the same port and the same log.
-        let options = format!("-c port={STANDBY_PORT} -c logging_collector=off");
-        self.control(&["start", "--wait", "--timeout=120", "--options", &options]);
-    }
-
-    fn control(&self, arguments: &[&str]) {
-        let mut command = self.program("pg_ctl");
-        command.args(arguments).arg("--silent").arg("--pgdata").arg(&self.folder);
-        if arguments.contains(&"start") {
-            command.arg("--log").arg(self.folder.join("standby.log"));
-        }
-        succeed(&mut command);
-    }
-
-    fn postmaster(&self) -> Option<Pid> {
-        let text = std::fs::read_to_string(self.folder.join("postmaster.pid")).ok()?;
-        Pid::from_raw(text.lines().next()?.parse().ok()?)
-    }
-
-    fn kill(&self) {
-        if let Some(pid) = self.postmaster().filter(|pid| is_in(*pid, &self.folder)) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-    }
-
-    /// Whether a process works in its folder.
-    fn is_anybody_there(&self) -> bool {
-        let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw));
-        pids.any(|pid| is_in(pid, &self.folder))
-    }
-}
-
-impl Drop for Standby {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// A zombie is in no folder.
-fn is_in(pid: Pid, folder: &Path) -> bool {
-    std::fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).is_ok_and(|cwd| cwd == folder)
-}
-
-fn succeed(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Where an answer says that it was read.
