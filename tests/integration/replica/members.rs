@@ -151,7 +151,7 @@ async fn behind(rig: &Rig, second: &Standby) {
     prober.until("replica").await;
     prober.tool.lingers.store(true, Ordering::SeqCst);
     let ended = prober.tool.ended.load(Ordering::SeqCst);
-    rig.shuns(&prober, Way::To(second.socket()), 3).await;
+    rig.shuns(&prober, Way::To(second.socket()), 1).await;
     assert_eq!(prober.tool.ended.load(Ordering::SeqCst), ended, "all was asked of one that is behind");
     rig.balancer.lead(Way::To(rig.pair.standby.socket()));
     prober.until("replica").await;
