@@ -181,17 +181,17 @@ mod tests {
             ("postgresql:///d", "no host"),
             ("postgresql://a@,two/d", "host"),
             // Its sslmode would lose against the environment's.
-            ("host=db.example user=ann password=hunter2 sslmode=require", "expected postgresql://"),
-            ("postgresql://a:p@hunter2?hunter2=1@h/d", "unknown option"),
-            ("postgresql://a:p?hunter2=1", "expected postgresql://"),
-            ("postgresql://a:p?HUNTER2hunter2=1@h/d?hunter2%20x=1", "unknown option"),
-            ("postgresql://a:p@hunter2@h/d", "%40"),
-            ("postgresql://a:p@x/hunter2@h/d", "%2F"),
-            ("postgresql://a:p@x?sslmode=hunter2@h/d", "verify-full"),
+            ("host=db.example user=ann password=hunter sslmode=require", "expected postgresql://"),
+            ("postgresql://a:p@hunter?hunter=1@h/d", "unknown option"),
+            ("postgresql://a:p?hunter=1", "expected postgresql://"),
+            ("postgresql://a:p?HUNTERhunter=1@h/d?hunter%20x=1", "unknown option"),
+            ("postgresql://a:p@hunter@h/d", "%40"),
+            ("postgresql://a:p@x/hunter@h/d", "%2F"),
+            ("postgresql://a:p@x?sslmode=hunter@h/d", "verify-full"),
         ] {
             let told = read(url).unwrap_err();
             assert!(told.starts_with("URL") && told.contains(words) && told.ends_with('.'), "{url}: {told}");
-            assert!(!told.contains("hunter2"), "{told}");
+            assert!(!told.contains("hunter"), "{told}");
         }
     }
 
