@@ -319,6 +319,18 @@ mod tests {
         assert!(told.contains("refused") && told.contains("No such file") && told.contains("no address"), "{told}");
     }
 
+    /// Callers have less patience than a dead address takes, and would never come to the next one.
+    #[tokio::test]
+    async fn who_gives_up_waiting_leaves_the_next_try_to_the_next_address() {
+        let silent = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let addresses = ["127.0.0.2", "127.0.0.3"].map(|address| address.parse().unwrap());
+        let endpoint = endpoint(&format!("postgresql://ann@db.example:{port}/db")).resolved("db.example", &addresses);
+        let trying = endpoint.connect("bailiwick", Duration::from_secs(60));
+        assert!(tokio::time::timeout(Duration::from_millis(100), trying).await.is_err());
+        assert_eq!(lock(&endpoint.memory).first, (0, Some(addresses[1])));
+    }
+
     #[test]
     fn what_the_configuration_says_is_not_overruled() {
         let mut told = endpoint(
