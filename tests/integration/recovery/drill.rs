@@ -94,6 +94,10 @@ async fn a_database_goes_back_to_the_moment_between_two_marks() {
     assert_eq!(titles(&copy), ["first mark"]);
     assert_eq!(copy.told(&["audit", "verify"]).0, Some(0), "the trail's seals hold");
     assert_eq!(copy.findings(&[]), (Some(0), Vec::new()));
+    // A server that runs on it seals, and must have the key by which the trail is believed.
+    let audit = copy.folder().join("audit");
+    std::fs::create_dir_all(&audit).unwrap();
+    std::fs::copy(original.folder().join("audit/signing-key.pem"), audit.join("signing-key.pem")).unwrap();
     let mut mcp = copy.serve().await;
     insert(&mut mcp, "third mark").await;
     assert_eq!(mcp.finish().await.0, Some(0));
