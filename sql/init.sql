@@ -738,6 +738,9 @@ AS $$
 DECLARE
     v_first integer;
 BEGIN
+    IF p_count < 0 THEN
+        RAISE EXCEPTION 'chunk numbers are taken and not given back' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     UPDATE tenant_usage SET next_chunk_no = next_chunk_no + p_count
     WHERE tenant_id = p_tenant_id
     RETURNING next_chunk_no - p_count INTO v_first;
@@ -2678,7 +2681,7 @@ DELETE FROM public.bailiwick_migrations;
 INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (1, 'foundation', '77fb8a0b4146f18a860bc2f65d319ea0ef0e65b60f6f0afdba095a9051cee34b'),
     (2, 'tenants', '03fe2c991da1bd7e753f7294f817d528dd75f9d9c6ea7e4bcc6de6a34dabc740'),
-    (3, 'documents', 'c9819ae425c2c94f8c02d996c65fa32d11cd0f4f7b4115ffe1971947732f2179'),
+    (3, 'documents', '17c00209f93dcdae468320d5a04ab040791341decc021880fdee581108e7e13e'),
     (4, 'search', '6ca487e79815d70ff4d5caedbeeb3c6ffbe7e7fda1858f3dd3549f14f9279865'),
     (5, 'audit', '090c93f08235e28c5fdf0583968f04d4d74775cd1ee760d2d13e0d1af9595399'),
     (6, 'costs', '78c0cd14431898e50d8ea9c8dcc796aeeb4b9ad281cfc2e295b1dde12d3587af'),

@@ -269,6 +269,9 @@ AS $$
 DECLARE
     v_first integer;
 BEGIN
+    IF p_count < 0 THEN
+        RAISE EXCEPTION 'chunk numbers are taken and not given back' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     UPDATE tenant_usage SET next_chunk_no = next_chunk_no + p_count
     WHERE tenant_id = p_tenant_id
     RETURNING next_chunk_no - p_count INTO v_first;

@@ -15,14 +15,23 @@ const REMAINS: &str = include_str!("../../sql/queries/backup/remains.sql");
 const TAKE_TURN: &str = include_str!("../../sql/queries/backup/take_turn.sql");
 const END_SESSION: &str = include_str!("../../sql/queries/backup/end_session.sql");
 
+/// A session that has a database for itself.
+#[derive(Debug, Clone)]
+struct Turn {
+    pid: i32,
+    began: Timestamp,
+    /// The server's own number, which no other has.
+    cluster: String,
+}
+
 /// Its name says whose it is, so that one that a kill left behind is known, by `doctor` and by the next restore.
 #[derive(Debug, Clone)]
 pub(super) struct Scratch {
     connection: Connection,
     target: String,
     name: String,
-    /// The session whose turn it is, by its backend's number.
-    session: OnceLock<i32>,
+    /// Whose turn it is.
+    turn: OnceLock<Turn>,
 }
 
 impl Scratch {
@@ -31,7 +40,7 @@ impl Scratch {
         let mut digits = Hash::of(Sha256::new_with_prefix(target)).to_string();
         digits.truncate(8);
         let name = format!("bailiwick_restoring_{digits}_{}", std::process::id());
-        Self { connection: connection.with_database(&name), target: digits, name, session: OnceLock::new() }
+        Self { connection: connection.with_database(&name), target: digits, name, turn: OnceLock::new() }
     }
 
     /// Its name.
@@ -49,9 +58,9 @@ impl Scratch {
         format!("bailiwick_kept_{}_{}", self.target, Timestamp::now().as_second())
     }
 
-    /// What of this restore's bears a name in a folder that several share.
-    pub fn target(&self) -> &str {
-        &self.target
+    /// What is this restore's alone in a folder that restores of several servers share, once it is its turn.
+    pub fn folder_name(&self) -> String {
+        format!("restoring-{}-{}", self.turn.get().map_or("", |turn| &turn.cluster), self.target)
     }
 
     /// How its programs connect.
@@ -70,7 +79,10 @@ impl Scratch {
         if !row.try_get::<_, bool>("is_ours").map_err(DbError::from)? {
             return Err(BackupError::refused("another restore of the same database is under way"));
         }
-        let _ = self.session.set(row.try_get("pid").map_err(DbError::from)?);
+        let turn = || -> Result<Turn, tokio_postgres::Error> {
+            Ok(Turn { pid: row.try_get("pid")?, began: row.try_get("began")?, cluster: row.try_get("cluster")? })
+        };
+        let _ = self.turn.set(turn().map_err(DbError::from)?);
         for row in client.query(REMAINS, &[&self.target]).await.map_err(DbError::from)? {
             let name: String = row.try_get("name").map_err(DbError::from)?;
             tracing::warn!(database = %name, "clearing away what a restore left that was broken off");
@@ -94,8 +106,8 @@ impl Scratch {
     pub async fn clear_away(&self, server: &Connection) {
         let dropped = async {
             let client = server.maintenance().await?;
-            if let Some(session) = self.session.get() {
-                client.query(END_SESSION, &[session]).await?;
+            if let Some(turn) = self.turn.get() {
+                client.query(END_SESSION, &[&turn.pid, &turn.began]).await?;
             }
             self.drop(&client).await
         };

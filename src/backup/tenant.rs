@@ -163,7 +163,7 @@ struct Passage(PathBuf);
 
 impl Passage {
     fn open(data_dir: &Path, scratch: &Scratch) -> Result<Self, BackupError> {
-        let folder = data_dir.join(format!("restoring-{}", scratch.target()));
+        let folder = data_dir.join(scratch.folder_name());
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing("remove", &folder)?,
             _ => {}

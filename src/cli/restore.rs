@@ -100,7 +100,8 @@ pub(super) async fn run(
     let programs = backing::programs(&deployment, database);
     let passwords: Vec<_> =
         [deployment.app(), deployment.admin(), deployment.backup()].into_iter().flatten().cloned().collect();
-    let data_dir = settings.data_dir()?;
+    // Only one tenant's way leads through a file.
+    let data_dir = arguments.tenant.as_ref().map(|_| settings.data_dir()).transpose()?.unwrap_or_default();
     let request = Restore {
         connection: &connection,
         programs: &programs,

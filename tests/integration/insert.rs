@@ -256,6 +256,7 @@ async fn terms_are_written_ahead_only_under_numbers_that_nobody_had() {
         ("for another tenant", ahead.replace("current_tenant_id()", &format!("'{}'", other.id)), "42501"),
         ("more lengths than terms", ahead.replace("'{1,1}'", "'{1,1,1}'"), "23502"),
         ("no terms", ahead.replace("'{planted:1,planted:1}'", "NULL"), "23502"),
+        ("numbers back", "SELECT allocate_chunk_numbers(current_tenant_id(), -1)".into(), "22023"),
         (
             "past the function",
             "INSERT INTO fresh_postings SELECT current_tenant_id(), 1, 0, 1, 'planted:1'".into(),

@@ -15,6 +15,8 @@ const END_SESSIONS: &str = include_str!("../../../sql/queries/backup/end_session
 
 /// For whoever is in a database to leave it: PostgreSQL itself waits five seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two tries to get everybody out of a database.
+const BETWEEN_TRIES: Duration = Duration::from_secs(2);
 
 /// What a database is made with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,6 +234,8 @@ pub async fn put_in_place(
             database = place,
             "somebody is still in the database; waiting for that session or prepared transaction to end"
         );
+        // Whoever is to end it needs a moment to come in and do so.
+        tokio::time::sleep(BETWEEN_TRIES).await;
     }
     Ok(run(client, "COMMIT").await?)
 }
