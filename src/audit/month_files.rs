@@ -19,13 +19,19 @@ pub(crate) fn month_files(folder: &Path, stem: &str, suffix: &str) -> io::Result
         let number = name.to_str().and_then(|name| name.strip_prefix(stem)?.strip_suffix(suffix)?.strip_suffix('.'));
         match number {
             Some("") => numbers.push(1),
-            Some(number) => numbers.extend(number.strip_prefix('.').and_then(|number| number.parse::<u32>().ok())),
+            Some(number) => numbers.extend(number.strip_prefix('.').and_then(numbered)),
             None => {}
         }
     }
     numbers.sort_unstable();
     let free = path(numbers.last().map_or(1, |last| last.saturating_add(1)));
     Ok((numbers.into_iter().map(path).collect(), free))
+}
+
+/// The number of a file that has one, as it is written here.
+fn numbered(text: &str) -> Option<u32> {
+    let number = text.parse().ok().filter(|number| *number >= 2)?;
+    (format!("{number}") == text).then_some(number)
 }
 
 #[cfg(test)]
@@ -44,9 +50,9 @@ mod tests {
 
     #[test]
     fn a_month_without_a_file_gets_the_first() {
-        let others =
-            ["db-costs-2026-07.jsonl.gz", "db-costs-2026-08.jsonl.gz.part", "db-costs-2026-08.x.jsonl.gz", "other"];
-        assert_eq!(of(&others), (vec![], "db-costs-2026-08.jsonl.gz".to_owned()));
+        let others = ["db-costs-2026-07.jsonl.gz", "db-costs-2026-08.jsonl.gz.part", "db-costs-2026-08.x.jsonl.gz"];
+        let unlike = ["db-costs-2026-08.1.jsonl.gz", "db-costs-2026-08.02.jsonl.gz", "db-costs-2026-08.+2.jsonl.gz"];
+        assert_eq!(of(&[others, unlike].concat()), (vec![], "db-costs-2026-08.jsonl.gz".to_owned()));
     }
 
     #[test]

@@ -86,10 +86,9 @@ async fn write(
     folder: &Path,
     stem: &str,
 ) -> Result<u64, RetentionError> {
-    // One server at a time is at it, so what has this name was left by one that was killed. Whatever goes wrong, it goes.
-    let draft = folder.join(format!("{stem}.jsonl.gz.part"));
-    let draft = TempPath::try_from_path(&draft).doing("write", &draft)?;
-    let file = File::create(&draft).doing("write", &draft)?;
+    // A file of its own: servers of several clusters may share the folder. Whatever goes wrong, it goes.
+    let draft = tempfile::Builder::new().prefix(&format!("{stem}.")).suffix(".part").tempfile_in(folder);
+    let (file, draft) = draft.doing("write", folder)?.into_parts();
     let mut file = GzEncoder::new(BufWriter::new(file), Compression::default());
     let mut rows = 0;
     let stream = transaction.stream(COST_ROWS, &[&month.first_day()]).await?;

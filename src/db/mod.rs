@@ -42,6 +42,7 @@ pub use owner::OwnerTransaction;
 pub use pool::{Pool, PoolOptions, PoolStatus};
 pub use reader::TenantReader;
 pub use replica::{Aside, Chance, DEFAULT_MAX_LAG, Reading, Replica, ReplicaOptions, examine_replica};
+pub(crate) use sessions::sessions_soon;
 pub use sessions::{Sessions, is_same_database, sessions};
 pub use system::{ResolvedTenant, StartupError, System, WalArchive};
 pub use tls::{Tls, TlsCheck, TlsError, TlsRoots, TlsSettings};

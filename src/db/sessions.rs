@@ -24,7 +24,9 @@ const SESSIONS: usize = 6;
 /// How often the server's process is asked for, for a pooler that takes its connections in turns.
 const TURNS: usize = 3;
 /// Longest wait for one answer: behind a pooler of one connection whoever holds it keeps the others waiting.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(4);
+/// Longest wait for all of them where nobody may be kept waiting.
+const SOON: Duration = Duration::from_secs(8);
 
 /// Finds out by trying: has each session a process of the server's to itself, also while others hold a transaction?
 ///
@@ -60,6 +62,15 @@ pub async fn sessions(endpoint: &Endpoint) -> Result<Sessions, DbError> {
     }
     let Ok(now) = timeout(PATIENCE, process(&first)).await else { return Ok(Sessions::Lent) };
     Ok(if now? == own { Sessions::Kept } else { Sessions::Lent })
+}
+
+/// The same of a server that may be away or frozen, for those who must go on without it.
+///
+/// # Errors
+/// [`DbError::TimedOut`] if it does not answer in time, and those of [`sessions`].
+pub(crate) async fn sessions_soon(endpoint: &Endpoint) -> Result<Sessions, DbError> {
+    let late = || Err(DbError::TimedOut("it accepts connections and does not answer".to_owned()));
+    timeout(SOON, sessions(endpoint)).await.unwrap_or_else(|_| late())
 }
 
 /// Whether a session of one endpoint's and a transaction of another's are in the same database: a lock tells.

@@ -18,7 +18,7 @@ use crate::migrations::{InvalidFiles, Migrations, Pending};
 async fn check_replica(replica: &ReplicaOptions) -> Result<(), ServiceError> {
     exposure::warn("BAILIWICK_REPLICA_DATABASE_URL", &replica.endpoint).await;
     let away = |error: &DbError| tracing::warn!(%error, "the replica cannot be reached for now");
-    match db::sessions(&replica.endpoint).await {
+    match db::sessions_soon(&replica.endpoint).await {
         Ok(Sessions::Lent) => return Err(ServiceError::ReplicaPooler),
         Ok(Sessions::Kept) => {}
         // It is looked at again before it is used.

@@ -1,6 +1,6 @@
 -- diagnosis/archiving
 -- Write-ahead log that should be archived and is not: the last try failed, there is nothing to try with, or a try that hangs, and so neither
--- fails nor ends, while a file is full or none was ever archived. A file that is not full is due after archive_timeout.
+-- fails nor ends, while a file is full or, where archive_timeout has each end in time, none was ever archived.
 SELECT 'archive_command' AS subject,
        CASE WHEN a.last_failed_time > coalesce(a.last_archived_time, '-infinity')
                 THEN format('%s could not be archived at %s', a.last_failed_wal, a.last_failed_time::timestamptz(0))
@@ -23,5 +23,5 @@ WHERE s.is_on
               now() - t.since > 3 * make_interval(secs => coalesce(nullif(s.timeout_s, 0), 300))
               AND coalesce((pg_current_wal_lsn() - '0/0')
                            >= ((pg_split_walfile_name(substring(a.last_archived_wal FROM '^[0-9A-F]{24}'))).segment_number + 2) * s.segment_bytes,
-                           a.last_archived_wal IS NULL)
+                           a.last_archived_wal IS NULL AND s.timeout_s <> 0)
           END)

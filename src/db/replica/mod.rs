@@ -1,6 +1,6 @@
 //! A read replica of the database: what only reads may run there, as long as it is not too old.
 //!
-//! One door stays one door: what reads on the replica is a [`TenantTransaction`], in the caller's context, read-only. It
+//! One door stays one door: what reads on the replica is a [`TenantTransaction`](super::TenantTransaction), in the caller's context, read-only. It
 //! begins by asking how far the replica has replayed and whose log, so that how old at most its rows are is known of each
 //! transaction by itself ([`history`]), and not only of the replica some moments ago, nor of another one behind the same name.
 //! Whatever is wrong with a replica is a reason to read on the primary ([`Aside`]), never one for a call to fail; what goes wrong

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{History, ReplicaOptions};
-use crate::db::{DbError, Endpoint, Pool, PoolOptions, Sessions, System, sessions};
+use crate::db::{DbError, Endpoint, Pool, PoolOptions, Sessions, System, sessions_soon};
 
 /// So often is looked within the longest lag that is allowed.
 const LOOKS: u32 = 10;
@@ -114,11 +114,13 @@ impl Watch {
                     faults.join("; ")
                 )));
             }
-            if sessions(&self.endpoint).await? == Sessions::Lent {
+            if sessions_soon(&self.endpoint).await? == Sessions::Lent {
                 return Ok(Sight::Unusable(
                     "it stands behind a pooler in transaction mode, where nothing that is prepared lasts".to_owned(),
                 ));
             }
+            // That took its time: how old the replica is, is asked anew.
+            return Box::pin(self.look_at(true)).await;
         }
         let lag = self.with(|history| {
             history.note_head(asked, head);

@@ -196,7 +196,7 @@ async fn a_name_leads_to_that_of_its_addresses_that_answers_and_in_the_time_that
     let name = "db.bailiwick.example";
     let addresses: [IpAddr; 2] = ["127.0.0.2", "127.0.0.1"].map(|address| address.parse().unwrap());
     let _silent = TcpListener::bind((addresses[0], rig.first.port())).await.unwrap();
-    let url = format!("postgresql://bailiwick_app@{name}:{}/{DATABASE}?connect_timeout=1", rig.first.port());
+    let url = format!("postgresql://bailiwick_app@{name}:{}/{DATABASE}?connect_timeout=3", rig.first.port());
     let through = |url: &str| super::app(url, None).resolved(name, &addresses);
     // First of all by what each call needs first, so that nobody has found the way for it before.
     Lease::new(through(&url)).key().await.unwrap();

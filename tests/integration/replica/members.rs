@@ -36,7 +36,7 @@ impl Rig {
         self.balancer.lead(way);
         let admin = self.pair.connect_replica().await;
         let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-                   WHERE usename = 'bailiwick_app' AND query NOT LIKE '%replica/standing%'";
+                   WHERE usename = 'bailiwick_app' AND query NOT LIKE ALL ('{%replica/standing%,%system/role_powers%}')";
         while admin.query_one(end, &[]).await.unwrap().get::<_, i64>(0) > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
