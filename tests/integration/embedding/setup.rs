@@ -116,6 +116,8 @@ impl FakeService {
         options.request_timeout = Duration::from_secs(20);
         options.longest_wait = Duration::from_millis(1_500);
         options.batch_size = 8;
+        // Lanes share what waits by chance: who counts requests or tries wants one.
+        options.concurrency = 1;
         options
     }
 

@@ -159,8 +159,10 @@ async fn workers_side_by_side_embed_everything_once() {
     let database = TestDatabase::create().await;
     let service = FakeService::start(Vec::new()).await;
     let mut servers = Vec::new();
+    let mut options = service.options();
+    options.concurrency = 4;
     for _ in 0..3 {
-        let embedding = Embedding::on(&database, &service.embedder()).await;
+        let embedding = Embedding::on(&database, &service.embedder_with(options.clone())).await;
         let worker = Worker::start(&embedding.calls, &embedding.embeddings, database.app()).unwrap();
         servers.push((embedding, worker));
     }
