@@ -1,5 +1,6 @@
 //! Rows that the database cannot take now, kept on disk until it can.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::record::ClosedCall;
+use crate::identity::TenantId;
 
 /// How much may wait: about a hundred thousand rows.
 pub const DEFAULT_SPOOL_BYTES: u64 = 64 << 20;
@@ -76,6 +78,38 @@ pub fn stranded(own: &Path) -> Vec<Stranded> {
         .collect();
     stranded.sort_by(|one, other| one.folder.cmp(&other.folder));
     stranded
+}
+
+/// Whose rows processes that are gone left in a folder.
+#[must_use]
+pub fn tenants_left(folder: &Path) -> HashSet<TenantId> {
+    let left = segments_in(folder).filter_map(|path| Segment::adopt(&path)?.contents().ok());
+    left.flat_map(|contents| contents.rows).map(|row| row.tenant_id).collect()
+}
+
+/// Moves segments that processes left that are gone from a folder into another, those of whose tenants all are wanted there; how many
+/// rows that were.
+///
+/// # Errors
+/// Those of the file system; what was not moved stays where it is.
+pub fn move_left(from: &Path, to: &Path, wants: impl Fn(&HashSet<TenantId>) -> bool) -> io::Result<usize> {
+    let mut rows = 0;
+    for path in segments_in(from) {
+        // Held until it has moved: another process looks for it by the name that it had.
+        let Some(segment) = Segment::adopt(&path) else { continue };
+        let contents = segment.contents()?;
+        let is_wanted = !contents.is_strange && wants(&contents.rows.iter().map(|row| row.tenant_id).collect());
+        let Some(name) = path.file_name().filter(|_| is_wanted) else { continue };
+        fs::create_dir_all(to)?;
+        // Names are of a moment and of chance; one that is there is a copy, and for a person to look at.
+        if to.join(name).exists() {
+            continue;
+        }
+        fs::rename(&path, to.join(name))?;
+        File::open(to)?.sync_all()?;
+        rows += contents.rows.len();
+    }
+    Ok(rows)
 }
 
 fn segments_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
