@@ -160,6 +160,15 @@ impl Endpoint {
         }
     }
 
+    /// The same for whoever can do without: what the configuration says of its patience (`connect_timeout`) counts up to `most`.
+    pub(super) fn in_haste(&self, most: Duration) -> Self {
+        let mut other = self.clone();
+        if other.config.get_connect_timeout().is_some_and(|told| *told > most) {
+            other.config.connect_timeout(most);
+        }
+        other
+    }
+
     /// Each of its hosts by itself at each of its addresses, in the order in which they were named; the way around a pooler is not
     /// theirs.
     pub async fn each(&self) -> Vec<Self> {
@@ -191,7 +200,9 @@ impl Endpoint {
         }
         let mut failures = Vec::new();
         for (step, (host, one)) in hosts.iter().enumerate() {
-            let mut ways = match ways::each_address(one, &self.known, patience.each).await {
+            let is_last = step + 1 == count;
+            let for_name = if is_last { patience.last } else { patience.each };
+            let mut ways = match ways::each_address(one, &self.known, for_name).await {
                 Ok(ways) => ways,
                 Err(reason) => {
                     failures.push((ways::name(one), DbError::Unavailable(reason)));
@@ -209,7 +220,7 @@ impl Endpoint {
                 let next = ways.get(at + 1);
                 let behind = next.map_or(((host + 1) % count, None), |next| (*host, next.address));
                 let mut trial = Trial { memory: &self.memory, behind: Some(behind) };
-                let patience = if next.is_none() && step + 1 == count { patience.last } else { patience.each };
+                let patience = if next.is_none() && is_last { patience.last } else { patience.each };
                 match self.try_way(way, patience).await {
                     Ok(connected) => {
                         trial.behind = None;
@@ -329,6 +340,36 @@ mod tests {
         let trying = endpoint.connect("bailiwick", Duration::from_secs(60));
         assert!(tokio::time::timeout(Duration::from_millis(100), trying).await.is_err());
         assert_eq!(lock(&endpoint.memory).first, (0, Some(addresses[1])));
+    }
+
+    /// Where all hosts say the same it is not that none could be reached.
+    #[tokio::test]
+    async fn what_all_of_them_say_keeps_its_kind() {
+        let of = |kinds: &[fn(String) -> DbError]| {
+            let failures =
+                kinds.iter().enumerate().map(|(at, kind)| (format!("host {at}"), kind(format!("reason {at}"))));
+            DbError::of_each(failures.collect())
+        };
+        let refused = of(&[DbError::Other, DbError::Other]);
+        assert!(matches!(refused, DbError::Other(_)), "{refused:?}");
+        assert_eq!(refused.to_string(), "database error: host 0: reason 0; host 1: reason 1");
+        let mixed = of(&[DbError::Other, DbError::Unavailable]);
+        assert_eq!(mixed.to_string(), "no database connection: host 0: reason 0; host 1: reason 1");
+        let forbidden = of(&[DbError::Forbidden, DbError::Forbidden]);
+        assert!(matches!(forbidden, DbError::Forbidden(_)), "{forbidden:?}");
+    }
+
+    #[tokio::test]
+    async fn who_is_in_haste_waits_no_longer_than_that() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("postgresql://ann@127.0.0.1:{}/db?connect_timeout=600", silent.local_addr().unwrap().port());
+        let hasty = endpoint(&url).in_haste(Duration::from_millis(50));
+        let trying = tokio::time::timeout(Duration::from_secs(60), hasty.connect("bailiwick", Duration::from_secs(2)));
+        let told = trying.await.expect("it waited as long as the URL says").map(drop).unwrap_err().to_string();
+        assert!(told.contains("no answer within 50ms"), "{told}");
+        let patient = endpoint("postgresql://ann@h/db?connect_timeout=1").in_haste(Duration::from_secs(2));
+        assert_eq!(patient.get_connect_timeout(), Some(&Duration::from_secs(1)));
+        assert_eq!(endpoint("postgresql://ann@h/db").in_haste(Duration::from_secs(2)).get_connect_timeout(), None);
     }
 
     #[test]

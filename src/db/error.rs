@@ -99,17 +99,25 @@ impl From<deadpool::managed::PoolError<Self>> for DbError {
 }
 
 impl DbError {
-    /// What became of several ways to a database, each with its name.
+    /// What became of several ways to a database, each with its name: of its kind, if that is the same of all.
     pub(super) fn of_each(mut failures: Vec<(String, Self)>) -> Self {
-        match failures.pop() {
-            Some((_, error)) if failures.is_empty() => error,
-            None => Self::Unavailable("there is no way to it".to_owned()),
-            Some(last) => {
-                failures.push(last);
-                let told = failures.into_iter().map(|(name, error)| format!("{name}: {}", error.reason()));
-                Self::Unavailable(told.collect::<Vec<_>>().join("; "))
-            }
+        if failures.len() < 2 {
+            return failures
+                .pop()
+                .map_or_else(|| Self::Unavailable("there is no way to it".to_owned()), |(_, error)| error);
         }
+        let is_of_all = |kind: fn(&Self) -> bool| failures.iter().all(|(_, error)| kind(error));
+        let kind = if is_of_all(|error| matches!(error, Self::Other(_))) {
+            Self::Other
+        } else if is_of_all(|error| matches!(error, Self::Forbidden(_))) {
+            Self::Forbidden
+        } else if is_of_all(|error| matches!(error, Self::TimedOut(_))) {
+            Self::TimedOut
+        } else {
+            Self::Unavailable
+        };
+        let told = failures.into_iter().map(|(name, error)| format!("{name}: {}", error.reason()));
+        kind(told.collect::<Vec<_>>().join("; "))
     }
 
     /// Its words without what kind of error it is.

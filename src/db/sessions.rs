@@ -25,19 +25,71 @@ const SESSIONS: usize = 6;
 const TURNS: usize = 3;
 /// Longest wait for one answer: behind a pooler of one connection whoever holds it keeps the others waiting.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// Longest wait for all of them where nobody may be kept waiting.
+/// How often they are compared where somebody had no answer in time.
+const TRIES: usize = 2;
+/// Longest wait for the first of them where nobody may be kept waiting: one that is frozen is known by it.
 const SOON: Duration = Duration::from_secs(8);
+/// And for the others, of a server that answers.
+const LONGEST_JUDGEMENT: Duration = Duration::from_secs(20);
+
+/// What one comparison came to.
+enum Compared {
+    Kept,
+    Lent,
+    /// Somebody had no answer in time: behind a pooler he may wait for a connection, and any server may stand still for a moment.
+    Stalled,
+}
 
 /// Finds out by trying: has each session a process of the server's to itself, also while others hold a transaction?
 ///
 /// # Errors
 /// [`DbError::Unavailable`] if the database cannot be reached.
 pub async fn sessions(endpoint: &Endpoint) -> Result<Sessions, DbError> {
-    let first = admin::connect(endpoint).await?;
-    let own = process(&first).await?;
+    let first = First::open(endpoint).await?;
+    judge(endpoint, &first).await
+}
+
+/// The same of a server that may be away or frozen, for those who must go on without it.
+///
+/// # Errors
+/// [`DbError::TimedOut`] if it does not answer in time, and those of [`sessions`].
+pub(crate) async fn sessions_soon(endpoint: &Endpoint) -> Result<Sessions, DbError> {
+    let late = |_| DbError::TimedOut("it accepts connections and does not answer".to_owned());
+    let first = timeout(SOON, First::open(endpoint)).await.map_err(late)??;
+    timeout(LONGEST_JUDGEMENT, judge(endpoint, &first)).await.map_err(late)?
+}
+
+/// A session and its process of the server's.
+struct First {
+    client: Client,
+    own: Option<String>,
+}
+
+impl First {
+    async fn open(endpoint: &Endpoint) -> Result<Self, DbError> {
+        let client = admin::connect(endpoint).await?;
+        let own = process(&client).await?;
+        Ok(Self { client, own })
+    }
+}
+
+/// One stall is believed to be a pooler's only if it comes again.
+async fn judge(endpoint: &Endpoint, first: &First) -> Result<Sessions, DbError> {
+    for _ in 0..TRIES {
+        match compare(endpoint, first).await? {
+            Compared::Kept => return Ok(Sessions::Kept),
+            Compared::Lent => return Ok(Sessions::Lent),
+            Compared::Stalled => tracing::debug!("a session had no answer in time"),
+        }
+    }
+    Ok(Sessions::Lent)
+}
+
+async fn compare(endpoint: &Endpoint, First { client: first, own }: &First) -> Result<Compared, DbError> {
     for _ in 1..TURNS {
-        if process(&first).await? != own {
-            return Ok(Sessions::Lent);
+        let Ok(now) = timeout(PATIENCE, process(first)).await else { return Ok(Compared::Stalled) };
+        if now? != *own {
+            return Ok(Compared::Lent);
         }
     }
     let connecting = join_all((1..SESSIONS).map(|_| admin::connect(endpoint))).await;
@@ -47,30 +99,29 @@ pub async fn sessions(endpoint: &Endpoint) -> Result<Sessions, DbError> {
         // Where there is no room for all of them, those that got in have to do.
         let Ok(Ok(process)) = timeout(PATIENCE, process(&other)).await else { break };
         if !known.insert(process.clone()) {
-            return Ok(Sessions::Lent);
+            return Ok(Compared::Lent);
         }
         others.push((other, process));
     }
     // A pooler that takes its connections in turns gives another to whoever keeps it, and the first one's to somebody else.
     let held = join_all(others.iter().map(|(other, _)| timeout(PATIENCE, hold(other)))).await;
+    let mut has_stalled = false;
     for (held, (_, process)) in held.into_iter().zip(&others) {
         // Who waits for a connection has none of his own.
-        let Ok(held) = held else { return Ok(Sessions::Lent) };
+        let Ok(held) = held else {
+            has_stalled = true;
+            continue;
+        };
         if held? != *process {
-            return Ok(Sessions::Lent);
+            return Ok(Compared::Lent);
         }
     }
-    let Ok(now) = timeout(PATIENCE, process(&first)).await else { return Ok(Sessions::Lent) };
-    Ok(if now? == own { Sessions::Kept } else { Sessions::Lent })
-}
-
-/// The same of a server that may be away or frozen, for those who must go on without it.
-///
-/// # Errors
-/// [`DbError::TimedOut`] if it does not answer in time, and those of [`sessions`].
-pub(crate) async fn sessions_soon(endpoint: &Endpoint) -> Result<Sessions, DbError> {
-    let late = || Err(DbError::TimedOut("it accepts connections and does not answer".to_owned()));
-    timeout(SOON, sessions(endpoint)).await.unwrap_or_else(|_| late())
+    let Ok(now) = timeout(PATIENCE, process(first)).await else { return Ok(Compared::Stalled) };
+    Ok(match now? == *own {
+        false => Compared::Lent,
+        true if has_stalled => Compared::Stalled,
+        true => Compared::Kept,
+    })
 }
 
 /// Whether a session of one endpoint's and a transaction of another's are in the same database: a lock tells.

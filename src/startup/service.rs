@@ -14,6 +14,9 @@ use crate::identity::{Caller, Issuer, IssuerOptions, KeyRing};
 use crate::mcp::{Server, Toolbox};
 use crate::migrations::{InvalidFiles, Migrations, Pending};
 
+/// Longest wait at start for what a replica says, whatever its URL says of patience: the primary serves without it.
+const LONGEST_LOOK: Duration = Duration::from_secs(8);
+
 /// The role must be bound there, too. A replica that is away is waited for while the primary serves, and looked at when it comes.
 async fn check_replica(replica: &ReplicaOptions) -> Result<(), ServiceError> {
     exposure::warn("BAILIWICK_REPLICA_DATABASE_URL", &replica.endpoint).await;
@@ -28,7 +31,8 @@ async fn check_replica(replica: &ReplicaOptions) -> Result<(), ServiceError> {
         }
     }
     let pool = Pool::new(&replica.endpoint, &PoolOptions { size: 1, ..PoolOptions::default() })?;
-    match System::new(pool).role_faults().await {
+    let late = |_| Err(DbError::TimedOut("it has stopped answering".to_owned()));
+    match tokio::time::timeout(LONGEST_LOOK, System::new(pool).role_faults()).await.unwrap_or_else(late) {
         Ok(faults) if faults.is_empty() => {}
         Ok(faults) => {
             return Err(ServiceError::PowerfulRole { faults: format!("on the replica {}", faults.join("; ")) });

@@ -11,6 +11,7 @@ use super::quoted;
 use crate::db::DbError;
 
 const DATABASE: &str = include_str!("../../../sql/queries/backup/database.sql");
+const HAVE_TIME: &str = include_str!("../../../sql/queries/backup/have_time.sql");
 const END_SESSIONS: &str = include_str!("../../../sql/queries/backup/end_sessions.sql");
 
 /// For whoever is in a database to leave it: PostgreSQL itself waits five seconds.
@@ -43,11 +44,8 @@ pub async fn database_form(client: &Client, name: &str) -> Result<Option<Databas
 ///
 /// # Errors
 /// Any [`DbError`].
-#[expect(clippy::disallowed_methods, reason = "a session of an administrator's")]
 pub async fn have_time(client: &Client) -> Result<(), DbError> {
-    let settings =
-        "SET idle_session_timeout = 0; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
-    Ok(client.batch_execute(settings).await?)
+    Ok(client.query(HAVE_TIME, &[]).await.map(drop)?)
 }
 
 /// Makes an empty database like another, or as the server makes them.

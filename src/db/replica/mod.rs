@@ -100,7 +100,8 @@ impl Replica {
             PoolOptions { wait: LONGEST_WAIT.min(pool.wait), create: LONGEST_CREATE.min(pool.create), ..pool.clone() };
         let deadlines = Deadlines { statement: LONGEST_STATEMENT.min(deadlines.statement), ..deadlines };
         let watch = Watch::over(primary, options, pool)?;
-        let pool = Pool::of_bound_roles(&options.endpoint, &reading)?;
+        // Whatever its URL says of patience is for those who look after it.
+        let pool = Pool::of_bound_roles(options.endpoint.in_haste(LONGEST_CREATE), &reading)?;
         Ok(Self(Arc::new(Shared {
             door: Door::on_replica(pool.clone(), deadlines),
             history: Arc::clone(&watch.history),

@@ -10,6 +10,7 @@ mod pgbouncer;
 mod pooled_program;
 mod pooler;
 mod roles;
+mod stalls;
 mod tls;
 
 pub use cluster::Cluster;

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{UnixListener, UnixStream};
@@ -14,6 +15,8 @@ pub enum Way {
     As(PathBuf, &'static str),
     /// Nothing comes back once they are logged in.
     Silent(PathBuf),
+    /// Nothing comes back at all.
+    Mute,
 }
 
 /// A name of several servers: each connection leads to the one that is its turn.
@@ -55,15 +58,19 @@ impl Balancer {
     pub fn config(&self, database: &str) -> Config {
         let mut config = Config::new();
         config.host_path(self.folder.path()).port(PORT).user("bailiwick_app").dbname(database);
+        // Searches have no such patience, whoever else has.
+        config.connect_timeout(Duration::from_secs(60));
         config
     }
 }
 
 async fn lead(mut client: UnixStream, way: Way) -> std::io::Result<()> {
-    let (Way::To(target) | Way::As(target, _) | Way::Silent(target)) = &way;
+    let (Way::To(target) | Way::As(target, _) | Way::Silent(target)) = &way else {
+        return until_gone(&mut client).await;
+    };
     let mut server = UnixStream::connect(target).await?;
     match way {
-        Way::To(_) => {}
+        Way::To(_) | Way::Mute => {}
         Way::As(_, role) => {
             let first = first_message(&mut client).await?;
             server.write_all(&as_role(&first, role)).await?;
@@ -79,12 +86,16 @@ async fn lead(mut client: UnixStream, way: Way) -> std::io::Result<()> {
                     break;
                 }
             }
-            // Until the client goes.
-            while client.read(&mut bytes).await? > 0 {}
-            return Ok(());
+            return until_gone(&mut client).await;
         }
     }
     copy_bidirectional(&mut client, &mut server).await.map(drop)
+}
+
+async fn until_gone(client: &mut UnixStream) -> std::io::Result<()> {
+    let mut bytes = vec![0; 1 << 10];
+    while client.read(&mut bytes).await? > 0 {}
+    Ok(())
 }
 
 /// The message that opens a connection: its length, a number, and its text.

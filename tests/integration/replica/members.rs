@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bailiwick::call::CallOptions;
 use bailiwick::db::{ReplicaOptions, examine_replica};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio_postgres::Client;
 
 use super::answers::stock;
@@ -16,6 +17,7 @@ use super::standby::Standby;
 struct Rig {
     pair: Pair,
     balancer: Balancer,
+    figures: PrometheusHandle,
 }
 
 impl Rig {
@@ -42,8 +44,16 @@ impl Rig {
         }
     }
 
-    /// Probes go that way, and are read on the primary.
-    async fn shuns(&self, prober: &Prober, way: Way, times: usize) {
+    /// How many probes were read on the primary for that reason.
+    fn read_for(&self, reason: &str) -> u64 {
+        let figures = self.figures.render();
+        let name = format!("bailiwick_replica_reads_total{{from=\"primary\",reason=\"{reason}\"}} ");
+        figures.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap_or_default()
+    }
+
+    /// Probes go that way, and are read on the primary for that reason.
+    async fn shuns(&self, prober: &Prober, way: Way, times: usize, reason: &str) {
+        let before = self.read_for(reason);
         self.lead(way.clone()).await;
         let mut probed = 0;
         while self.balancer.led() < times {
@@ -53,6 +63,9 @@ impl Rig {
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
         assert_eq!(prober.probe().await.read_from, "primary", "{way:?}");
+        let figures = self.figures.render();
+        let reads: Vec<_> = figures.lines().filter(|line| line.contains("_replica_reads_total{")).collect();
+        assert!(self.read_for(reason) > before, "{way:?} was shunned, and not as {reason}: {reads:?}");
     }
 
     /// Why a server by itself is no replica.
@@ -85,9 +98,13 @@ async fn a_search_believes_no_member_that_it_has_not_looked_at_itself() {
     stranger.stop();
     pair.replayed().await;
     let balancer = Balancer::start(Way::To(pair.standby.socket()));
-    let rig = Rig { pair, balancer };
+    // Of this thread, on which all of it runs.
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let rig = Rig { pair, balancer, figures: recorder.handle() };
     let good = || Way::To(rig.pair.standby.socket());
 
+    silent_from_the_beginning(&rig).await;
     silent_after_login(&rig).await;
     as_another_role(&rig).await;
     behind(&rig, &second).await;
@@ -97,7 +114,7 @@ async fn a_search_believes_no_member_that_it_has_not_looked_at_itself() {
     let at_second = second.connect(rig.pair.database.name()).await;
     plant(&at_second, &rig).await;
     let prober = rig.prober(EVER).await;
-    rig.shuns(&prober, Way::To(second.socket()), 3).await;
+    rig.shuns(&prober, Way::To(second.socket()), 3, "stranger").await;
     rig.balancer.lead(good());
     let mut there = false;
     // Sooner than the watch looks again.
@@ -115,7 +132,7 @@ async fn a_search_believes_no_member_that_it_has_not_looked_at_itself() {
     second.stop();
     second.run_alone();
     assert!(rig.examined(&second).await.is_some_and(|told| told.contains("another timeline")));
-    rig.shuns(&prober, Way::To(second.socket()), 3).await;
+    rig.shuns(&prober, Way::To(second.socket()), 3, "stranger").await;
 
     // And one of another cluster, where everything else is as here.
     stranger.disguise();
@@ -124,20 +141,26 @@ async fn a_search_believes_no_member_that_it_has_not_looked_at_itself() {
     stranger.stop();
     stranger.run_alone();
     assert!(rig.examined(&stranger).await.is_some_and(|told| told.contains("another server's log")));
-    rig.shuns(&prober, Way::To(stranger.socket()), 3).await;
+    rig.shuns(&prober, Way::To(stranger.socket()), 3, "stranger").await;
     rig.balancer.lead(good());
     prober.until("replica").await;
+}
+
+/// Whatever the URL says of patience: what is given up for it is the connection, and not the whole reading.
+async fn silent_from_the_beginning(rig: &Rig) {
+    let prober = rig.prober(EVER).await;
+    rig.shuns(&prober, Way::Mute, 1, "failed").await;
 }
 
 /// The call's own time is not used up by it.
 async fn silent_after_login(rig: &Rig) {
     let prober = rig.prober(EVER).await;
-    rig.shuns(&prober, Way::Silent(rig.pair.standby.socket()), 1).await;
+    rig.shuns(&prober, Way::Silent(rig.pair.standby.socket()), 1, "slow").await;
 }
 
 async fn as_another_role(rig: &Rig) {
     let prober = rig.prober(EVER).await;
-    rig.shuns(&prober, Way::As(rig.pair.standby.socket(), "postgres"), 2).await;
+    rig.shuns(&prober, Way::As(rig.pair.standby.socket(), "postgres"), 2, "failed").await;
 }
 
 /// One that is behind is asked no more than it takes to know that, and the next connection may find a better one.
@@ -151,7 +174,7 @@ async fn behind(rig: &Rig, second: &Standby) {
     prober.until("replica").await;
     prober.tool.lingers.store(true, Ordering::SeqCst);
     let ended = prober.tool.ended.load(Ordering::SeqCst);
-    rig.shuns(&prober, Way::To(second.socket()), 1).await;
+    rig.shuns(&prober, Way::To(second.socket()), 1, "lagging").await;
     assert_eq!(prober.tool.ended.load(Ordering::SeqCst), ended, "all was asked of one that is behind");
     rig.balancer.lead(Way::To(rig.pair.standby.socket()));
     prober.until("replica").await;

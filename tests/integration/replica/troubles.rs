@@ -1,6 +1,6 @@
 //! The real server, while its replica falls behind, dies, comes back and becomes a primary.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -185,4 +185,27 @@ async fn a_replica_that_is_away_keeps_nobody_from_serving_and_one_that_is_no_saf
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("refusing to serve") && said.contains("on the replica"), "{said}");
+}
+
+/// Whatever its URL says of patience, who starts a server does not wait for it.
+#[tokio::test]
+async fn a_replica_that_takes_connections_and_never_answers_keeps_nobody_from_serving() {
+    let database = crate::harness::TestDatabase::create().await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let begun = Instant::now();
+    let served = Served::start_with(&database, |command| {
+        let url = format!("postgresql://bailiwick_app@127.0.0.1:{port}/none?sslmode=disable&connect_timeout=600");
+        command.env("BAILIWICK_REPLICA_DATABASE_URL", url);
+    })
+    .await;
+    let key = key(&database, "demo", "ada", ALL_SCOPES).await;
+    let query = tool_call(1, "hybrid_search", &json!({ "query": "annual leave" }));
+    let answer = served.post(&Client::new(), &key).json(&query).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(answer["result"]["structuredContent"]["read_from"], "primary", "{answer}");
+    // Clients give a server half a minute or a whole one to start.
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}: {:?}", begun.elapsed(), served.lines());
+    let lines = served.lines();
+    assert!(lines.iter().any(|line| line.contains("accepts connections and does not answer")), "{lines:?}");
 }
