@@ -22,7 +22,7 @@ const END_BYTES: u64 = FORMAT.len() as u64 + " manifest_bytes= sha256=\n".len() 
 /// Read at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// `bailiwick-backup-1 manifest_bytes=00000000000000000000 sha256=…`
+/// `bailiwick-backup-2 manifest_bytes=00000000000000000000 sha256=…`
 fn end_of(manifest_bytes: u64, sha256: Hash) -> String {
     format!("{FORMAT} manifest_bytes={manifest_bytes:020} sha256={sha256}\n")
 }
@@ -95,8 +95,10 @@ impl BackupFile {
             return Err(cut());
         }
         if !end.starts_with(&format!("{FORMAT} ")) {
+            let is_older = end.starts_with("bailiwick-backup-1 ");
             return Err(BackupError::refused(format!(
-                "{shown} was written by a newer bailiwick: restore it with that one"
+                "{shown} was written by {} bailiwick: restore it with that one",
+                if is_older { "an older" } else { "a newer" }
             )));
         }
         let parts = end

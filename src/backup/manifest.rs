@@ -11,7 +11,7 @@ use crate::audit::Hash;
 use crate::db::admin::DatabaseForm;
 
 /// Names the format; another number is another format.
-pub(super) const FORMAT: &str = "bailiwick-backup-1";
+pub(super) const FORMAT: &str = "bailiwick-backup-2";
 
 /// All that is known of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,7 +15,8 @@ use crate::diagnosis::{self, CHECKS, Finding};
 /// Differences of a kind that are told one by one.
 const MOST_TOLD: usize = 20;
 /// What PostgreSQL may print in other words when it has read its own.
-const REPRINTED: [&str; 4] = ["view text ", "default ", "constraint ", "index "];
+const REPRINTED: [&str; 7] =
+    ["view text ", "default ", "constraint ", "index ", "policy text ", "function text ", "trigger text "];
 const DEFINITIONS: &str = "definitions";
 
 /// What `doctor` finds in what a dump brings along or a role has; what depends on the hour and on running servers is left to it.

@@ -1,6 +1,6 @@
 -- backup/objects
 -- All of the schema that a dump has, an object a line, as PostgreSQL prints it. Read back from a dump an expression may have other
--- parentheses; the text of a function has not.
+-- parentheses, the text of a function or a policy has not; now and then it has other words, and stands in a line of its own.
 WITH extended AS (
     SELECT d.classid, d.objid FROM pg_depend d WHERE d.deptype = 'e'
 ), relations AS (
@@ -39,25 +39,49 @@ WITH extended AS (
     JOIN pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
     UNION ALL
     SELECT 'policy', format('%s.%s', p.tablename, p.policyname),
-           format('%s %s for %s using %s with check %s', p.permissive, p.cmd, p.roles, p.qual, p.with_check)
+           format('%s %s for %s, %s', p.permissive, p.cmd, p.roles,
+                  -- What keeps tenants apart is printed as it was, and must be.
+                  CASE p.policyname WHEN 'tenant_isolation_policy' THEN format('using %s with check %s', p.qual, p.with_check)
+                                    ELSE format('using %s, with check %s', p.qual IS NOT NULL, p.with_check IS NOT NULL) END)
     FROM pg_policies p WHERE p.schemaname = 'public'
+    UNION ALL
+    SELECT 'policy text', format('%s.%s', p.tablename, p.policyname), format('using %s with check %s', p.qual, p.with_check)
+    FROM pg_policies p WHERE p.schemaname = 'public' AND p.policyname <> 'tenant_isolation_policy'
     UNION ALL
     SELECT 'function', p.oid::regprocedure::text,
            format('owner %s, grants %s, %s', p.proowner::regrole,
                   (SELECT string_agg(format('%s %s', coalesce(nullif(a.grantee, 0)::regrole::text, 'PUBLIC'), a.is_grantable), ', '
                                      ORDER BY coalesce(nullif(a.grantee, 0)::regrole::text, 'PUBLIC') COLLATE "C")
                    FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a),
-                  CASE WHEN p.prokind IN ('f', 'p') THEN pg_get_functiondef(p.oid) END)
+                  CASE WHEN p.prosqlbody IS NOT NULL
+                       THEN format('SQL, result %s, kind %s, definer %s, leakproof %s, strict %s, volatile %s, parallel %s, settings %s',
+                                   pg_get_function_result(p.oid), p.prokind, p.prosecdef, p.proleakproof, p.proisstrict, p.provolatile, p.proparallel,
+                                   p.proconfig)
+                       WHEN p.prokind IN ('f', 'p') THEN pg_get_functiondef(p.oid) END)
     FROM pg_proc p
     WHERE p.pronamespace = 'public'::regnamespace AND (('pg_proc'::regclass)::oid, p.oid) NOT IN (SELECT classid, objid FROM extended)
+    UNION ALL
+    -- A body that is kept as a text is printed as it was written; one that is kept as it was understood (BEGIN ATOMIC, RETURN) is not.
+    SELECT 'function text', p.oid::regprocedure::text, pg_get_functiondef(p.oid)
+    FROM pg_proc p
+    WHERE p.pronamespace = 'public'::regnamespace AND (('pg_proc'::regclass)::oid, p.oid) NOT IN (SELECT classid, objid FROM extended)
+      AND p.prosqlbody IS NOT NULL
     UNION ALL
     SELECT 'constraint', format('%s.%s', k.conrelid::regclass, k.conname), format('%s, validated %s', pg_get_constraintdef(k.oid), k.convalidated)
     FROM pg_constraint k
     -- That a column is not null stands with the column, and is an object of its own only from PostgreSQL 18 on.
     WHERE k.connamespace = 'public'::regnamespace AND k.contype <> 'n' AND k.conrelid <> 0
     UNION ALL
-    SELECT 'trigger', format('%s.%s', g.tgrelid::regclass, g.tgname), format('%s, enabled %s', pg_get_triggerdef(g.oid), g.tgenabled)
+    SELECT 'trigger', format('%s.%s', g.tgrelid::regclass, g.tgname),
+           format('%s, enabled %s',
+                  CASE WHEN g.tgqual IS NULL THEN pg_get_triggerdef(g.oid)
+                       ELSE format('%s, when %s, of columns %s, if so', g.tgfoid::regprocedure, g.tgtype,
+                                   (SELECT string_agg(a.attname::text, ' ' ORDER BY a.attname COLLATE "C") FROM pg_attribute a
+                                    WHERE a.attrelid = g.tgrelid AND a.attnum = ANY (g.tgattr::smallint[]))) END, g.tgenabled)
     FROM pg_trigger g JOIN relations c ON c.oid = g.tgrelid WHERE NOT g.tgisinternal
+    UNION ALL
+    SELECT 'trigger text', format('%s.%s', g.tgrelid::regclass, g.tgname), pg_get_triggerdef(g.oid)
+    FROM pg_trigger g JOIN relations c ON c.oid = g.tgrelid WHERE NOT g.tgisinternal AND g.tgqual IS NOT NULL
     UNION ALL
     SELECT 'index', i.indexrelid::regclass::text, format('%s, valid %s', pg_get_indexdef(i.indexrelid), i.indisvalid)
     FROM pg_index i JOIN relations c ON c.oid = i.indrelid
@@ -74,4 +98,4 @@ WITH extended AS (
             FROM aclexplode(n.nspacl) a)
     FROM pg_namespace n WHERE n.nspname = 'public'
 )
-SELECT kind, name, coalesce(CASE WHEN kind IN ('function', 'policy') THEN definition ELSE translate(definition, '()', '') END, '') AS definition FROM lines ORDER BY kind COLLATE "C", name COLLATE "C"
+SELECT kind, name, coalesce(CASE WHEN kind IN ('function', 'function text', 'policy', 'policy text') THEN definition ELSE translate(definition, '()', '') END, '') AS definition FROM lines ORDER BY kind COLLATE "C", name COLLATE "C"

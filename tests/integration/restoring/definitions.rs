@@ -28,32 +28,58 @@ async fn an_index_that_is_not_valid_is_no_part_of_a_backup() {
 #[tokio::test]
 async fn a_definition_that_is_printed_in_other_words_is_told_and_accepted_if_that_was_asked_for() {
     let (database, other) = (TestDatabase::create().await, TestDatabase::bare().await);
-    database.execute("CREATE TABLE operators_own (kind varchar(9) CONSTRAINT kinds CHECK (kind IN ('a', 'b'))); GRANT SELECT ON operators_own TO bailiwick_backup").await;
+    database
+        .execute(
+            "CREATE TABLE operators_own (kind varchar(9) CONSTRAINT kinds CHECK (kind IN ('a', 'b')));
+             GRANT SELECT ON operators_own TO bailiwick_backup;
+             ALTER TABLE operators_own ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY own_kinds ON operators_own TO bailiwick_backup USING (kind IN ('a', 'b'));
+             CREATE FUNCTION is_kind(kind varchar) RETURNS boolean LANGUAGE sql BEGIN ATOMIC SELECT kind IN ('a', 'b'); END;
+             CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+             CREATE TRIGGER look BEFORE UPDATE OF kind ON operators_own FOR EACH ROW WHEN (NEW.kind IN ('a', 'b')) EXECUTE FUNCTION look()",
+        )
+        .await;
+    let reprinted = [
+        "constraint operators_own.kinds",
+        "policy text operators_own.own_kinds",
+        "function text is_kind(character varying)",
+        "trigger text operators_own.look",
+    ];
     let folder = tempfile::tempdir().unwrap();
     let file = backup(&database, folder.path()).await;
     let into = ["restore", "--into", other.name(), file.as_str()];
     let said = refused(&database, &into).await;
-    assert!(
-        said.contains("constraint operators_own.kinds is not as it was") && said.contains("not put in place"),
-        "{said}"
-    );
-    assert!(said.contains("--accept-definitions"), "{said}");
+    for object in reprinted {
+        assert!(said.contains(&format!("{object} is not as it was")), "{object}: {said}");
+    }
+    assert!(said.contains("not put in place") && said.contains("--accept-definitions"), "{said}");
     assert_eq!(remains(&other).await, [""; 0]);
     let output = bailiwick(&database, &[&into[..], &["--accept-definitions"]].concat()).await;
-    assert!(output.status.success() && both(&output).contains("constraint operators_own.kinds"), "{}", both(&output));
+    let said = both(&output);
+    assert!(output.status.success() && reprinted.iter().all(|object| said.contains(object)), "{said}");
     assert!(other.value::<bool>("SELECT to_regclass('operators_own') IS NOT NULL").await);
 
-    // Nothing else is: who may do what is no matter of words.
-    database
-        .execute("ALTER TABLE operators_own DROP CONSTRAINT kinds; GRANT SELECT ON operators_own TO bailiwick_app")
-        .await;
+    // Nothing else is: who may do what is no matter of words, nor is what keeps tenants apart.
     let file = folder.path().join("second").display().to_string();
     told(&database, &["backup", "--json", &file]).await;
     let forged = folder.path().join("forged").display().to_string();
+    let guards = [
+        "grants operators_own",
+        "policy operators_own.own_kinds",
+        "policy documents.tenant_isolation_policy",
+        "function is_kind(character varying)",
+        "trigger operators_own.look",
+    ];
     super::planted::forged(&file, &forged, |manifest| {
-        manifest["objects"]["grants operators_own"] = json!("0");
+        for object in guards {
+            assert!(manifest["objects"][object].is_string(), "{object}");
+            manifest["objects"][object] = json!("0");
+        }
     });
     let said =
         refused(&database, &["restore", "--replace", "--accept-definitions", "--into", other.name(), &forged]).await;
-    assert!(said.contains("grants operators_own is not as it was") && said.contains("not put in place"), "{said}");
+    for object in guards {
+        assert!(said.contains(&format!("{object} is not as it was")), "{object}: {said}");
+    }
+    assert!(said.contains("not put in place"), "{said}");
 }

@@ -124,7 +124,7 @@ pub(super) fn forged(file: &str, to: &str, edit: impl FnOnce(&mut Value)) {
     let digest = <sha2::Sha256 as sha2::Digest>::digest(json.as_bytes());
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut forged = bytes[..=begin].to_vec();
-    forged.extend(format!("{json}\nbailiwick-backup-1 manifest_bytes={:020} sha256={digest}\n", json.len()).bytes());
+    forged.extend(format!("{json}\nbailiwick-backup-2 manifest_bytes={:020} sha256={digest}\n", json.len()).bytes());
     std::fs::write(to, forged).unwrap();
 }
 
