@@ -19,7 +19,10 @@ const MOST_NAMED: usize = 20;
 #[derive(Debug, Default)]
 pub(super) struct Bygone {
     keys: Vec<String>,
-    tenants: Vec<String>,
+    /// Those that let calls in again.
+    open: Vec<String>,
+    /// Those that are there again, and let nobody in.
+    back: Vec<String>,
     pub has_sealed_since: bool,
 }
 
@@ -38,15 +41,17 @@ impl Bygone {
         let (old, new) = (Standing::read(&old.client().await?).await?, Standing::read(&new.client().await?).await?);
         let is_good = |id: &Uuid| old.keys.get(id).is_some_and(Option::is_some);
         let keys = new.keys.iter().filter(|(id, _)| !is_good(id)).filter_map(|(_, words)| words.clone()).collect();
-        let tenants = new.tenants.iter().filter(|(_, (_, status))| status != "deleted");
-        let tenants = tenants.filter_map(|(id, (slug, status))| match old.tenants.get(id) {
-            None => Some(format!("{slug} ({status}, was purged)")),
-            Some((_, before)) if before != status && before != "active" => {
-                Some(format!("{slug} ({status}, was {before})"))
-            }
-            Some(_) => None,
-        });
-        Ok(Self { keys, tenants: tenants.collect(), has_sealed_since: old.last_seal > new.last_seal })
+        let (mut open, mut back) = (Vec::new(), Vec::new());
+        for (id, (slug, status)) in new.tenants.iter().filter(|(_, (_, status))| status != "deleted") {
+            let before = match old.tenants.get(id) {
+                None => "purged",
+                Some((_, before)) if before != status && before != "active" => before.as_str(),
+                Some(_) => continue,
+            };
+            let all = if status == "active" { &mut open } else { &mut back };
+            all.push(format!("{slug} ({status}, was {before})"));
+        }
+        Ok(Self { keys, open, back, has_sealed_since: old.last_seal > new.last_seal })
     }
 
     /// What a person should look at.
@@ -58,9 +63,13 @@ impl Bygone {
                 "keys that were revoked or gone since the backup let in again: {keys}: `bailiwick key revoke KEY`"
             ));
         }
-        if !self.tenants.is_empty() {
-            let tenants = named(&self.tenants);
+        if !self.open.is_empty() {
+            let tenants = named(&self.open);
             notes.push(format!("tenants that were shut since the backup are open again: {tenants}: `bailiwick tenant suspend` or `delete` them"));
+        }
+        if !self.back.is_empty() {
+            let tenants = named(&self.back);
+            notes.push(format!("tenants that were deleted since the backup are there again, suspended: {tenants}: `bailiwick tenant delete` them"));
         }
         notes
     }

@@ -5,9 +5,8 @@ use std::path::Path;
 use tokio_postgres::Client;
 
 use super::fill::Filling;
-use super::place;
 use super::scratch::Scratch;
-use super::{BackupError, BackupFile, Connection, Programs, Step, Verification, roles, verify};
+use super::{BackupError, BackupFile, Connection, Programs, Step, Verification, passage, place, roles, verify};
 use crate::audit::Expectations;
 use crate::db::admin::DatabaseForm;
 use crate::db::{DbError, Endpoint, admin};
@@ -33,13 +32,13 @@ pub struct Restore<'a> {
     pub replace: bool,
     /// Tables and indexes at a time.
     pub jobs: usize,
-    /// Whether what PostgreSQL prints of views, constraints, defaults and indexes may be in other words than it was.
+    /// Whether what PostgreSQL prints of views, constraints, defaults, indexes, policies and the like may be in other words than it was.
     pub accept_definitions: bool,
     /// How this program connects: roles that have to be made get the passwords of these. `None` where nobody is asked for one.
     pub passwords: Option<&'a [Endpoint]>,
     /// What is known of the audit trail from outside.
     pub expectations: &'a Expectations,
-    /// Where a tenant's data are on their way from one database into the other.
+    /// Where a tenant's data are on their way from one database into the other; what killed restores left there is cleared away.
     pub data_dir: &'a Path,
 }
 
@@ -76,6 +75,7 @@ pub async fn restore(
     let filling = Filling::prepare(request.programs, &client, backup).await?;
     let scratch = Scratch::new(connection, connection.database());
     scratch.take_turn(&client).await?;
+    passage::clear_abandoned(request.data_dir);
     // Said whatever becomes of the restore.
     let mut notes = Vec::new();
     let work = async {

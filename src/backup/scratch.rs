@@ -1,6 +1,7 @@
 //! The database beside the one that a restore is for.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -14,6 +15,9 @@ use crate::db::{DbError, admin};
 const REMAINS: &str = include_str!("../../sql/queries/backup/remains.sql");
 const TAKE_TURN: &str = include_str!("../../sql/queries/backup/take_turn.sql");
 const END_SESSION: &str = include_str!("../../sql/queries/backup/end_session.sql");
+
+/// For what was restored so far to be dropped: its files are removed one by one.
+const LONGEST_CLEARING: Duration = Duration::from_secs(300);
 
 /// A session that has a database for itself.
 #[derive(Debug, Clone)]
@@ -58,9 +62,9 @@ impl Scratch {
         format!("bailiwick_kept_{}_{}", self.target, Timestamp::now().as_second())
     }
 
-    /// What is this restore's alone in a folder that restores of several servers share, once it is its turn.
-    pub fn folder_name(&self) -> String {
-        format!("restoring-{}-{}", self.turn.get().map_or("", |turn| &turn.cluster), self.target)
+    /// What is this restore's alone among those of several servers, once it is its turn.
+    pub fn own_name(&self) -> String {
+        format!("{}-{}", self.turn.get().map_or("", |turn| &turn.cluster), self.target)
     }
 
     /// How its programs connect.
@@ -101,17 +105,28 @@ impl Scratch {
         admin::drop_database(client, &self.name).await
     }
 
+    /// Ends the session whose turn it is, whatever it is in the middle of; whether it is gone, and what it did decided.
+    pub async fn end_turn(&self, client: &Client) -> Result<bool, DbError> {
+        let Some(turn) = self.turn.get() else { return Ok(true) };
+        for row in client.query(END_SESSION, &[&turn.pid, &turn.began]).await? {
+            if !row.try_get::<_, bool>("has_ended")? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Drops it behind something that went wrong, which is what is told. By a session of its own: the other may be in the middle of
     /// making it, so it is ended before.
     pub async fn clear_away(&self, server: &Connection) {
         let dropped = async {
             let client = server.maintenance().await?;
-            if let Some(turn) = self.turn.get() {
-                client.query(END_SESSION, &[&turn.pid, &turn.began]).await?;
-            }
+            self.end_turn(&client).await?;
             self.drop(&client).await
         };
-        if let Err(error) = dropped.await {
+        // One that does not end keeps it locked.
+        let late = || Err(DbError::Unavailable("no answer in time".to_owned()));
+        if let Err(error) = tokio::time::timeout(LONGEST_CLEARING, dropped).await.unwrap_or_else(|_| late()) {
             tracing::error!(database = %self.name, %error, "what was restored so far could not be dropped; the next restore does it");
         }
     }

@@ -35,7 +35,7 @@ pub(super) async fn swap(
     let observer = connection.maintenance().await?;
     let done = admin::put_in_place(client, &observer, scratch.name(), target, standing.map(|_| aside.as_str())).await;
     if let Err(error) = done
-        && !took_place(connection, target, id, &error).await?
+        && !took_place(connection, scratch, target, id, &error).await?
     {
         return Err(error.into());
     }
@@ -53,9 +53,11 @@ pub(super) async fn swap(
     Ok(Swapped { notes, may_lack_seals })
 }
 
-/// Whether the database has its name although the answer was an error: that to COMMIT may have been lost.
+/// Whether the database has its name although the answer was an error: that to COMMIT may have been lost. As long as the session lives
+/// that COMMIT may still come to its end (it waits for a standby, say), so it is ended before anything is believed.
 async fn took_place(
     connection: &Connection,
+    scratch: &Scratch,
     target: &str,
     id: Option<u32>,
     error: &DbError,
@@ -65,7 +67,13 @@ async fn took_place(
     }
     let until = Instant::now() + PATIENCE;
     loop {
-        let asked = async { id_of(&connection.maintenance().await?, target).await };
+        let asked = async {
+            let client = connection.maintenance().await?;
+            if !scratch.end_turn(&client).await? {
+                return Err(DbError::Unavailable("the session that was lost does not end".to_owned()));
+            }
+            id_of(&client, target).await
+        };
         match asked.await {
             Ok(found) => return Ok(found.is_some() && found == id),
             Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(500)).await,

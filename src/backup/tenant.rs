@@ -1,8 +1,6 @@
 //! One tenant out of a backup, beside all others.
 
-use std::fs;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -11,9 +9,9 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::contents::Contents;
-use super::error::FileContext;
 use super::fill::Filling;
 use super::making::schema_version;
+use super::passage::Passage;
 use super::restore::{Restore, is_known, may_restore};
 use super::scratch::Scratch;
 use super::{BackupError, BackupFile, Connection, Step, TenantSummary, roles};
@@ -74,8 +72,8 @@ pub async fn restore_tenant(
     let filling = Filling::prepare(request.programs, &client, backup).await?;
     let scratch = Scratch::new(connection, connection.database());
     scratch.take_turn(&client).await?;
-    let folder = Passage::open(request.data_dir, &scratch)?;
-    let file = folder.0.join("tenant.jsonl");
+    let passage = Passage::open(request.data_dir, &scratch.own_name())?;
+    let file = passage.file("tenant.jsonl");
     // Of the file that is imported, once there is one.
     let sha256 = OnceLock::new();
     let aside = is_taken.then(|| format!("{slug:.40}-deleted-{}", Timestamp::now().as_second()));
@@ -154,29 +152,6 @@ async fn is_taken(target: &Client, slug: &str) -> Result<bool, BackupError> {
         Some(_) => Err(BackupError::refused(format!(
             "there is a tenant {slug:?}, and it is not overwritten: give another name with --as, or delete it first (`bailiwick tenant delete {slug}`)"
         ))),
-    }
-}
-
-/// A folder that only this user may look into, gone with the restore. One that was killed leaves it for the next of the same database,
-/// which comes to its turn only when no other is at work.
-struct Passage(PathBuf);
-
-impl Passage {
-    fn open(data_dir: &Path, scratch: &Scratch) -> Result<Self, BackupError> {
-        let folder = data_dir.join(scratch.folder_name());
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing("remove", &folder)?,
-            _ => {}
-        }
-        fs::create_dir_all(data_dir).doing("create", data_dir)?;
-        fs::DirBuilder::new().mode(0o700).create(&folder).doing("create", &folder)?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Passage {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -11,6 +11,7 @@ use tokio_postgres::Client;
 
 use super::{CommandError, Style};
 use crate::audit;
+use crate::backup;
 use crate::call::{self, Stranded};
 use crate::configuration::{DatabaseArguments, DatabaseSettings};
 use crate::db::{self, DatabaseIdentity, admin};
@@ -76,6 +77,9 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArgument
     if let Ok(identity) = DatabaseIdentity::of(&client).await {
         let spool = startup::spool::of_database(&settings, &identity)?;
         findings.extend(call::stranded(&spool).iter().map(|stranded| left_elsewhere(stranded, &spool)));
+    }
+    if let Ok(data_dir) = settings.data_dir() {
+        findings.extend(backup::abandoned_folders(&data_dir).iter().map(|folder| left_in_plain(folder)));
     }
     findings.extend(unsealed(overdue));
     findings.extend(strays.iter().map(|(table, rows)| stray(table, *rows)));
@@ -188,6 +192,16 @@ fn left_elsewhere(stranded: &Stranded, own: &Path) -> Finding {
             "`bailiwick serve` with the URL of that database sends them; if it has become this one, move the .jsonl files to {}",
             own.display()
         ),
+    }
+}
+
+fn left_in_plain(folder: &Path) -> Finding {
+    Finding {
+        check: "restore_remains",
+        severity: Severity::Warning,
+        subject: folder.display().to_string(),
+        detail: "is what a restore of one tenant left that was killed; its documents may be in it, in plain".to_owned(),
+        remedy: "remove it; the next restore with this data folder does so by itself".to_owned(),
     }
 }
 

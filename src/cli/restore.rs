@@ -33,8 +33,8 @@ pub(super) struct RestoreArguments {
     /// Tables and indexes at a time; as many as this machine has processors, at most 8, if absent
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
-    /// Put it in place although PostgreSQL prints views, constraints, defaults or indexes in other words than in the backup, as it
-    /// does with some when it has read its own; each is named
+    /// Put it in place although PostgreSQL prints views, constraints, defaults, indexes, policies, triggers' conditions or bodies of SQL
+    /// functions in other words than in the backup, as it does with some when it has read its own; each is named
     #[arg(long)]
     accept_definitions: bool,
     /// Only this tenant (slug or id), beside all that is there
@@ -101,7 +101,10 @@ pub(super) async fn run(
     let passwords: Vec<_> =
         [deployment.app(), deployment.admin(), deployment.backup()].into_iter().flatten().cloned().collect();
     // Only one tenant's way leads through a file.
-    let data_dir = arguments.tenant.as_ref().map(|_| settings.data_dir()).transpose()?.unwrap_or_default();
+    let data_dir = match &arguments.tenant {
+        Some(_) => settings.data_dir()?,
+        None => settings.data_dir().unwrap_or_default(),
+    };
     let request = Restore {
         connection: &connection,
         programs: &programs,
@@ -179,10 +182,11 @@ fn whole(
             Err(error) => notes.push(format!("heads of seals that are not in the backup could not be taken aside, and nothing is sealed until they are: {error}")),
         }
         // Those of our own server have their heads in the file that was just looked at.
-        if let Some(last) = last.filter(|_| may_lack_seals && !deployment.is_embedded()) {
+        if may_lack_seals && !deployment.is_embedded() {
+            let which = last.map_or_else(|| "all of them".to_owned(), |last| format!("those behind seal {last}"));
             notes.push(format!(
                 "servers and timers on other machines that have sealed this database since the backup keep heads of seals that it has not, and seal nothing \
-                 until those behind seal {last} are out of their files of heads (--audit-heads, or audit/heads.jsonl in the data folder): keep them elsewhere, then restart \
+                 until {which} are out of their files of heads (--audit-heads, or audit/heads.jsonl in the data folder): keep them elsewhere, then restart \
                  those servers"
             ));
         }

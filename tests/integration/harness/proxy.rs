@@ -1,6 +1,7 @@
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -20,9 +21,11 @@ pub enum Fault {
     CutBeforeCommit,
     /// It arrives, and the answer is swallowed; the connection stays.
     Swallow,
+    /// It arrives once it is let go, and the connection is cut before there is an answer.
+    Hold,
 }
 
-const FAULTS: [Fault; 4] = [Fault::None, Fault::CutAfterCommit, Fault::CutBeforeCommit, Fault::Swallow];
+const FAULTS: [Fault; 5] = [Fault::None, Fault::CutAfterCommit, Fault::CutBeforeCommit, Fault::Swallow, Fault::Hold];
 
 /// A unix socket in front of the tests' PostgreSQL.
 pub struct Proxy {
@@ -38,14 +41,21 @@ struct State {
     struck: AtomicUsize,
     /// Only on a connection on which this has passed by.
     behind: Mutex<&'static str>,
+    /// What was held goes on.
+    is_let_go: AtomicBool,
 }
 
 impl Proxy {
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let server = server().await;
-        let name = format!(".s.PGSQL.{}", server.port());
-        let target = server.socket_dir().join(&name);
+        Self::before(server.socket_dir(), server.port())
+    }
+
+    /// In front of another, whose socket is in that folder.
+    pub fn before(socket_dir: &Path, port: u16) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let name = format!(".s.PGSQL.{port}");
+        let target = socket_dir.join(&name);
         let listener = UnixListener::bind(folder.path().join(&name)).unwrap();
         let state = Arc::<State>::default();
         let shared = Arc::clone(&state);
@@ -55,6 +65,11 @@ impl Proxy {
             }
         });
         Self { folder, state }
+    }
+
+    /// Where its socket is.
+    pub fn socket_dir(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The database through the proxy, as the application role.
@@ -75,6 +90,11 @@ impl Proxy {
     pub fn arm_behind(&self, fault: Fault, words: &'static str) {
         *self.state.behind.lock().unwrap() = words;
         self.arm(fault, 0);
+    }
+
+    /// What it holds goes on.
+    pub fn let_go(&self) {
+        self.state.is_let_go.store(true, Ordering::SeqCst);
     }
 
     /// How often it struck.
@@ -123,6 +143,16 @@ async fn forward(client: UnixStream, target: PathBuf, state: Arc<State>) {
                         return;
                     }
                     Fault::Swallow => swallow = true,
+                    Fault::Hold => {
+                        while !state.is_let_go.load(Ordering::SeqCst) {
+                            tokio::time::sleep(Duration::from_millis(10)).await;
+                        }
+                        let _ = to_server.write_all(&sent[..length]).await;
+                        drop((from_client, to_client));
+                        // The server's side stays until it has answered or gone.
+                        let _ = from_server.read(&mut received).await;
+                        return;
+                    }
                     Fault::None => {}
                 }
                 if to_server.write_all(&sent[..length]).await.is_err() {

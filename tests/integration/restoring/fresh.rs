@@ -10,12 +10,19 @@ use tokio_postgres::NoTls;
 use super::interrupted::stopping;
 use super::planted::forged;
 use super::{backup, both};
-use crate::harness::{TestDatabase, server};
+use crate::harness::{TestDatabase, server, until};
 use crate::reach::Cluster;
 
+/// A database's sessions are given five seconds to leave it in one statement, which is longer than one may take here.
 async fn fresh() -> Cluster {
-    let settings = "fsync = on\nmax_prepared_transactions = 4\nidle_session_timeout = 1s\nstatement_timeout = 30s\n";
-    let cluster = Cluster::create(server().await.bin_dir(), settings).await;
+    let mut settings =
+        "fsync = on\nmax_prepared_transactions = 4\nidle_session_timeout = 1s\nstatement_timeout = 3s\n".to_owned();
+    let postgres = admin::connect(&server().await.config("postgres", "postgres")).await.unwrap();
+    let known = "SELECT count(*) FROM pg_settings WHERE name = 'transaction_timeout'";
+    if postgres.query_one(known, &[]).await.unwrap().get::<_, i64>(0) == 1 {
+        settings.push_str("transaction_timeout = 3s\n");
+    }
+    let cluster = Cluster::create(server().await.bin_dir(), &settings).await;
     cluster.allow("host all bailiwick_app 127.0.0.1/32 scram-sha-256\n");
     cluster.start();
     cluster
@@ -61,9 +68,7 @@ async fn roles_that_had_to_be_made_are_whole_whatever_became_of_the_restore_that
     let (programs, reached) = stopping(folder.path(), "pg_restore", "").await;
     let go_on = folder.path().join("pg_restore-go-on");
     let waiting = async {
-        while !reached.exists() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until("it is in the middle of its work", async || reached.exists()).await;
         tokio::time::sleep(Duration::from_millis(1_500)).await;
         std::fs::write(go_on, "").unwrap();
     };

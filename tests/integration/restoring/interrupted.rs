@@ -10,16 +10,21 @@ use tokio::process::Child;
 use bailiwick::db::admin;
 
 use super::{backup, bailiwick, both, command, remains, told, world};
-use crate::harness::{TestDatabase, server, until};
+use crate::harness::{Fault, Proxy, TestDatabase, server, until, url};
 
 /// The real program that, half through its work, says so by a file and goes on when another file is there.
 pub(super) async fn stopping(folder: &Path, program: &str, before: &str) -> (PathBuf, PathBuf) {
+    stopping_before(folder, program, before, "exec \"$real\" \"$@\"").await
+}
+
+/// The same with something else behind it than its work.
+async fn stopping_before(folder: &Path, program: &str, before: &str, after: &str) -> (PathBuf, PathBuf) {
     let programs = folder.join("programs");
     std::fs::create_dir_all(&programs).unwrap();
     let (reached, go_on) = (folder.join(format!("{program}-reached")), folder.join(format!("{program}-go-on")));
     let real = server().await.bin_dir().join(program);
     let script = format!(
-        "#!/bin/sh\ncase \"$*\" in --version|--list*) exec {real} \"$@\";; esac\n{before}\ntouch {reached}\nwhile [ ! -e {go_on} ]; do sleep 0.05; done\nexec {real} \"$@\"\n",
+        "#!/bin/sh\nreal={real}\ncase \"$*\" in --version|--list*) exec \"$real\" \"$@\";; esac\n{before}\ntouch {reached}\nwhile [ ! -e {go_on} ]; do sleep 0.05; done\n{after}\n",
         real = real.display(),
         reached = reached.display(),
         go_on = go_on.display()
@@ -143,6 +148,107 @@ async fn a_restore_that_is_broken_off_leaves_the_old_database_and_nothing_else()
     // What was orphaned ends.
     std::fs::write(folder.path().join("pg_restore-go-on"), "").unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+#[tokio::test]
+async fn a_restore_that_is_killed_while_it_compares_leaves_the_old_database() {
+    let database = TestDatabase::create().await;
+    world::fill(&database).await;
+    // Whoever prints it waits for whoever changes it; nothing else looks at it.
+    database.execute("CREATE VIEW operators_view WITH (security_invoker = true) AS SELECT slug FROM tenants").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = backup(&database, folder.path()).await;
+    database.execute("INSERT INTO tenants (slug, name) VALUES ('newer', 'Newer')").await;
+    let is_there = async || database.value::<i64>("SELECT count(*) FROM tenants WHERE slug = 'newer'").await;
+    let (programs, reached) = stopping_before(folder.path(), "pg_restore", "\"$real\" \"$@\" || exit", "exit 0").await;
+    let arguments = ["restore", "--replace", "--json", file.as_str()];
+    let child = begun(&database, &programs, &reached, &arguments).await;
+    let at_work = remains(&database).await;
+    let blocker = admin::connect(&server().await.config("postgres", &at_work[0])).await.unwrap();
+    blocker.batch_execute("BEGIN; ALTER VIEW operators_view RENAME TO renamed").await.unwrap();
+    std::fs::write(folder.path().join("pg_restore-go-on"), "").unwrap();
+    let comparing = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock' AND query LIKE '%backup/objects%'",
+        at_work[0]
+    );
+    until("it compares", async || database.value::<i64>(&comparing).await == 1).await;
+    signal(&child, Signal::KILL);
+    child.wait_with_output().await.unwrap();
+    assert_eq!((is_there().await, remains(&database).await), (1, at_work.clone()));
+    drop(blocker);
+    let told_so = async || both(&bailiwick(&database, &["doctor", "--quick"]).await);
+    until("doctor tells it", async || told_so().await.contains(&at_work[0])).await;
+    assert_eq!(told(&database, &arguments).await["sound"], true);
+    assert_eq!((is_there().await, remains(&database).await), (0, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_restore_that_is_killed_once_the_new_database_has_its_place_leaves_the_old_one_to_be_dropped() {
+    let database = TestDatabase::create().await;
+    world::fill(&database).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = backup(&database, folder.path()).await;
+    database.execute("INSERT INTO tenants (slug, name) VALUES ('newer', 'Newer')").await;
+    let answers = world::answers(&database).await;
+    let is_there = async || database.value::<i64>("SELECT count(*) FROM tenants WHERE slug = 'newer'").await;
+    let proxy = Proxy::start().await;
+    proxy.arm_behind(Fault::Swallow, "RENAME TO");
+    let arguments = ["restore", "--replace", "--json", file.as_str()];
+    let mut command = command(&database, &arguments).await;
+    command.env("BAILIWICK_ADMIN_DATABASE_URL", url(&proxy.config(&database), "postgres"));
+    let child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let is_aside = async || remains(&database).await.iter().any(|name| name.starts_with("bailiwick_replaced_"));
+    until("it has its place", async || proxy.struck() == 1 && is_aside().await).await;
+    signal(&child, Signal::KILL);
+    child.wait_with_output().await.unwrap();
+    let left = remains(&database).await;
+    assert_eq!((is_there().await, left.len()), (0, 1), "{left:?}");
+    assert_eq!(answers, world::answers(&database).await, "the restored one serves");
+    let told_so = async || both(&bailiwick(&database, &["doctor", "--quick"]).await);
+    until("doctor tells it", async || told_so().await.contains(&left[0])).await;
+    assert_eq!(told(&database, &arguments).await["sound"], true);
+    assert_eq!(remains(&database).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_a_tenants_restore_leaves_that_is_killed_is_told_and_cleared_away_by_any_restore() {
+    let (database, other) = (TestDatabase::create().await, TestDatabase::bare().await);
+    let folder = tempfile::tempdir().unwrap();
+    let file = backup(&database, folder.path()).await;
+    let data = folder.path().join("data");
+    let (programs, reached) = stopping(folder.path(), "pg_restore", "").await;
+    let with_data = async |arguments: &[&str]| {
+        let mut command = command(&database, arguments).await;
+        command.env("BAILIWICK_DATA_DIR", &data);
+        command
+    };
+    let passages = || -> Vec<_> {
+        let entries = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.display().to_string().contains("restoring-")).collect()
+    };
+    let told_so = async || both(&with_data(&["doctor", "--quick"]).await.output().await.unwrap());
+
+    let mut restore = with_data(&["restore", "--tenant", "demo", "--as", "again", &file]).await;
+    restore.env("BAILIWICK_PG_BIN", &programs).stdout(std::process::Stdio::null());
+    let child = restore.stderr(std::process::Stdio::null()).spawn().unwrap();
+    until("it is at work", async || reached.exists()).await;
+    let left = passages();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let shown = left[0].display().to_string();
+    assert!(!told_so().await.contains(&shown), "it is at work");
+    signal(&child, Signal::KILL);
+    child.wait_with_output().await.unwrap();
+    let found = told_so().await;
+    assert!(found.contains(&shown) && found.contains("in plain"), "{found}");
+
+    // Whatever it is of.
+    let output = with_data(&["restore", "--into", other.name(), &file]).await.output().await.unwrap();
+    assert!(output.status.success() && passages().is_empty(), "{}", both(&output));
+    std::fs::write(folder.path().join("pg_restore-go-on"), "").unwrap();
+    assert!(!told_so().await.contains(&shown));
+    // What is left of the other database's, the next of it clears away.
+    told(&database, &["restore", "--json", "--tenant", "demo", "--as", "again", &file]).await;
+    assert_eq!(remains(&database).await, [""; 0]);
 }
 
 #[tokio::test]

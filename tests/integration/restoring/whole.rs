@@ -125,6 +125,7 @@ async fn a_database_is_replaced_only_if_that_was_asked_for_and_its_servers_go_on
         )
         .await;
     told(&database, &["maintain", "--json"]).await;
+    database.execute("UPDATE tenants SET status = 'deleted' WHERE slug = 'paused'").await;
 
     let told_so = refused(&database, &["restore", &file]).await;
     assert!(told_so.contains("holds data") && told_so.contains("--replace"), "{told_so}");
@@ -134,8 +135,14 @@ async fn a_database_is_replaced_only_if_that_was_asked_for_and_its_servers_go_on
     assert_eq!((&restored["restore"]["replaced"], &restored["sound"]), (&json!(true), &json!(true)), "{restored}");
     let notes: Vec<_> = restored["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
     let key = format!("let in again: {prefix} (demo, ada@example.org): ");
-    for wanted in [key.as_str(), "open again: enterprise (active, was suspended): ", "heads of seals"] {
-        assert!(notes.len() == 3 && notes.iter().any(|note| note.contains(wanted)), "{wanted}: {notes:?}");
+    let wanted = [
+        key.as_str(),
+        "open again: enterprise (active, was suspended): ",
+        "there again, suspended: paused (suspended, was deleted): ",
+        "heads of seals",
+    ];
+    for wanted in wanted {
+        assert!(notes.len() == 4 && notes.iter().any(|note| note.contains(wanted)), "{wanted}: {notes:?}");
     }
     // Again, now that nothing differs.
     assert_eq!(told(&database, &["restore", "--json", "--replace", &file]).await["notes"], json!([]));
