@@ -14,7 +14,9 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(file(path)).unwrap()
 }
 
-/// What the registry's schema of 2025-12-11 demands of what is written here, in our words.
+/// What the registry's schema of 2025-12-11 demands of what is written here, in our words: of its `internal/validators/schemas/2025-12-11.json`
+/// (modelcontextprotocol/registry at e361b5ff5a925b36a38eda0544bca8230a84558b) every rule for a member that is used, and more where its own
+/// checks or our use of it want more.
 fn registry_rules() -> Value {
     let short = |most: u32| json!({ "type": "string", "minLength": 1, "maxLength": most });
     let input = json!({
@@ -22,13 +24,19 @@ fn registry_rules() -> Value {
         "properties": {
             "description": { "type": "string" }, "placeholder": { "type": "string" }, "default": { "type": "string" },
             "value": { "type": "string" }, "isRequired": { "type": "boolean" }, "isSecret": { "type": "boolean" },
-            "format": { "enum": ["string", "number", "boolean", "filepath"] }
+            "format": { "enum": ["string", "number", "boolean", "filepath"] },
+            "choices": { "type": "array", "items": { "type": "string" } }
         }
     });
-    let named = json!({ "allOf": [input], "required": ["name"], "properties": { "name": short(200) } });
-    let argument = json!({
+    let with_variables = json!({
         "allOf": [input],
+        "properties": { "variables": { "type": "object", "additionalProperties": input } }
+    });
+    let named = json!({ "allOf": [with_variables], "required": ["name"], "properties": { "name": short(200) } });
+    let argument = json!({
+        "allOf": [with_variables],
         "required": ["type"],
+        "properties": { "valueHint": { "type": "string" }, "isRepeated": { "type": "boolean" } },
         "oneOf": [
             { "properties": { "type": { "const": "positional" } }, "anyOf": [{ "required": ["value"] }, { "required": ["valueHint"] }] },
             { "properties": { "type": { "const": "named" } }, "required": ["name"] }
@@ -52,7 +60,7 @@ fn registry_rules() -> Value {
                     "required": ["type", "url"],
                     "properties": {
                         "type": { "enum": ["streamable-http", "sse"] },
-                        "url": { "type": "string", "pattern": "^https://" },
+                        "url": { "type": "string", "pattern": "^https://[^\\s]+$" },
                         "variables": { "type": "object", "additionalProperties": input },
                         "headers": { "type": "array", "items": named }
                     }
@@ -66,6 +74,8 @@ fn registry_rules() -> Value {
                     "properties": {
                         "transport": { "const": { "type": "stdio" } },
                         "runtimeHint": { "type": "string" },
+                        "registryBaseUrl": { "type": "string" },
+                        "runtimeArguments": { "type": "array", "items": argument },
                         "packageArguments": { "type": "array", "items": argument },
                         "environmentVariables": { "type": "array", "items": named }
                     },
@@ -97,7 +107,7 @@ fn registry_rules() -> Value {
 fn registry_faults(entry: &Value) -> Vec<String> {
     let rules = jsonschema::validator_for(&registry_rules()).unwrap();
     let mut faults: Vec<_> = rules.iter_errors(entry).map(|error| error.to_string()).collect();
-    // The registry's own schema, where somebody has it: docs/reference/server-json of its repository.
+    // The registry's own schema, where somebody has it.
     if let Some(path) = std::env::var_os("BAILIWICK_REGISTRY_SCHEMA") {
         let schema: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         faults.extend(jsonschema::validator_for(&schema).unwrap().iter_errors(entry).map(|error| error.to_string()));
@@ -144,6 +154,19 @@ fn the_registrys_entry_is_the_programs_and_valid() {
         let mut wrong = entry.clone();
         wrong[field] = value;
         assert_eq!(registry_faults(&wrong).len(), 1, "{field}");
+    }
+    for (place, value) in [
+        ("/remotes/0/type", json!("stdio")),
+        ("/remotes/0/url", json!("https://{host}/m c p")),
+        ("/remotes/0/variables/host", json!("example.com")),
+        ("/remotes/0/variables/host/isRequired", json!("true")),
+        ("/remotes/0/headers/0/name", json!(null)),
+        ("/remotes/0/headers/0/isSecret", json!(1)),
+        ("/remotes/0/headers/0/variables/api_key/description", json!(["a"])),
+    ] {
+        let mut wrong = entry.clone();
+        *wrong.pointer_mut(place).unwrap() = value;
+        assert!(!registry_faults(&wrong).is_empty(), "{place}");
     }
     let mut wrong = entry;
     wrong["remotes"][0]["url"] = json!("https://{hosst}/mcp");
