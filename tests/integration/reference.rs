@@ -161,6 +161,11 @@ async fn every_language_of_the_program_is_the_databases() {
     let client = database.connect_admin().await;
     for language in Language::ALL {
         let row = client.query_one("SELECT text_search_configuration($1)::text", &[&language.code()]).await.unwrap();
-        assert_eq!(row.get::<_, String>(0), language.text_search_configuration(), "{language}");
+        // One came with PostgreSQL 18.
+        let (sql, name) =
+            ("SELECT EXISTS (SELECT FROM pg_ts_config WHERE cfgname = $1)", language.text_search_configuration());
+        let is_known: bool = client.query_one(sql, &[&name]).await.unwrap().get(0);
+        assert!(is_known || language.code() == "et", "{language}");
+        assert_eq!(row.get::<_, String>(0), if is_known { name } else { "simple" }, "{language}");
     }
 }

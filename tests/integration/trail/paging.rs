@@ -127,7 +127,9 @@ async fn a_page_is_read_in_the_order_of_the_index() {
         let wanted = if is_page { index } else { other };
         let scans = plan.matches("Index Scan").count();
         assert!(scans > 0 && plan.matches(wanted).count() == scans, "{plan}");
-        let bounds = plan.matches("ROW(completed_at, id) < ROW($3, (InitPlan 2).col1)))").count();
+        // As PostgreSQL 17 and newer print it, and 16.
+        let bound = |id: &str| plan.matches(&format!("ROW(completed_at, id) < ROW($3, {id})))")).count();
+        let bounds = bound("(InitPlan 2).col1") + bound("$1");
         assert!(!is_page || bounds * 2 == scans, "the bounds are the index's: {plan}");
     }
 }
