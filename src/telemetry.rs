@@ -19,6 +19,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use context::{RemoteContext, RequestSpan};
+pub(crate) use panics::UNREAD;
 
 use crate::configuration::{LogFormat, TelemetryArguments};
 

@@ -81,7 +81,7 @@ pub(super) fn run(arguments: &ConnectArguments) -> Result<(), CommandError> {
         false => {
             let server = server(arguments)?;
             let done = connect::add(&path, client, &arguments.name, &server)?;
-            let notes = notes(client, &server, &done);
+            let notes = notes(arguments, &server, &done);
             (done, notes)
         }
     };
@@ -118,8 +118,8 @@ fn told(arguments: &ConnectArguments, path: &std::path::Path, done: &Done) -> St
 }
 
 /// What else its user must know.
-fn notes(client: Client, server: &Server, done: &Done) -> Vec<String> {
-    let mut notes = Vec::new();
+fn notes(arguments: &ConnectArguments, server: &Server, done: &Done) -> Vec<String> {
+    let (client, mut notes) = (arguments.client, Vec::new());
     let holds_secret = match server {
         Server::Program { environment, .. } => environment.iter().any(|(name, _)| SECRETS.contains(&name.as_str())),
         Server::Remote { credential: Credential::Key(key), .. } => {
@@ -144,6 +144,11 @@ fn notes(client: Client, server: &Server, done: &Done) -> Vec<String> {
         && is_first_start(environment)
     {
         notes.push(first_start(command, environment));
+    }
+    if holds_secret && arguments.project {
+        notes.push(
+            "The project's file holds a secret now, and such files are made to be shared: keep it out of version control.".to_owned(),
+        );
     }
     if holds_secret && done.others_read {
         notes.push("The file can hold a secret now and others on this computer can read it: chmod 600.".to_owned());

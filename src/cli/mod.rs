@@ -177,7 +177,8 @@ enum Command {
 
 /// Reads the command line, runs the command, and tells a failure on stderr.
 ///
-/// Exit codes: 0 done, 1 failed, 2 wrong usage, 128 and a signal's number where a signal ended it before it was done.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 128 and a signal's number where a signal ended it before it was done, or 13 (SIGPIPE) where
+/// nobody reads its output any more.
 pub async fn run() -> ExitCode {
     let mut definition = variables::command();
     let parsed = definition.try_get_matches_from_mut(std::env::args_os());
@@ -201,6 +202,8 @@ pub async fn run() -> ExitCode {
     // Some commands hold much while they wait.
     let code = match Box::pin(carry_out(cli)).await {
         Ok(code) => code,
+        // Whoever read its output has enough.
+        Err(error) if is_unread(error.as_ref()) => ExitCode::from(telemetry::UNREAD),
         Err(error) => {
             telemetry::give_up(&told(error.as_ref()));
             ExitCode::FAILURE
@@ -270,6 +273,10 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, CommandError> {
 #[must_use]
 pub fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
+}
+
+fn is_unread(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn told(error: &(dyn std::error::Error + 'static)) -> String {

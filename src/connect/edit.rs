@@ -82,11 +82,7 @@ pub(super) fn with_entry(text: &str, client: Client, name: &str, server: &Server
             }
         };
         let mut change = match member(&section, name)? {
-            Some(found) if value_of(&found).as_ref() == Some(&entry) => Change::Unchanged,
-            Some(found) => {
-                found.set_value(input_value(&entry));
-                Change::Replaced
-            }
+            Some(found) => settle(&found, &entry),
             None => {
                 section.append(name, input_value(&entry));
                 Change::Added
@@ -204,6 +200,49 @@ fn member(object: &CstObject, name: &str) -> Result<Option<CstObjectProp>, Fault
 
 fn object(member: &CstObjectProp, name: &str) -> Result<CstObject, Fault> {
     member.object_value().ok_or_else(|| Fault::Shape(format!("{name:?} is not an object ({{ … }})")))
+}
+
+/// Members of an entry that say how the server is reached, and so are this program's to write.
+const OURS: [&str; 6] = ["type", "command", "args", "env", "url", "headers"];
+
+/// Writes the entry over what is there under its name; what else its user has put there (`disabled`, a time-out, a variable of the
+/// system's) stays.
+fn settle(found: &CstObjectProp, entry: &Value) -> Change {
+    let before = value_of(found);
+    match (found.object_value(), entry.as_object()) {
+        (Some(there), Some(entry)) => {
+            settle_members(&there, entry, |name| OURS.contains(&name));
+        }
+        _ => found.set_value(input_value(entry)),
+    }
+    if value_of(found) == before { Change::Unchanged } else { Change::Replaced }
+}
+
+fn settle_members(there: &CstObject, wanted: &serde_json::Map<String, Value>, is_ours: impl Fn(&str) -> bool) {
+    for member in there.properties() {
+        let name = member.decoded_name();
+        if name.is_some_and(|name| is_ours(&name) && !wanted.contains_key(&name)) {
+            member.remove();
+        }
+    }
+    for (name, value) in wanted {
+        let known = there.properties().into_iter().find(|member| member.decoded_name().as_ref() == Some(name));
+        match known {
+            Some(known) if value_of(&known).as_ref() == Some(value) => {}
+            Some(known) => match (name.as_str(), known.object_value(), value.as_object()) {
+                ("env", Some(variables), Some(wanted)) => settle_members(&variables, wanted, is_our_variable),
+                _ => known.set_value(input_value(value)),
+            },
+            None => {
+                there.append(name, input_value(value));
+            }
+        }
+    }
+}
+
+/// Whether a variable of an entry is this program's: its own, libpq's, or what carries a key.
+fn is_our_variable(name: &str) -> bool {
+    name.starts_with("BAILIWICK_") || name.starts_with("PG") || name == "AUTHORIZATION"
 }
 
 fn value_of(member: &CstObjectProp) -> Option<Value> {

@@ -79,7 +79,7 @@ impl Setting {
 }
 
 /// All of them, in the order in which a person is asked.
-pub(super) const SETTINGS: [Setting; 16] = [
+pub(super) const SETTINGS: [Setting; 17] = [
     setting("tenant", "BAILIWICK_TENANT", Kind::Text("demo"))
         .told("Tenant", "Slug or id of the tenant whose documents to serve."),
     setting("user", "BAILIWICK_USER", Kind::Text(""))
@@ -96,6 +96,12 @@ pub(super) const SETTINGS: [Setting; 16] = [
         .told(
             "Database URL",
             "PostgreSQL 16 or newer with pgvector, as the role bailiwick_app: postgresql://bailiwick_app:PASSWORD@HOST/DATABASE. Empty: a PostgreSQL of its own on this computer, which needs Python 3 with pip once.",
+        )
+        .secret(),
+    setting("direct_database_url", "BAILIWICK_DIRECT_DATABASE_URL", Kind::Text(""))
+        .told(
+            "Direct database URL",
+            "Only where the database URL leads to a transaction pooler, such as PgBouncer: the same database past it, as the same role.",
         )
         .secret(),
     setting("postgres_programs", "BAILIWICK_PG_BIN", Kind::Folder).told(

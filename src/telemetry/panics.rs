@@ -7,9 +7,22 @@ use std::panic::PanicHookInfo;
 /// a character's bounds were missed.
 pub(super) fn tell() {
     std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
+        if is_unread(info.payload()) {
+            std::process::exit(UNREAD.into());
+        }
         let place = info.location().map_or_else(|| "somewhere".to_owned(), ToString::to_string);
         tracing::error!(place, why = settled(info.payload()), "a panic");
     }));
+}
+
+/// The exit code of a command whose output nobody reads any more, as behind `| head`: that of a program that SIGPIPE ended.
+pub(crate) const UNREAD: u8 = 128 + 13;
+
+/// Whether it is the end of what `println!` is read by (in std's words, for there is no other sign).
+fn is_unread(payload: &dyn Any) -> bool {
+    payload
+        .downcast_ref::<String>()
+        .is_some_and(|message| message.starts_with("failed printing to stdout: Broken pipe"))
 }
 
 /// Of messages those that hold no values.

@@ -158,6 +158,46 @@ fn comments_stay_where_the_format_has_them() {
     assert!(!left.contains("bailiwick") && left.contains("// mine") && left.contains("\"id\": \"token\""), "{left}");
 }
 
+/// What its user put into this server's entry stays when the settings change; what an earlier setting left behind does not.
+#[test]
+fn what_a_user_put_into_the_entry_stays() {
+    let home = Home::new();
+    let before = r#"{
+  "mcpServers": {
+    "bailiwick": {
+      "command": "/old/bailiwick", // where it was
+      "args": ["serve", "--old"],
+      "env": { "BAILIWICK_DATABASE_URL": "postgresql://old", "HTTPS_PROXY": "http://proxy:3128", "PGSSLMODE": "require" },
+      "disabled": true,
+      "timeout": 60
+    }
+  }
+}
+"#;
+    let file = home.write(".cursor/mcp.json", &before.replace(" // where it was", ""));
+    assert!(home.ok(&["cursor", "--tenant", "acme"]).contains("with new settings"));
+    let server = &json_of(&file)["mcpServers"]["bailiwick"];
+    assert_eq!((&server["command"], &server["args"]), (&json!(env!("CARGO_BIN_EXE_bailiwick")), &json!(["serve"])));
+    assert_eq!(server["env"], json!({ "BAILIWICK_TENANT": "acme", "HTTPS_PROXY": "http://proxy:3128" }));
+    assert_eq!((&server["disabled"], &server["timeout"]), (&json!(true), &json!(60)));
+    assert!(home.ok(&["cursor", "--tenant", "acme"]).contains("already"));
+    home.ok(&["cursor", "--url", "https://mcp.example.com/mcp", "--sign-in"]);
+    let server = &json_of(&file)["mcpServers"]["bailiwick"];
+    assert_eq!(*server, json!({ "url": "https://mcp.example.com/mcp", "disabled": true, "timeout": 60 }));
+}
+
+/// A project's file is made to be committed.
+#[test]
+fn a_secret_in_a_projects_file_is_told() {
+    let home = Home::new();
+    let url = "postgresql://bailiwick_app:secret@db.example.com/bw";
+    let told = |arguments: &[&str]| done(home.command(arguments).env("BAILIWICK_DATABASE_URL", url).output().unwrap());
+    let words = "keep it out of version control";
+    assert!(told(&["vscode", "--project", "--tenant", "acme"]).contains(words));
+    assert!(!told(&["cursor", "--tenant", "acme"]).contains(words));
+    assert!(!home.ok(&["vscode", "--project", "--name", "other"]).contains(words), "there is no secret in it");
+}
+
 #[test]
 fn a_file_that_cannot_be_understood_is_left_alone_and_the_place_is_told() {
     let home = Home::new();

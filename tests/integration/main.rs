@@ -43,6 +43,7 @@ mod seals;
 mod search;
 mod shells;
 mod sql_files;
+mod statistics;
 mod stdio;
 mod tenants;
 mod tools;

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use crate::harness::TestDatabase;
+
 fn bailiwick(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_bailiwick")).args(arguments).env_clear().output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -28,6 +30,30 @@ fn every_shell_gets_completions_without_what_is_hidden() {
         assert!(script.contains("admin-database-url"), "{shell}");
         // Not every shell's generator knows the values of positions.
         assert!(script.contains("claude-desktop") || ["fish", "elvish", "powershell"].contains(&shell), "{shell}");
+    }
+}
+
+/// Nobody wants to hear of a panic behind `| head`.
+#[tokio::test]
+async fn output_that_nobody_reads_any_more_is_no_error() {
+    let database = TestDatabase::create().await;
+    let url = database.url("bailiwick_maintenance").await;
+    for words in [
+        vec!["completions", "bash"],
+        vec!["man"],
+        vec!["tenant", "list"],
+        vec!["prices", "list"],
+        vec!["report", "statistics"],
+        vec!["report", "statistics", "--csv"],
+        vec!["doctor"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+        let output = command.args(&words).env("BAILIWICK_ADMIN_DATABASE_URL", &url).stdout(writer).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(141), "{words:?}: {told}");
+        assert!(!told.contains("panic") && !told.contains("pipe"), "{words:?}: {told}");
     }
 }
 

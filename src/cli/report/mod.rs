@@ -1,8 +1,9 @@
-//! `bailiwick report`: what a tenant's rows tell, read as the database's administrator.
+//! `bailiwick report`: what tenants' rows tell, read as the database's administrator.
 
 mod audit;
 mod costs;
 mod output;
+mod statistics;
 
 use clap::Subcommand;
 use tokio_postgres::Client;
@@ -26,6 +27,11 @@ pub(super) enum ReportCommand {
         after_help = "Examples:\n  bailiwick report audit --tenant acme --outcome denied\n  bailiwick report audit --tenant acme --from 2026-03-01 --to 2026-04-01 --all --csv > march.csv\n  bailiwick report audit --tenant acme --call-id 0198c5e2-5f0c-7cc3-98a5-d7a1a3f0e5b1 --json"
     )]
     Audit(audit::AuditArguments),
+    /// Show what each tenant holds and spent this month, as last counted, and what the tables take
+    #[command(
+        after_help = "Examples:\n  bailiwick report statistics\n  bailiwick report statistics --refresh --csv > tenants.csv\n  bailiwick report statistics --tables --json"
+    )]
+    Statistics(statistics::StatisticsArguments),
 }
 
 /// Runs a report.
@@ -41,6 +47,10 @@ pub(super) async fn run(database: &DatabaseArguments, command: &ReportCommand) -
                 None => tenant(&deployment, &client, arguments.tenant.as_deref()).await?.id,
             };
             audit::run(&client, tenant, request).await
+        }
+        ReportCommand::Statistics(arguments) => {
+            let (_deployment, client) = open(&settings).await?;
+            statistics::run(&client, arguments).await
         }
         ReportCommand::Costs(arguments) => {
             let request = arguments.checked()?;

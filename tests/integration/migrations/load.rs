@@ -19,6 +19,12 @@ const RATE: u64 = 20;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// A call's of ten seconds, and what its row may take.
 const DEADLINE: Duration = Duration::from_secs(12);
+
+/// The longest that a call may take that is served: on a machine with nothing else to do (`BAILIWICK_SERVED_WITHIN_S`) that of a wait for a lock.
+fn served_within() -> Duration {
+    let named = std::env::var("BAILIWICK_SERVED_WITHIN_S").ok();
+    named.map_or(DEADLINE, |seconds| Duration::from_secs(seconds.parse().unwrap()))
+}
 /// From this version on a call can be served: it has a trail to be recorded in.
 const SERVES_FROM: i64 = 10;
 /// From this version on tenants and their keys stay as they are.
@@ -180,7 +186,7 @@ fn assert_nobody_waited(calls: &[Call], lock_wait: Duration) {
         slowest(false)
     );
     assert!(lock_wait <= LONGEST_WAIT, "somebody waited {lock_wait:?} for a lock");
-    assert!(slowest(true).max(slowest(false)) <= DEADLINE);
+    assert!(slowest(true) <= served_within() && slowest(false) <= DEADLINE);
 }
 
 /// Nothing disturbs the first calls.
