@@ -114,12 +114,13 @@ BEGIN
         WHERE p.partstrat = 'r' AND p.partrelid::regclass::text IN ('audit_logs', 'cost_tracking')
         ORDER BY 1
     LOOP
-        -- Of months that are over and have rows in the DEFAULT partition, the oldest; the rest are for the next time. Rows of the far
-        -- future stay and are told of: a clock was wrong.
+        -- Of months that have rows in the DEFAULT partition, the oldest; the rest are for the next time. Months ahead are those of a clock
+        -- that was wrong; rows from beyond ten years stay and are told of.
         PERFORM set_config('app.current_user_role', 'admin', true);
         EXECUTE format('SELECT ARRAY(SELECT DISTINCT date_trunc(''month'', "timestamp" AT TIME ZONE ''UTC'')::date FROM %s
                                      WHERE "timestamp" < %L ORDER BY 1 LIMIT 12)',
-                       to_regclass(format('public.%I', v_parent::text || '_default')), date_trunc('month', p_today)::timestamp AT TIME ZONE 'UTC')
+                       to_regclass(format('public.%I', v_parent::text || '_default')),
+                       (date_trunc('month', p_today)::timestamp + interval '10 years') AT TIME ZONE 'UTC')
             INTO v_strays;
         PERFORM set_config('app.current_user_role', v_role, true);
         FOREACH v_month IN ARRAY v_strays || ARRAY(SELECT (date_trunc('month', p_today) + make_interval(months => m))::date
@@ -133,7 +134,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION maintain_partitions(integer, date) IS
-    'Makes the partitions of this month and the months ahead for audit_logs and cost_tracking, and of some months past whose rows are in the DEFAULT partition; returns how many were new.';
+    'Makes the partitions of this month and the months ahead for audit_logs and cost_tracking, and of some others whose rows are in the DEFAULT partition, from no more than ten years ahead; returns how many were new.';
 
 CREATE FUNCTION month_partitions(p_parent regclass, p_before date) RETURNS TABLE (partition regclass, month date)
 LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp

@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use tokio_postgres::Client;
 
+use super::error::FileContext;
 use super::{AuditError, HeadsFile, KnownHead, SealKey, TrustedKeys, key};
 use crate::configuration::AuditArguments;
 use crate::db::{DbError, OperatorTransaction};
@@ -47,7 +48,8 @@ fn own(data_dir: &Path) -> Result<Option<SealKey>, AuditError> {
     SealKey::load_or_create(&key).map(Some)
 }
 
-/// The keys to believe when the chain is checked: the configured one's public half, or our own's, and those named.
+/// The keys to believe when the chain is checked: the configured one's public half, or our own's, those in the folder of keys that signed
+/// before, and those named.
 ///
 /// # Errors
 /// A file that cannot be read or holds no key.
@@ -64,10 +66,27 @@ pub fn trusted_keys(
         (None, Some(path)) if key::public_path(&path).exists() => keys.add(&key::public_path(&path))?,
         _ => {}
     }
-    for path in named {
+    let before = match (&arguments.audit_trusted_keys, data_dir.map(|dir| dir.join("audit").join("trusted"))) {
+        (Some(folder), _) => pem_files(folder)?,
+        (None, Some(folder)) if folder.exists() => pem_files(&folder)?,
+        _ => Vec::new(),
+    };
+    for path in before.iter().chain(named) {
         keys.add(path)?;
     }
     Ok(keys)
+}
+
+fn pem_files(folder: &Path) -> Result<Vec<PathBuf>, AuditError> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).doing("read", folder)? {
+        let path = entry.doing("read", folder)?.path();
+        if path.extension().is_some_and(|extension| extension == "pem") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// The heads that were kept of the database that the client is connected to.

@@ -38,7 +38,7 @@ pub use merkle::MerkleTree;
 pub use moment::Moment;
 pub use month::Month;
 pub(crate) use month_files::month_files;
-pub use overdue::{lag_s, overdue_rows};
+pub use overdue::overdue_rows;
 pub use retire::{Retired, retire};
 pub use row::AuditRow;
 pub use seal::Seal;

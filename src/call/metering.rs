@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::record::Record;
 use super::{FailureCode, Outcome};
 use crate::costs::Refusal;
-use crate::db::{PoolStatus, WalArchive};
+use crate::db::{Backlog, PoolStatus, WalArchive};
 
 /// Whether calls are counted by tenant, too.
 static BY_TENANT: AtomicBool = AtomicBool::new(false);
@@ -65,6 +65,7 @@ pub fn describe() {
         "bailiwick_calls_reaped_total",
         "Calls of dead servers that this one closed as interrupted."
     );
+    describe_backlog();
     metrics::describe_gauge!("bailiwick_wal_archiving", "1 if the database archives its write-ahead log.");
     metrics::describe_gauge!(
         "bailiwick_wal_archive_failing",
@@ -75,6 +76,60 @@ pub fn describe() {
         metrics::Unit::Bytes,
         "Write-ahead log that should be archived and is not yet."
     );
+    begin();
+}
+
+/// What upkeep has still to do is the database's, so each is told with the database's name and the identifier of its cluster.
+fn describe_backlog() {
+    metrics::describe_gauge!(
+        "bailiwick_audit_lag_seconds",
+        metrics::Unit::Seconds,
+        "For how long the oldest audit row that is not sealed yet has been there, by database; NaN while that cannot be told."
+    );
+    metrics::describe_gauge!(
+        "bailiwick_maintenance_unmerged_chunks",
+        "Chunks whose postings wait to be merged, of all tenants, by database; searches read them one by one."
+    );
+    metrics::describe_gauge!(
+        "bailiwick_stray_rows",
+        "Rows of the audit trail and of costs that have no partition for their month (10000 stand for more), by database; there should be none."
+    );
+    metrics::describe_gauge!(
+        "bailiwick_months_ahead",
+        "Of the next three months, those whose partitions are there, by database."
+    );
+    metrics::describe_gauge!(
+        "bailiwick_upkeep_seen_timestamp_seconds",
+        metrics::Unit::Seconds,
+        "When this server last saw what waits for upkeep, as Unix time."
+    );
+}
+
+/// Counters that alerts go by begin at 0: of one that appears with its first event no increase is seen.
+fn begin() {
+    metrics::counter!("bailiwick_calls_reaped_total").increment(0);
+    for period in ["day", "month"] {
+        for reason in ["exhausted", "held"] {
+            metrics::counter!("bailiwick_budget_refusals_total", "period" => period, "reason" => reason).increment(0);
+        }
+    }
+}
+
+/// Those of failures that are the server's own begin for each tool.
+pub(crate) fn begin_failures<'a>(tools: impl Iterator<Item = &'a str>) {
+    let codes = [
+        FailureCode::Internal,
+        FailureCode::Unavailable,
+        FailureCode::Timeout,
+        FailureCode::OutcomeUnknown,
+        FailureCode::Overloaded,
+    ];
+    for tool in tools {
+        for code in codes {
+            metrics::counter!("bailiwick_call_failures_total", "tool" => tool.to_owned(), "code" => code.name())
+                .increment(0);
+        }
+    }
 }
 
 /// A budget did not allow something.
@@ -148,4 +203,30 @@ pub(super) fn wal_archive(archive: WalArchive) {
     metrics::gauge!("bailiwick_wal_archiving").set(f64::from(u8::from(archive.is_on)));
     metrics::gauge!("bailiwick_wal_archive_failing").set(f64::from(u8::from(archive.is_failing)));
     metrics::gauge!("bailiwick_wal_unarchived_bytes").set(archive.unarchived_bytes as f64);
+}
+
+/// What waits for upkeep.
+pub(super) fn backlog(database: &str, backlog: Backlog) {
+    let Backlog { unsealed_s, stray_audit_logs, stray_costs, unmerged_chunks, months_ahead } = backlog;
+    show(
+        database,
+        unsealed_s,
+        [stray_audit_logs, stray_costs, unmerged_chunks, months_ahead].map(|count| count as f64),
+    );
+    let now = jiff::Timestamp::now().as_duration().as_secs_f64();
+    metrics::gauge!("bailiwick_upkeep_seen_timestamp_seconds").set(now);
+}
+
+/// It could not be seen.
+pub(super) fn backlog_unseen(database: &str) {
+    show(database, f64::NAN, [f64::NAN; 4]);
+}
+
+fn show(database: &str, lag_s: f64, [audit_logs, costs, unmerged, months]: [f64; 4]) {
+    metrics::gauge!("bailiwick_audit_lag_seconds", "database" => database.to_owned()).set(lag_s);
+    for (table, rows) in [("audit_logs", audit_logs), ("cost_tracking", costs)] {
+        metrics::gauge!("bailiwick_stray_rows", "database" => database.to_owned(), "table" => table).set(rows);
+    }
+    metrics::gauge!("bailiwick_maintenance_unmerged_chunks", "database" => database.to_owned()).set(unmerged);
+    metrics::gauge!("bailiwick_months_ahead", "database" => database.to_owned()).set(months);
 }

@@ -1,4 +1,5 @@
-//! What goes on between calls: rows that waited are sent, calls of dead servers are closed, and the database's archiving is looked at.
+//! What goes on between calls: rows that waited are sent, calls of dead servers are closed, and the database's archiving and upkeep are
+//! looked at.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::metering;
 use super::recorder::Recorder;
-use crate::db::System;
+use crate::db::{Backlog, DbError, System};
 
 /// Between two tries to send what waits.
 const REPLAY_EVERY: Duration = Duration::from_secs(1);
@@ -18,13 +19,16 @@ const REAP_EVERY: Duration = Duration::from_secs(10);
 /// Between two looks whether the database archives its log.
 const ARCHIVE_EVERY: Duration = Duration::from_secs(15);
 
+/// Between two looks at what waits for seals, merging and months.
+const BACKLOG_EVERY: Duration = Duration::from_secs(10);
+
 /// Runs until it is dropped.
 pub(super) struct Upkeep(JoinHandle<()>);
 
 impl Upkeep {
     pub(super) fn start(recorder: Recorder, system: System) -> Self {
         Self(tokio::spawn(async move {
-            tokio::join!(replay(recorder), reap(system.clone()), watch_archive(system));
+            tokio::join!(replay(recorder), reap(system.clone()), watch_archive(system.clone()), watch_backlog(system));
         }))
     }
 }
@@ -80,4 +84,31 @@ async fn watch_archive(system: System) {
         }
         tokio::time::sleep(ARCHIVE_EVERY).await;
     }
+}
+
+/// By every server too: where a timer runs `bailiwick maintain`, nobody else would tell that it died. What cannot be seen is not a number,
+/// lest the last one that was good stand for ever.
+async fn watch_backlog(system: System) {
+    let mut database = None;
+    loop {
+        match look(&system, &mut database).await {
+            Ok((database, backlog)) => metering::backlog(database, backlog),
+            Err(error) => {
+                if let Some(database) = &database {
+                    metering::backlog_unseen(database);
+                }
+                tracing::debug!(%error, "it is not known what waits for upkeep");
+            }
+        }
+        tokio::time::sleep(BACKLOG_EVERY).await;
+    }
+}
+
+async fn look<'a>(system: &System, database: &'a mut Option<String>) -> Result<(&'a str, Backlog), DbError> {
+    if database.is_none() {
+        let identity = system.identity().await?;
+        *database = Some(format!("{}@{}", identity.database, identity.system_identifier));
+    }
+    let backlog = system.upkeep_backlog().await?;
+    Ok((database.as_deref().unwrap_or_default(), backlog))
 }

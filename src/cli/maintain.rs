@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{CommandError, Style};
-use crate::audit::{Keeping, Sealed, Sealer};
+use crate::audit::{self, Keeping, Sealed, Sealer};
 use crate::configuration::{AuditArguments, DatabaseArguments, DatabaseSettings, RetentionArguments};
 use crate::db::admin;
 use crate::maintenance::{self, Housekeeping, Kept, Scope};
@@ -92,9 +92,17 @@ pub(super) async fn run(
     let housekeeping = housekeeping(&deployment, audit, retention)?;
     let sealed = Sealer::new(housekeeping.keeping.clone()).settle(&client, SEALS_WITHIN).await?;
     let sealed_rows = if let Sealed::Rows { rows, .. } = sealed { rows } else { 0 };
+    let not_sealed = match sealed {
+        Sealed::Rows { .. } | Sealed::Nothing => None,
+        Sealed::Busy => Some("another server is sealing it"),
+        Sealed::Pending => Some("not sealed, for a transaction that may still add a row has not ended"),
+        Sealed::KeyMissing => Some("not sealed, for its seals are signed and BAILIWICK_AUDIT_KEY is not set"),
+    };
+    // Whoever is in the way may take minutes, as a backup does.
+    let is_late = sealed == Sealed::KeyMissing || not_sealed.is_some() && audit::overdue_rows(&client).await? > 0;
     // Behind the seals: only months that are sealed are retired.
     let kept = if only.is_none() { housekeeping.pass(&client).await? } else { Kept::default() };
-    let code = if report.has_errors() || !kept.failures.is_empty() || !kept.strays.is_empty() {
+    let code = if is_late || report.has_errors() || !kept.failures.is_empty() || !kept.strays.is_empty() {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
@@ -102,21 +110,17 @@ pub(super) async fn run(
     if arguments.json {
         let mut report = serde_json::to_value(&report)?;
         report["sealed_rows"] = sealed_rows.into();
+        report["not_sealed"] = not_sealed.into();
         report["calendar"] = serde_json::to_value(&kept)?;
         println!("{}", serde_json::to_string_pretty(&report)?);
         return Ok(code);
     }
     print_kept(&kept);
-    match sealed {
-        Sealed::Rows { rows, .. } => println!("sealed {rows} rows of the audit trail"),
-        Sealed::Nothing => {}
-        Sealed::Busy => println!("audit trail: another server is sealing it"),
-        Sealed::Pending => {
-            println!("audit trail: not sealed, for a transaction that may still add a row has not ended");
-        }
-        Sealed::KeyMissing => {
-            println!("audit trail: not sealed, for its seals are signed and BAILIWICK_AUDIT_KEY is not set");
-        }
+    if sealed_rows > 0 {
+        println!("sealed {sealed_rows} rows of the audit trail");
+    }
+    if let Some(why) = not_sealed {
+        println!("audit trail: {why}");
     }
     if report.tenants.is_empty() {
         if sealed == Sealed::Nothing && kept.is_idle() {

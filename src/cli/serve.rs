@@ -8,11 +8,14 @@ use clap::Args;
 
 use super::CommandError;
 use super::signals::Signals;
+use crate::audit::{Keeping, Sealed, Sealer};
 use crate::configuration::{
     AuditArguments, BudgetArguments, DatabaseArguments, DatabaseSettings, HttpArguments, HttpSettings,
     IdentityArguments, RetentionArguments,
 };
 use crate::costs::alerts::Alerts;
+use crate::db::{Endpoint, admin};
+use crate::http::Exposition;
 use crate::startup::{Deployment, Service};
 
 /// Whom to serve, and how.
@@ -33,6 +36,8 @@ pub(super) struct Maintenance {
     watch: Option<tokio::task::JoinHandle<()>>,
     /// Tells of budgets.
     alerts: Option<Alerts>,
+    /// Where and with what it seals.
+    seals: Option<(Endpoint, Keeping)>,
 }
 
 impl Maintenance {
@@ -46,11 +51,17 @@ impl Maintenance {
             tracing::warn!(
                 "no administrator's connection (BAILIWICK_ADMIN_DATABASE_URL): run `bailiwick maintain` now and then, or searches slow down as documents come and the audit trail is not sealed"
             );
-            return Ok(Self { upkeep: None, watch: deployment.watch(), alerts: None });
+            return Ok(Self { upkeep: None, watch: deployment.watch(), alerts: None, seals: None });
         };
         let housekeeping = super::maintain::housekeeping(deployment, audit, retention)?;
+        let seals = Some((config.clone(), housekeeping.keeping.clone()));
         let upkeep = Some(crate::maintenance::spawn(config.clone(), housekeeping));
-        Ok(Self { upkeep, watch: deployment.watch(), alerts: None })
+        Ok(Self { upkeep, watch: deployment.watch(), alerts: None, seals })
+    }
+
+    /// Ends it but for what is done [last](LastSeal::set).
+    fn end(mut self) -> LastSeal {
+        LastSeal(self.seals.take())
     }
 }
 
@@ -58,6 +69,31 @@ impl Drop for Maintenance {
     fn drop(&mut self) {
         for task in [&self.upkeep, &self.watch].into_iter().flatten() {
             task.abort();
+        }
+    }
+}
+
+/// Seals the last calls' rows: a laptop's server lives as long as its client, and nobody else may come for days.
+struct LastSeal(Option<(Endpoint, Keeping)>);
+
+/// What may hold a seal up is not waited for any longer: the next server makes up for it.
+const LAST_SEAL: Duration = Duration::from_secs(2);
+
+impl LastSeal {
+    /// Once the calls have ended, with their rows.
+    async fn set(self) {
+        let Some((endpoint, keeping)) = self.0 else { return };
+        let seal = Box::pin(async {
+            let client = admin::connect(&endpoint).await?;
+            Sealer::new(keeping).settle(&client, LAST_SEAL).await
+        });
+        match tokio::time::timeout(LAST_SEAL, seal).await {
+            Ok(Ok(Sealed::Nothing | Sealed::Rows { .. })) => {}
+            Ok(Ok(sealed)) => {
+                tracing::info!(?sealed, "the last rows of the audit trail are left to another server to seal");
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "the last rows of the audit trail were not sealed"),
+            Err(_elapsed) => tracing::info!("the last rows of the audit trail are left to another server to seal"),
         }
     }
 }
@@ -75,12 +111,14 @@ pub(super) async fn run(
 ) -> Result<ExitCode, CommandError> {
     let http = HttpSettings::resolve(&arguments.http)?;
     let mut signals = Signals::listen()?;
+    // Before anything that counts.
+    let exposition = http.as_ref().map(|_| Exposition::install()).transpose()?;
     let started = tokio::select! {
         started = start(database, audit, retention, &arguments.budget) => started?,
         signal = signals.next() => return Ok(signal.exit_code()),
     };
-    match http {
-        Some(http) => http::run(started, http, signals).await,
+    match http.zip(exposition) {
+        Some((http, exposition)) => http::run(started, http, exposition, signals).await,
         None => stdio::run(started, &arguments.identity, signals).await,
     }
 }

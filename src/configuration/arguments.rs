@@ -121,6 +121,10 @@ pub struct AuditArguments {
     /// File to append each new seal's head to, outside of the database; in the data folder on the program's own PostgreSQL
     #[arg(long, env = "BAILIWICK_AUDIT_HEADS", global = true, value_name = "FILE")]
     pub audit_heads: Option<PathBuf>,
+    /// Folder of public keys (*.pem) whose seals are believed beside the one that signs now: those that signed before; audit/trusted in
+    /// the data folder on the program's own PostgreSQL
+    #[arg(long, env = "BAILIWICK_AUDIT_TRUSTED_KEYS", global = true, value_name = "DIR")]
+    pub audit_trusted_keys: Option<PathBuf>,
 }
 
 /// Whom to tell that a budget is nearly or wholly spent, beside the trail and the log.

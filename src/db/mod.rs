@@ -44,7 +44,7 @@ pub use reader::TenantReader;
 pub use replica::{Aside, Chance, DEFAULT_MAX_LAG, Reading, Replica, ReplicaOptions, examine_replica};
 pub(crate) use sessions::sessions_soon;
 pub use sessions::{Sessions, is_same_database, sessions};
-pub use system::{ResolvedTenant, StartupError, System, WalArchive};
+pub use system::{Backlog, ResolvedTenant, StartupError, System, WalArchive};
 pub use tls::{Tls, TlsCheck, TlsError, TlsRoots, TlsSettings};
 pub use whole::WholeSnapshot;
 

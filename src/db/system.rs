@@ -1,10 +1,12 @@
 mod alerts;
 mod archive;
+mod backlog;
 mod embedding;
 mod keys;
 pub(super) mod replica;
 
 pub use archive::WalArchive;
+pub use backlog::Backlog;
 
 use std::time::Duration;
 

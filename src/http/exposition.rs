@@ -68,6 +68,7 @@ impl Exposition {
             "bailiwick_http_unauthenticated_total",
             "Requests without a credential that is good, by reason."
         );
+        begin();
         tokio::spawn(tidy(handle.clone()));
         Ok(Self { handle, process })
     }
@@ -79,6 +80,19 @@ impl Exposition {
         self.handle.run_upkeep();
         self.handle.render()
     }
+}
+
+/// Counters that alerts go by begin at 0: of one that appears with its first event no increase is seen.
+fn begin() {
+    for outcome in ["ok", "error"] {
+        metrics::counter!("bailiwick_issuer_fetches_total", "outcome" => outcome).increment(0);
+    }
+    for reason in ["missing", "invalid", "unavailable"] {
+        metrics::counter!("bailiwick_http_unauthenticated_total", "reason" => reason).increment(0);
+    }
+    metrics::counter!("bailiwick_http_connections_refused_total").increment(0);
+    metrics::counter!("bailiwick_http_connections_evicted_total").increment(0);
+    metrics::counter!("bailiwick_http_handshakes_failed_total").increment(0);
 }
 
 /// Folds what was measured into its buckets, also where nobody reads the figures: until then each value is kept.

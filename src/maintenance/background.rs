@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use super::Housekeeping;
 use super::metering;
 use super::pass::{Report, Scope, run, settle_vectors};
-use crate::audit::{self, AuditError, Keeping, Sealer};
+use crate::audit::{AuditError, Keeping, Sealer};
 use crate::db::{DbError, Endpoint, admin};
 
 /// Between two looks at what is due.
@@ -107,8 +107,6 @@ async fn seals(endpoint: Endpoint, keeping: Keeping) -> Result<(), AuditError> {
     let mut sealer = Sealer::new(keeping);
     loop {
         metering::sealed(sealer.pass(&client).await?);
-        // By whichever server they are sealed.
-        metering::audit_lag(audit::lag_s(&client).await?);
         tokio::time::sleep(SEALS_EVERY).await;
     }
 }

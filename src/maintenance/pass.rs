@@ -2,7 +2,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::vectors::Change;
-use super::{lock, merge, metering, purge, rebuild, vectors};
+use super::{lock, merge, purge, rebuild, vectors};
 use crate::db::{DbError, admin};
 use crate::identity::TenantId;
 
@@ -97,9 +97,6 @@ pub async fn run(
         admin::refresh_statistics(client).await?;
     }
     let mut candidates = candidates(client).await?;
-    if only.is_none() {
-        metering::unmerged(candidates.iter().map(|candidate| candidate.unmerged_chunks.max(0)).sum());
-    }
     candidates.retain(|candidate| only.is_none_or(|only| only == candidate.tenant_id));
     let mut rows_moved = 0;
     for candidate in &candidates {

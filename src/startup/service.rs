@@ -226,6 +226,9 @@ impl Service {
         issuer: Option<IssuerOptions>,
         exposition: Option<Exposition>,
     ) -> Result<Face, ServiceError> {
+        if exposition.is_some() {
+            crate::call::metering::begin_failures(self.toolbox.scopes().map(|(tool, _)| tool));
+        }
         // Connections of their own: a flood of bad keys must not keep calls or the trail waiting.
         let pool = Pool::new(deployment.app()?.clone(), &PoolOptions { size: 2, ..PoolOptions::default() })?;
         let system = System::new(pool);

@@ -38,6 +38,7 @@ mod reference;
 mod registry;
 mod replica;
 mod restoring;
+mod runbooks;
 mod schemas;
 mod seals;
 mod search;

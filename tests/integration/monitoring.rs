@@ -322,6 +322,59 @@ fn every_alert_says_how_urgent_it_is_and_what_it_means() {
 }
 
 #[test]
+fn every_alert_leads_to_a_runbook_that_there_is() {
+    let page = text("docs/operations.md");
+    let anchors: BTreeSet<_> = page
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| crate::documentation::Document::anchor(line.trim_start_matches('#').trim()))
+        .collect();
+    assert!(anchors.len() > 15, "{anchors:?}");
+    for rule in alerts() {
+        let (name, runbook) = (rule["alert"].as_str().unwrap(), rule["annotations"]["runbook"].as_str().unwrap());
+        let anchor = runbook.strip_prefix("docs/operations.md#").unwrap_or_else(|| panic!("{name}: {runbook}"));
+        assert!(anchors.contains(anchor), "{name}: {runbook}");
+        // And the page knows the alert by its name.
+        assert!(page.contains(&format!("`{name}`")), "{name} is not in docs/operations.md");
+    }
+}
+
+/// Of a counter that appears with its first event Prometheus sees no increase.
+#[tokio::test]
+async fn counters_whose_increase_rings_are_there_before_they_count() {
+    let database = TestDatabase::create().await;
+    let served = Served::start(&database).await;
+    let told = reqwest::get(&served.figures).await.unwrap().text().await.unwrap();
+    let mut looked_at = BTreeSet::new();
+    for rule in alerts() {
+        let expression = rule["expr"].as_str().unwrap();
+        if !expression.contains("increase(") {
+            continue;
+        }
+        for (name, labels) in Asked::of(expression).unwrap().selectors {
+            // A share's whole, which is there long before.
+            if !name.ends_with("_total") || name == "bailiwick_calls_total" {
+                continue;
+            }
+            let series: Vec<_> = told.lines().filter(|line| line.split(['{', ' ']).next() == Some(&name)).collect();
+            assert!(!series.is_empty(), "{}: there is no {name} yet", rule["alert"]);
+            for (label, value) in &labels {
+                for one in value.split('|') {
+                    let picked = format!("{label}=\"{one}\"");
+                    assert!(
+                        series.iter().any(|line| line.contains(&picked)),
+                        "{}: no {name} with {picked}",
+                        rule["alert"]
+                    );
+                }
+            }
+            looked_at.insert(name);
+        }
+    }
+    assert!(looked_at.len() >= 6, "{looked_at:?}");
+}
+
+#[test]
 fn prometheus_takes_the_rules_and_they_ring_when_they_should() {
     if Command::new("promtool").arg("--version").output().is_err() {
         skip(Lacking::Prometheus, "there is no promtool on this machine");

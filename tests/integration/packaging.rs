@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Lacking, TestDatabase, skip};
+use crate::harness::{Lacking, TestDatabase, skip, until};
 use crate::http::served::Served;
 use crate::http::{ALL_SCOPES, key, tool_call};
 
@@ -44,9 +44,14 @@ fn client_configurations_name_the_server_and_hold_no_key() {
 #[test]
 fn packaged_variables_are_the_programs() {
     let known = text(".env.example");
-    for path in
-        ["packaging/bailiwick.service", "packaging/bailiwick.env", "packaging/Dockerfile", "packaging/compose.yaml"]
-    {
+    for path in [
+        "packaging/bailiwick.service",
+        "packaging/bailiwick.env",
+        "packaging/bailiwick-maintain.service",
+        "packaging/maintain.env",
+        "packaging/Dockerfile",
+        "packaging/compose.yaml",
+    ] {
         let text = text(path);
         let words =
             text.split(|c: char| !(c.is_ascii_uppercase() || c == '_')).filter(|word| word.starts_with("BAILIWICK_"));
@@ -58,19 +63,68 @@ fn packaged_variables_are_the_programs() {
 }
 
 #[test]
-fn the_unit_is_one_that_systemd_takes() {
+fn the_units_are_ones_that_systemd_takes() {
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
         skip(Lacking::Systemd, "there is no systemd-analyze on this machine");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let unit = folder.path().join("bailiwick.service");
-    let text = text("packaging/bailiwick.service").replace("/usr/local/bin/bailiwick", env!("CARGO_BIN_EXE_bailiwick"));
-    std::fs::write(&unit, text).unwrap();
-    let output = Command::new("systemd-analyze").arg("verify").arg(&unit).output().unwrap();
+    let units = ["bailiwick.service", "bailiwick-maintain.service", "bailiwick-maintain.timer"];
+    for unit in units {
+        let text = text(&format!("packaging/{unit}"));
+        let text = text.replace("/usr/local/bin/bailiwick", env!("CARGO_BIN_EXE_bailiwick"));
+        std::fs::write(folder.path().join(unit), text).unwrap();
+    }
+    let output =
+        Command::new("systemd-analyze").arg("verify").args(units.map(|unit| folder.path().join(unit))).output();
+    let output = output.unwrap();
     let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     let ours: Vec<_> = told.lines().filter(|line| line.contains("bailiwick")).collect();
     assert!(output.status.success() && ours.is_empty(), "{told}");
+}
+
+/// The server that is recommended holds no administrator's connection, so something else must look after its database, and back it up.
+#[tokio::test]
+async fn what_the_server_may_not_do_is_packaged_beside_it() {
+    let compose: Value = serde_saphyr::from_str(&text("packaging/compose.yaml")).unwrap();
+    let services = &compose["services"];
+    assert!(services["bailiwick"]["environment"]["BAILIWICK_ADMIN_DATABASE_URL"].is_null());
+    let upkeep = &services["maintain"];
+    assert!(
+        upkeep["profiles"].is_null() && upkeep["restart"] == "unless-stopped",
+        "it runs without being asked: {upkeep}"
+    );
+    // Its loop goes on whatever a run says.
+    let looped = upkeep["entrypoint"][2].as_str().unwrap().replace("sleep 60", "sleep 0.1");
+    let database = TestDatabase::create().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (told, admin) = (folder.path().join("told"), database.url("postgres").await);
+    let mut shell = tokio::process::Command::new("sh");
+    shell
+        .args(["-c", &looped.replace("bailiwick maintain", &format!("{} maintain", env!("CARGO_BIN_EXE_bailiwick")))])
+        .env("BAILIWICK_ADMIN_DATABASE_URL", admin)
+        .env("BAILIWICK_DATA_DIR", folder.path())
+        .stdout(std::fs::File::create(&told).unwrap())
+        .kill_on_drop(true);
+    let running = shell.spawn().unwrap();
+    until("it ran twice", async || {
+        std::fs::read_to_string(&told).unwrap().matches("nothing was left to do").count() > 1
+    })
+    .await;
+    drop(running);
+    // Its tools are of the server's version: they are the server's own image's.
+    let image = services["database"]["image"].as_str().unwrap();
+    assert!(text("packaging/Dockerfile").contains(&format!("FROM {image} AS operations\n")), "{image}");
+    assert_eq!(services["operations"]["build"]["target"], "operations");
+    // The image that serves is the last of the file, which a build without a target makes.
+    assert!(text("packaging/Dockerfile").rsplit("FROM ").next().unwrap().contains("USER 10001:10001"));
+
+    let unit = text("packaging/bailiwick-maintain.service");
+    assert!(unit.contains("\nExecStart=/usr/local/bin/bailiwick maintain\n") && unit.contains("\nType=oneshot\n"));
+    for part in ["bailiwick.service", "bailiwick.env"] {
+        let lines = text(&format!("packaging/{part}"));
+        assert!(!lines.lines().any(|line| line.starts_with("BAILIWICK_ADMIN_DATABASE_URL")), "{part}");
+    }
 }
 
 #[tokio::test]

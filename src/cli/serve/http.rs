@@ -13,7 +13,12 @@ use crate::telemetry;
 const MOST_READERS: usize = 64;
 
 /// Serves all tenants that have keys, over HTTP.
-pub(super) async fn run(running: Running, http: HttpSettings, mut signals: Signals) -> Result<ExitCode, CommandError> {
+pub(super) async fn run(
+    running: Running,
+    http: HttpSettings,
+    exposition: Exposition,
+    mut signals: Signals,
+) -> Result<ExitCode, CommandError> {
     let Running { deployment, service, maintenance } = running;
     let HttpSettings { address, metrics, mut options, tls, issuer } = http;
     options.most_connections = connections_within_limits(options.most_connections);
@@ -21,7 +26,6 @@ pub(super) async fn run(running: Running, http: HttpSettings, mut signals: Signa
     let is_encrypted = tls.is_some();
     let listener = listen(address, tls.clone()).await?;
     let address = listener.address()?;
-    let exposition = Exposition::install()?;
     let stop = CancellationToken::new();
     if let Some(metrics) = metrics {
         let served = serve_figures(metrics, tls, &service, exposition.clone(), &options, stop.clone());
@@ -51,11 +55,12 @@ pub(super) async fn run(running: Running, http: HttpSettings, mut signals: Signa
         }
         ended = &mut serving => ended?,
     }
-    drop(maintenance);
+    let last = maintenance.end();
     let drained = async {
         let all_kept = service.drain(DRAIN).await;
         stop.cancel();
         let _ = serving.await;
+        last.set().await;
         all_kept
     };
     Ok(end(drained, true, signals).await)

@@ -46,7 +46,7 @@ pub(super) async fn run(
             true
         }
     };
-    drop(maintenance);
+    let last = maintenance.end();
     let drained = async {
         if asked {
             service.drain(DRAIN).await;
@@ -54,7 +54,9 @@ pub(super) async fn run(
             // Their answers have left when this returns.
             let _ = ended.await;
         }
-        service.drain(DRAIN).await
+        let all_kept = service.drain(DRAIN).await;
+        last.set().await;
+        all_kept
     };
     Ok(end(drained, asked, signals).await)
 }

@@ -186,4 +186,9 @@ pub fn describe() {
         "bailiwick_budget_alerts_total",
         "Limits that spending came near (WARNING) or reached (EXCEEDED), by level and period."
     );
+    // An alert goes by it, and sees no increase of what appears with its first event.
+    for (level, period) in [("WARNING", "day"), ("WARNING", "month"), ("EXCEEDED", "day"), ("EXCEEDED", "month")] {
+        metrics::counter!("bailiwick_budget_alerts_total", "level" => level, "period" => period).increment(0);
+        metrics::counter!("bailiwick_budget_alerts_given_up_total", "level" => level, "period" => period).increment(0);
+    }
 }

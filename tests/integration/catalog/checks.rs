@@ -53,7 +53,9 @@ pub const CHECKS: &[(&str, &str)] = &[
                ('tenants', 'tenants_identity_lookup', 'SELECT'), ('api_keys', 'api_keys_identity_lookup', 'SELECT'), ('api_keys', 'api_keys_identity_use', 'UPDATE'),
                ('tenants', 'tenants_statistics', 'SELECT'), ('documents', 'documents_statistics', 'SELECT'),
                ('cost_tracking', 'cost_tracking_statistics', 'SELECT'), ('embedding_attempts', 'embedding_attempts_statistics', 'SELECT'),
-               ('budget_alerts', 'budget_alerts_statistics', 'SELECT'),
+               ('budget_alerts', 'budget_alerts_statistics', 'SELECT'), ('audit_logs', 'audit_logs_statistics', 'SELECT'),
+               ('audit_logs_default', 'audit_logs_default_statistics', 'SELECT'), ('cost_tracking_default', 'cost_tracking_default_statistics', 'SELECT'),
+               ('tenant_usage', 'tenant_usage_statistics', 'SELECT'), ('index_state', 'index_state_statistics', 'SELECT'),
                ('call_intents', 'call_intents_reaper', 'ALL'), ('audit_logs', 'audit_logs_reaper_adds', 'INSERT'), ('audit_logs', 'audit_logs_reaper_reads', 'SELECT'))",
     ),
     (
@@ -64,7 +66,9 @@ pub const CHECKS: &[(&str, &str)] = &[
                 OR EXISTS (SELECT FROM pg_policy y WHERE y.polrelid = p.oid
                            -- So that rows without a month are found and moved, by the owner as administrator.
                            AND NOT (p.name LIKE '%\\_default' AND y.polroles = ARRAY['bailiwick_owner'::regrole::oid]
-                                    AND pg_get_expr(y.polqual, y.polrelid) = '(current_setting(''app.current_user_role''::text, true) = ''admin''::text)'))
+                                    AND pg_get_expr(y.polqual, y.polrelid) = '(current_setting(''app.current_user_role''::text, true) = ''admin''::text)')
+                           -- And counted.
+                           AND NOT (p.name LIKE '%\\_default' AND y.polroles = ARRAY['bailiwick_statistics'::regrole::oid] AND y.polcmd = 'r'))
                 OR has_any_column_privilege('bailiwick_app', p.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
                 OR has_table_privilege('bailiwick_app', p.oid, 'DELETE, TRUNCATE, TRIGGER')"
         ),
@@ -186,7 +190,18 @@ pub const CHECKS: &[(&str, &str)] = &[
            AND p.proname NOT IN (
                'current_tenant_id', 'cosine_similarity', 'euclidean_distance', 'resolve_tenant', 'authenticate_api_key', 'note_api_key_use',
                'register_embedding_model', 'adopt_embedding_model', 'tenants_to_embed', 'budget_accounts', 'budget_limits', 'cost_period', 'cost_spans', 'is_time_zone', 'local_midnight', 'open_budget_alerts', 'reserve_budget', 'reserved_budget', 'text_search_configuration', 'text_terms', 'query_terms', 'document_facets', 'nested_facets', 'chunk_terms', 'chunk_entry', 'index_ahead', 'east_asian_runs', 'east_asian_pairs', 'spaced_words',
-               'allocate_chunk_numbers', 'complete_call', 'close_calls', 'reap_calls', 'audit_sealed_until', 'current_tenant_statistics', 'hybrid_search', 'block_postings')",
+               'allocate_chunk_numbers', 'complete_call', 'close_calls', 'reap_calls', 'audit_sealed_until', 'current_tenant_statistics', 'upkeep_backlog', 'hybrid_search', 'block_postings')",
+    ),
+    (
+        "what counts the backlog reads no more than it needs",
+        "SELECT c.relname || ': ' || a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+         WHERE c.relnamespace = 'public'::regnamespace
+           AND c.relname IN ('audit_logs', 'audit_logs_default', 'cost_tracking_default', 'tenant_usage', 'index_state', 'audit_seals')
+           AND has_column_privilege('bailiwick_statistics', c.oid, a.attnum, 'SELECT')
+           AND (c.relname::text, a.attname::text) NOT IN (
+               ('audit_logs', 'id'), ('audit_logs', 'completed_at'), ('audit_logs_default', 'id'), ('cost_tracking_default', 'id'),
+               ('tenant_usage', 'tenant_id'), ('tenant_usage', 'next_chunk_no'), ('index_state', 'tenant_id'), ('index_state', 'merged_through'),
+               ('audit_seals', 'seal_no'), ('audit_seals', 'last_id'))",
     ),
     (
         "function owners and the owner log in nowhere",

@@ -102,6 +102,9 @@ pub const FAULTS: &[Fault] = faults! {
     "a month that is missing":
         "DO $$ BEGIN EXECUTE format('ALTER TABLE audit_logs_%1$s RENAME TO audit_logs_x', to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')); END $$"
         => "three months are prepared";
+    "a trail that the statistics' role reads in full":
+        "GRANT SELECT ON audit_logs TO bailiwick_statistics"
+        => "what counts the backlog reads no more than it needs";
     "an owner who logs in":
         "ALTER ROLE bailiwick_owner LOGIN"
         => "function owners and the owner log in nowhere";

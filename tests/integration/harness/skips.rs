@@ -23,6 +23,8 @@ pub enum Lacking {
     Systemd,
     /// Prometheus's own tools.
     Prometheus,
+    /// OpenSSL's program.
+    Openssl,
     /// A terminal, from util-linux's `script`.
     Terminal,
     /// Leave to mount file systems.

@@ -2,6 +2,7 @@
 
 mod a2a;
 mod access;
+mod backlog;
 mod barred;
 mod batches;
 mod bodies;

@@ -80,6 +80,31 @@ async fn rows_without_a_month_are_told_of_until_they_are_gone() {
     assert!(is_sound, "{told}");
 }
 
+/// A clock that was months ahead: its month is made before its turn, and nobody is called for it every minute.
+#[tokio::test]
+async fn rows_of_a_month_far_ahead_get_it_by_the_next_pass() {
+    let database = TestDatabase::create().await;
+    let (client, house) = (database.connect_admin().await, Housekeeping::default());
+    let tenant = database.tenant("demo").await.id;
+    let ahead = format!(
+        "INSERT INTO audit_logs (\"timestamp\", tenant_id, user_id, call_id, action, outcome, success)
+         SELECT now() + make_interval(months => n), '{tenant}', 'u', gen_random_uuid(), 'search', 'ok', true FROM unnest(ARRAY[9, 118, 124]) AS n"
+    );
+    database.execute(&ahead).await;
+    let kept = house.pass(&client).await.unwrap();
+    // Ten years are enough for a clock that was wrong; what is beyond is told of.
+    assert_eq!((kept.failures.as_slice(), kept.partitions, kept.strays), (&[][..], 2, vec![("audit_logs", 1)]));
+    let there = "SELECT count(*) FROM audit_logs a JOIN pg_class c ON c.oid = a.tableoid
+                 WHERE c.relname = 'audit_logs_' || to_char(a.\"timestamp\" AT TIME ZONE 'UTC', 'YYYY_MM')";
+    assert_eq!(database.value::<i64>(there).await, 2);
+    // The runbook's way for those.
+    let made = "SET ROLE bailiwick_owner;
+                SELECT create_month_partition('audit_logs', (now() + interval '124 months')::date); RESET ROLE";
+    database.execute(made).await;
+    assert_eq!(house.pass(&client).await.unwrap().strays, []);
+    assert_eq!(database.value::<i64>(there).await, 3);
+}
+
 /// A month that is over, which nobody makes ahead any more.
 #[tokio::test]
 async fn late_rows_get_their_month_by_the_next_pass() {

@@ -44,7 +44,8 @@ async fn seal(database: &TestDatabase, keeping: &Keeping) {
 }
 
 fn house(folder: &Path, keep: Option<u16>) -> Housekeeping {
-    let audit = AuditArguments { audit_key: None, audit_heads: Some(folder.join("heads.jsonl")) };
+    let audit =
+        AuditArguments { audit_key: None, audit_heads: Some(folder.join("heads.jsonl")), audit_trusted_keys: None };
     Housekeeping {
         retention: RetentionArguments {
             keep_audit_months: keep,
