@@ -1523,12 +1523,13 @@ BEGIN
         WHERE p.partstrat = 'r' AND p.partrelid::regclass::text IN ('audit_logs', 'cost_tracking')
         ORDER BY 1
     LOOP
-        -- Of months that are over and have rows in the DEFAULT partition, the oldest; the rest are for the next time. Rows of the far
-        -- future stay and are told of: a clock was wrong.
+        -- Of months that have rows in the DEFAULT partition, the oldest; the rest are for the next time. Months ahead are those of a clock
+        -- that was wrong; rows from beyond ten years stay and are told of.
         PERFORM set_config('app.current_user_role', 'admin', true);
         EXECUTE format('SELECT ARRAY(SELECT DISTINCT date_trunc(''month'', "timestamp" AT TIME ZONE ''UTC'')::date FROM %s
                                      WHERE "timestamp" < %L ORDER BY 1 LIMIT 12)',
-                       to_regclass(format('public.%I', v_parent::text || '_default')), date_trunc('month', p_today)::timestamp AT TIME ZONE 'UTC')
+                       to_regclass(format('public.%I', v_parent::text || '_default')),
+                       (date_trunc('month', p_today)::timestamp + interval '10 years') AT TIME ZONE 'UTC')
             INTO v_strays;
         PERFORM set_config('app.current_user_role', v_role, true);
         FOREACH v_month IN ARRAY v_strays || ARRAY(SELECT (date_trunc('month', p_today) + make_interval(months => m))::date
@@ -1542,7 +1543,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION maintain_partitions(integer, date) IS
-    'Makes the partitions of this month and the months ahead for audit_logs and cost_tracking, and of some months past whose rows are in the DEFAULT partition; returns how many were new.';
+    'Makes the partitions of this month and the months ahead for audit_logs and cost_tracking, and of some others whose rows are in the DEFAULT partition, from no more than ten years ahead; returns how many were new.';
 
 CREATE FUNCTION month_partitions(p_parent regclass, p_before date) RETURNS TABLE (partition regclass, month date)
 LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp
@@ -2672,6 +2673,44 @@ GRANT SELECT (seal_no, sealed_until) ON audit_seals TO bailiwick_definer;
 GRANT EXECUTE ON FUNCTION audit_sealed_until() TO bailiwick_app;
 ALTER FUNCTION audit_sealed_until() OWNER TO bailiwick_definer;
 
+-- What waits for upkeep, of all tenants together: every server tells it, for many have no administrator's connection, and a timer that
+-- died tells nothing. Its owner reads these columns and no others.
+CREATE POLICY audit_logs_statistics ON audit_logs FOR SELECT TO bailiwick_statistics USING (true);
+CREATE POLICY audit_logs_default_statistics ON audit_logs_default FOR SELECT TO bailiwick_statistics USING (true);
+CREATE POLICY cost_tracking_default_statistics ON cost_tracking_default FOR SELECT TO bailiwick_statistics USING (true);
+CREATE POLICY tenant_usage_statistics ON tenant_usage FOR SELECT TO bailiwick_statistics USING (true);
+CREATE POLICY index_state_statistics ON index_state FOR SELECT TO bailiwick_statistics USING (true);
+GRANT SELECT (id, completed_at) ON audit_logs TO bailiwick_statistics;
+GRANT SELECT (id) ON audit_logs_default, cost_tracking_default TO bailiwick_statistics;
+GRANT SELECT (tenant_id, next_chunk_no) ON tenant_usage TO bailiwick_statistics;
+GRANT SELECT (tenant_id, merged_through) ON index_state TO bailiwick_statistics;
+GRANT SELECT (seal_no, last_id) ON audit_seals TO bailiwick_statistics;
+
+SET LOCAL ROLE bailiwick_statistics;
+CREATE FUNCTION upkeep_backlog()
+RETURNS TABLE (unsealed_s double precision, stray_audit_logs bigint, stray_costs bigint, unmerged_chunks bigint, months_ahead bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    -- However much waits, this reads little of it: rows are numbered as they are closed, so the oldest is among the first.
+    SELECT coalesce(greatest(extract(epoch FROM clock_timestamp() - (
+               SELECT min(u.completed_at) FROM (
+                   SELECT a.completed_at FROM audit_logs a
+                   WHERE a.id > coalesce((SELECT s.last_id FROM audit_seals s ORDER BY s.seal_no DESC LIMIT 1), 0)
+                   ORDER BY a.id LIMIT 100) AS u)), 0), 0)::double precision,
+           (SELECT count(*) FROM (SELECT d.id FROM audit_logs_default d LIMIT 10000) AS stray),
+           (SELECT count(*) FROM (SELECT d.id FROM cost_tracking_default d LIMIT 10000) AS stray),
+           (SELECT coalesce(sum(greatest(u.next_chunk_no - 1 - coalesce(i.merged_through, 0), 0)), 0)::bigint
+            FROM tenant_usage u LEFT JOIN index_state i ON i.tenant_id = u.tenant_id),
+           (SELECT count(*) FROM generate_series(1, 3) AS ahead,
+                   LATERAL to_char((now() AT TIME ZONE 'UTC') + make_interval(months => ahead), 'YYYY_MM') AS month
+            WHERE to_regclass('public.audit_logs_' || month) IS NOT NULL AND to_regclass('public.cost_tracking_' || month) IS NOT NULL)
+$$;
+COMMENT ON FUNCTION upkeep_backlog() IS
+    'What waits for upkeep, of all tenants together: for how long the oldest audit row is not sealed, rows without a partition for their month (10000 stand for more), chunks that are not merged, and how many of the next three months are prepared.';
+REVOKE EXECUTE ON FUNCTION upkeep_backlog() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION upkeep_backlog() TO bailiwick_app;
+SET LOCAL ROLE bailiwick_owner;
+
 -- ==== records ====
 
 RESET ROLE;
@@ -2683,13 +2722,13 @@ INSERT INTO public.bailiwick_migrations (version, name, checksum) VALUES
     (2, 'tenants', '03fe2c991da1bd7e753f7294f817d528dd75f9d9c6ea7e4bcc6de6a34dabc740'),
     (3, 'documents', '17c00209f93dcdae468320d5a04ab040791341decc021880fdee581108e7e13e'),
     (4, 'search', '6ca487e79815d70ff4d5caedbeeb3c6ffbe7e7fda1858f3dd3549f14f9279865'),
-    (5, 'audit', '090c93f08235e28c5fdf0583968f04d4d74775cd1ee760d2d13e0d1af9595399'),
+    (5, 'audit', '825e2be4e36e15da028fa58541150380e4b43ab5c7f96209ce6307407e7d6a1a'),
     (6, 'costs', '78c0cd14431898e50d8ea9c8dcc796aeeb4b9ad281cfc2e295b1dde12d3587af'),
     (7, 'statistics', 'dbb69c445f35e0849823b2c6d5f59a88d73a1880fff5125a3e742102b25cd36c'),
     (8, 'hybrid_search', 'bb1ddc5bc6f82965f991486f479a69d56c20ff559ab642302979a196c9a99b94'),
     (9, 'demo_tenants', '72a56b076b82262049600bc50d860ed9eebfeca5bb9d8b49332a38a262956292'),
     (10, 'calls', '573db7c8d7e507f902e3f0f451f7548e7aa05292f4bca8910e5e49bec4e5c085'),
-    (11, 'seals', 'eccaa9cefcfbbf74c0b98b2b4861475cffe2f09503bd32af90a92191e6c1587b');
+    (11, 'seals', 'b6fb8ea68f71347ad18644491b5d7967baaaa80d50d8d9762f153ae07ad2d3c3');
 INSERT INTO public.schema_migrations (version, dirty) VALUES (11, false);
 
 COMMIT;
