@@ -40,5 +40,5 @@ pub use progress::Progress;
 pub use reading::ReadFrom;
 pub use record::Client;
 pub use runner::Calls;
-pub use spool::{DEFAULT_SPOOL_BYTES, Stranded, move_left, stranded, tenants_left};
+pub use spool::{DEFAULT_SPOOL_BYTES, Stranded, left_in, move_left, stranded, tenants_left};
 pub use tool::{Answer, Call, Hints, Tool};

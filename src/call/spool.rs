@@ -69,11 +69,7 @@ pub fn stranded(own: &Path) -> Vec<Stranded> {
     let beside = own.parent().and_then(|root| fs::read_dir(root).ok());
     let folders = beside.into_iter().flatten().flatten().map(|entry| entry.path()).filter(|folder| folder != own);
     let mut stranded: Vec<_> = folders
-        .map(|folder| {
-            // Whoever lives holds its own.
-            let left = segments_in(&folder).filter_map(|path| Segment::adopt(&path)?.contents().ok());
-            Stranded { rows: left.map(|contents| contents.rows.len()).sum(), folder }
-        })
+        .map(|folder| Stranded { rows: left_in(&folder), folder })
         .filter(|stranded| stranded.rows > 0)
         .collect();
     stranded.sort_by(|one, other| one.folder.cmp(&other.folder));
@@ -110,6 +106,14 @@ pub fn move_left(from: &Path, to: &Path, wants: impl Fn(&HashSet<TenantId>) -> b
         rows += contents.rows.len();
     }
     Ok(rows)
+}
+
+/// How many rows of dead processes wait in a folder for its next server.
+#[must_use]
+pub fn left_in(folder: &Path) -> usize {
+    // Whoever lives holds its own.
+    let left = segments_in(folder).filter_map(|path| Segment::adopt(&path)?.contents().ok());
+    left.map(|contents| contents.rows.len()).sum()
 }
 
 fn segments_in(folder: &Path) -> impl Iterator<Item = PathBuf> {

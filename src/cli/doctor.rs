@@ -1,7 +1,7 @@
+mod findings;
 mod pitr;
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,12 +12,13 @@ use tokio_postgres::Client;
 use super::{CommandError, Style};
 use crate::audit;
 use crate::backup;
-use crate::call::{self, Stranded};
+use crate::call;
 use crate::configuration::{DatabaseArguments, DatabaseSettings};
-use crate::db::{self, DatabaseIdentity, admin};
-use crate::diagnosis::{self, Finding, Severity, Surroundings};
+use crate::db::{self, DatabaseIdentity, DbError, admin};
+use crate::diagnosis::{self, Finding, SchemaState, Severity, Surroundings};
 use crate::maintenance::{self, IndexReport};
 use crate::startup::{self, Deployment};
+use crate::telemetry;
 
 /// What to check.
 #[derive(Debug, Args)]
@@ -37,53 +38,83 @@ pub(super) struct DoctorArguments {
     json: bool,
 }
 
-/// Examines the deployment and compares every tenant's index with its documents; fails if something is at fault.
-pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArguments) -> Result<ExitCode, CommandError> {
-    let settings = DatabaseSettings::resolve(database)?;
-    let deployment = Deployment::open(&settings).await?;
-    let client = admin::connect(deployment.admin()?).await?;
-    if let Some(folder) = &arguments.pitr {
-        return pitr::run(&deployment, &client, folder.as_deref(), arguments.json).await;
+/// Why nothing, or not all, could be looked at: another matter than a fault that was found.
+struct NotLooked {
+    check: &'static str,
+    error: CommandError,
+}
+
+impl NotLooked {
+    fn of<E: Into<CommandError>>(check: &'static str) -> impl Fn(E) -> Self {
+        move |error| Self { check, error: error.into() }
     }
-    let surroundings = Surroundings {
-        folders: deployment.data_dir().map(std::path::Path::to_owned).into_iter().collect(),
-        is_embedded: deployment.is_embedded(),
+}
+
+/// Examines the deployment and compares every tenant's index with its documents: 0 if nothing is at fault, 1 if something is, 2 if it could
+/// not be looked at.
+pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArguments) -> Result<ExitCode, CommandError> {
+    let NotLooked { check, error } = match examine(database, arguments).await {
+        Ok(code) => return Ok(code),
+        Err(not_looked) => not_looked,
     };
-    let mut findings = diagnosis::examine(&client, &surroundings).await?;
-    let is_current = !findings.iter().any(|finding| finding.check == "migrations");
-    let mut asking = Asking { client: &client, is_current, findings: Vec::new() };
-    let overdue = asking.take("seals", audit::overdue_rows(&client).await)?.unwrap_or_default();
-    let mut strays = asking.take("stray_rows", admin::stray_rows(&client).await)?.map(Vec::from).unwrap_or_default();
+    let text = super::told(error.as_ref());
+    if arguments.json {
+        let finding = Finding {
+            check,
+            severity: Severity::Fault,
+            subject: "doctor".to_owned(),
+            detail: text.clone(),
+            remedy: "nothing else could be looked at: set this right first".to_owned(),
+        };
+        print(&serde_json::to_string_pretty(&json!({ "sound": false, "findings": [finding] }))?);
+    }
+    telemetry::give_up(&text);
+    Ok(ExitCode::from(2))
+}
+
+async fn examine(database: &DatabaseArguments, arguments: &DoctorArguments) -> Result<ExitCode, NotLooked> {
+    let settings = DatabaseSettings::resolve(database).map_err(NotLooked::of("configuration"))?;
+    let deployment = Deployment::open(&settings).await.map_err(NotLooked::of("database"))?;
+    let admin = deployment.admin().map_err(NotLooked::of("database"))?;
+    let client = admin::connect(admin).await.map_err(NotLooked::of("database"))?;
+    if let Some(folder) = &arguments.pitr {
+        return pitr::run(&deployment, &client, folder.as_deref(), arguments.json)
+            .await
+            .map_err(NotLooked::of("archiving"));
+    }
+    let data_dir = deployment.data_dir().map(Path::to_owned).or_else(|| settings.data_dir().ok());
+    let surroundings = Surroundings { folders: data_dir.into_iter().collect(), is_embedded: deployment.is_embedded() };
+    let examined = diagnosis::examine(&client, &surroundings).await.map_err(NotLooked::of("database"))?;
+    let mut findings = examined.findings;
+    let mut asking = Asking { client: &client, schema: examined.schema, findings: Vec::new() };
+    let overdue = asking.take("seals", audit::overdue_rows(&client)).await?.unwrap_or_default();
+    let mut strays = asking.take("stray_rows", admin::stray_rows(&client)).await?.map(Vec::from).unwrap_or_default();
     strays.retain(|(_, rows)| *rows > 0);
-    let mut failed = asking.take("embeddings", admin::failed_embeddings(&client).await)?.unwrap_or_default();
+    let mut failed = asking.take("embeddings", admin::failed_embeddings(&client)).await?.unwrap_or_default();
     failed.retain(|failed| arguments.tenant.as_ref().is_none_or(|slug| *slug == failed.tenant));
-    let dimensions = asking.take("embedder", admin::embedding_dimensions(&client).await)?;
+    let dimensions = asking.take("embedder", admin::embedding_dimensions(&client)).await?;
     let reports = indexes(&mut asking, arguments).await?;
     findings.extend(asking.findings);
+    if let Ok(app) = deployment.app()
+        && examined.schema != SchemaState::Absent
+    {
+        findings.extend(diagnosis::of_application(app, admin).await);
+    }
     findings.extend(diagnosis::of_embedder(&settings, dimensions).await);
-    findings.extend(failed.iter().map(|failed| Finding {
-        check: "embeddings",
-        severity: Severity::Fault,
-        subject: failed.tenant.clone(),
-        detail: format!(
-            "{} documents could not be embedded ({}) and are found by words alone",
-            failed.documents, failed.error
-        ),
-        remedy: "`bailiwick embed --retry-failed` tries them again".to_owned(),
-    }));
+    findings.extend(failed.iter().map(findings::not_embedded));
     if let Some(replica) = &settings.replica {
-        findings.extend(db::examine_replica(deployment.admin()?, replica).await?.map(unfit_replica));
+        match db::examine_replica(admin, replica).await {
+            Ok(detail) => findings.extend(detail.map(findings::unfit_replica)),
+            Err(error) => findings.push(diagnosis::blind("replica", &error)),
+        }
     }
-    if let Ok(identity) = DatabaseIdentity::of(&client).await {
-        let spool = startup::spool::of_database(&settings, &identity)?;
-        findings.extend(call::stranded(&spool).iter().map(|stranded| left_elsewhere(stranded, &spool)));
-    }
+    findings.extend(audit_spool(&settings, &client).await.map_err(NotLooked::of("configuration"))?);
     if let Ok(data_dir) = settings.data_dir() {
-        findings.extend(backup::abandoned_folders(&data_dir).iter().map(|folder| left_in_plain(folder)));
+        findings.extend(backup::abandoned_folders(&data_dir).iter().map(|folder| findings::left_in_plain(folder)));
     }
-    findings.extend(unsealed(overdue));
-    findings.extend(strays.iter().map(|(table, rows)| stray(table, *rows)));
-    findings.extend(reports.iter().flat_map(|(slug, report)| of_index(slug, report)));
+    findings.extend(findings::unsealed(overdue));
+    findings.extend(strays.iter().map(|(table, rows)| findings::stray(table, *rows)));
+    findings.extend(reports.iter().flat_map(|(slug, report)| findings::of_index(slug, report)));
     findings.sort_by_key(|finding| finding.severity);
     let is_sound = is_sound(&findings);
     if arguments.json {
@@ -92,7 +123,7 @@ pub(super) async fn run(database: &DatabaseArguments, arguments: &DoctorArgument
             "sound": is_sound, "findings": findings, "tenants": tenants, "unsealed_calls": overdue, "failed_embeddings": failed,
             "stray_rows": strays.iter().copied().collect::<BTreeMap<_, _>>(),
         });
-        print(&serde_json::to_string_pretty(&told)?);
+        print(&serde_json::to_string_pretty(&told).map_err(NotLooked::of("doctor"))?);
     } else {
         tell(&findings, &reports);
     }
@@ -104,31 +135,46 @@ fn is_sound(findings: &[Finding]) -> bool {
     !findings.iter().any(|finding| finding.severity == Severity::Fault)
 }
 
-/// What is asked of a schema that may not be this program's: of another one part may still be told, and the rest is left out.
+/// Rows of calls that wait on this machine's disk, for this database and for others.
+async fn audit_spool(settings: &DatabaseSettings, client: &Client) -> Result<Vec<Finding>, CommandError> {
+    let Ok(identity) = DatabaseIdentity::of(client).await else { return Ok(Vec::new()) };
+    let own = startup::spool::of_database(settings, &identity)?;
+    let mut findings: Vec<_> = findings::left_for_this(&own, call::left_in(&own)).into_iter().collect();
+    findings.extend(call::stranded(&own).iter().map(|stranded| findings::left_elsewhere(stranded, &own)));
+    Ok(findings)
+}
+
+/// What is asked of the schema beside the checks: what cannot be told is a finding, and keeps nothing else from being told.
 struct Asking<'a> {
     client: &'a Client,
-    is_current: bool,
+    schema: SchemaState,
     findings: Vec<Finding>,
 }
 
 impl Asking<'_> {
-    fn take<T, E>(&mut self, check: &'static str, asked: Result<T, E>) -> Result<Option<T>, CommandError>
-    where
-        E: Display + Into<CommandError>,
-    {
-        match asked {
+    async fn take<T>(
+        &mut self,
+        check: &'static str,
+        asked: impl Future<Output = Result<T, DbError>>,
+    ) -> Result<Option<T>, NotLooked> {
+        if self.schema == SchemaState::Absent {
+            return Ok(None);
+        }
+        match asked.await {
             Ok(told) => Ok(Some(told)),
-            Err(error) if !self.is_current && !self.client.is_closed() => {
+            Err(error) if self.client.is_closed() => Err(NotLooked::of("database")(error)),
+            Err(error) if self.schema == SchemaState::Other => {
                 self.findings.push(Finding {
-                    check,
                     severity: Severity::Note,
-                    subject: "doctor".to_owned(),
-                    detail: format!("could not look: {error}"),
                     remedy: "bring the schema up to date first (`bailiwick migrate up`)".to_owned(),
+                    ..diagnosis::blind(check, &error)
                 });
                 Ok(None)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                self.findings.push(diagnosis::blind(check, &error));
+                Ok(None)
+            }
         }
     }
 }
@@ -136,95 +182,27 @@ impl Asking<'_> {
 async fn indexes(
     asking: &mut Asking<'_>,
     arguments: &DoctorArguments,
-) -> Result<Vec<(String, IndexReport)>, CommandError> {
+) -> Result<Vec<(String, IndexReport)>, NotLooked> {
     let client = asking.client;
-    let Some(mut tenants) = asking.take("word_index", admin::list_tenants(client).await)? else {
+    let Some(mut tenants) = asking.take("word_index", admin::list_tenants(client)).await? else {
         return Ok(Vec::new());
     };
     if let Some(slug) = &arguments.tenant {
         tenants.retain(|tenant| tenant.slug == *slug);
         if tenants.is_empty() {
-            return Err(format!("there is no tenant {slug:?}; `bailiwick tenant list` shows them").into());
+            let told = format!("there is no tenant {slug:?}; `bailiwick tenant list` shows them");
+            return Err(NotLooked::of("tenant")(told));
         }
     }
     let mut reports = Vec::new();
     if !arguments.quick {
         for tenant in tenants {
             // What cannot be looked at in one cannot in any.
-            let Some(report) = asking.take("word_index", maintenance::check(client, tenant.id).await)? else { break };
+            let Some(report) = asking.take("word_index", maintenance::check(client, tenant.id)).await? else { break };
             reports.push((tenant.slug, report));
         }
     }
     Ok(reports)
-}
-
-fn unsealed(overdue: i64) -> Option<Finding> {
-    (overdue > 0).then(|| Finding {
-        check: "seals",
-        severity: Severity::Fault,
-        subject: "audit trail".to_owned(),
-        detail: format!("{overdue} calls that were closed more than ten minutes ago are not sealed"),
-        remedy: "`bailiwick maintain` seals them or says what is in the way".to_owned(),
-    })
-}
-
-fn unfit_replica(detail: String) -> Finding {
-    Finding {
-        check: "replica",
-        severity: Severity::Warning,
-        subject: "read replica".to_owned(),
-        detail,
-        remedy: "searches are read on the primary meanwhile; docs/operations.md, \"The replica lags or is away\", says where to look".to_owned(),
-    }
-}
-
-/// They may be another database's that is served at other times, or this one's from before it was restored or moved.
-fn left_elsewhere(stranded: &Stranded, own: &Path) -> Finding {
-    Finding {
-        check: "audit_spool",
-        severity: Severity::Warning,
-        subject: stranded.folder.display().to_string(),
-        detail: format!(
-            "{} audit rows of calls that failed wait here for a database that no server with this data folder serves now",
-            stranded.rows
-        ),
-        remedy: format!(
-            "`bailiwick serve` with the URL of that database sends them; if it has become this one, move the .jsonl files to {}",
-            own.display()
-        ),
-    }
-}
-
-fn left_in_plain(folder: &Path) -> Finding {
-    Finding {
-        check: "restore_remains",
-        severity: Severity::Warning,
-        subject: folder.display().to_string(),
-        detail: "is what a restore of one tenant left that was killed; its documents may be in it, in plain".to_owned(),
-        remedy: "remove it; the next restore with this data folder does so by itself".to_owned(),
-    }
-}
-
-fn stray(table: &str, rows: i64) -> Finding {
-    Finding {
-        check: "stray_rows",
-        severity: Severity::Fault,
-        subject: table.to_owned(),
-        detail: format!("{rows} rows of {table} have no partition for their month"),
-        remedy: "`bailiwick maintain` makes those of this month and the next three, and moves rows into them; rows of other months have a wrong time".to_owned(),
-    }
-}
-
-/// The first few faults of an index, in its own words.
-fn of_index(slug: &str, report: &IndexReport) -> Vec<Finding> {
-    let told = report.faults.iter().map(|fault| Finding {
-        check: "word_index",
-        severity: Severity::Fault,
-        subject: slug.to_owned(),
-        detail: fault.clone(),
-        remedy: format!("`bailiwick maintain --rebuild --tenant {slug}` makes it anew from the documents"),
-    });
-    told.collect()
 }
 
 fn tell(findings: &[Finding], reports: &[(String, IndexReport)]) {

@@ -129,7 +129,7 @@ enum Command {
         after_help = "Examples:\n  bailiwick restore bailiwick.backup\n  bailiwick restore --into staging bailiwick.backup\n  bailiwick restore --replace --jobs 4 bailiwick.backup\n  bailiwick restore --tenant acme --as acme-yesterday bailiwick.backup\n  bailiwick restore --check bailiwick.backup"
     )]
     Restore(restore::RestoreArguments),
-    /// Find what is wrong with the deployment: isolation, versions, indexes, partitions, embedder, archiving, disk; exit code 1 if something is
+    /// Find what is wrong with the deployment: isolation, versions, indexes, partitions, embedder, archiving, disk; exit code 1 if something is, 2 if it could not look
     #[command(
         after_help = "Examples:\n  bailiwick doctor\n  bailiwick doctor --quick --json\n  bailiwick doctor --tenant acme\n  bailiwick doctor --pitr /backup/bailiwick"
     )]

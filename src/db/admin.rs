@@ -14,7 +14,8 @@ pub use databases::{
     have_time, put_in_place, rename_database, set_for_sessions, set_password,
 };
 pub use diagnosis::{
-    Archive, Server, archive, count_statements, diagnose, embedding_dimensions, see_all_tenants, server,
+    ApplicationSession, Archive, SchemaObject, Server, application_session, archive, begin_checks, count_statements,
+    diagnose, embedding_dimensions, end_checks, schema_objects, see_all_tenants, sees_statistics, server,
     slow_statements,
 };
 pub use embedding::{

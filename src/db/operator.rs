@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, Row, RowStream};
 
-use super::{DbError, Parameter};
+use super::{DbError, Parameter, left_open};
 
 /// Whoever was kept waiting by a try goes on meanwhile.
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
@@ -34,7 +34,7 @@ impl<'a> OperatorTransaction<'a> {
     #[expect(clippy::disallowed_methods, reason = "the operator's own transaction")]
     async fn begin_with(client: &'a Client, begin: &str) -> Result<Self, DbError> {
         // What a dropped predecessor left open ends first.
-        client.batch_execute("ROLLBACK").await?;
+        left_open::end(client).await?;
         // A head is told to the world once its seal is committed, so it must not be lost in a crash after that.
         let context = "SET LOCAL synchronous_commit = on; SET LOCAL ROLE bailiwick_owner; SET LOCAL app.current_user_role = 'admin'; \
                        SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '3s'; SET LOCAL jit = off; SET LOCAL idle_in_transaction_session_timeout = '60s'";

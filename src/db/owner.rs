@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Client, Row, RowStream};
 
-use super::{DbError, Parameter};
+use super::{DbError, Parameter, left_open};
 use crate::identity::TenantId;
 
 /// A transaction of the schema's owner in one tenant's context, on an administrator's connection.
@@ -23,7 +23,7 @@ impl<'a> OwnerTransaction<'a> {
              SET LOCAL statement_timeout = 0; SET LOCAL jit = off"
         );
         // What a dropped predecessor left open ends first.
-        client.batch_execute("ROLLBACK").await?;
+        left_open::end(client).await?;
         client.batch_execute(&begin).await?;
         Ok(Self { client, tenant_id })
     }
@@ -39,7 +39,7 @@ impl<'a> OwnerTransaction<'a> {
             "BEGIN READ ONLY; SET LOCAL ROLE bailiwick_definer; SET LOCAL app.current_tenant_id = '{tenant_id}'; \
              SET LOCAL statement_timeout = 0; SET LOCAL jit = off"
         );
-        client.batch_execute("ROLLBACK").await?;
+        left_open::end(client).await?;
         client.batch_execute(&begin).await?;
         Ok(Self { client, tenant_id })
     }

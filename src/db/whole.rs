@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Client, Row};
 
-use super::{DbError, Parameter};
+use super::{DbError, Parameter, left_open};
 
 const READER: &str = include_str!("../../sql/queries/backup/reader.sql");
 const WHOLE_TIME: &str = include_str!("../../sql/queries/backup/whole_time.sql");
@@ -20,7 +20,7 @@ impl<'a> WholeSnapshot<'a> {
     /// [`DbError::Forbidden`] if neither reads past row-level security, and any other.
     #[expect(clippy::disallowed_methods, reason = "a backup's own transaction")]
     pub async fn begin(client: &'a Client) -> Result<Self, DbError> {
-        client.batch_execute("ROLLBACK").await?;
+        left_open::end(client).await?;
         let row = client.query_one(READER, &[]).await?;
         let acts_as_backup: bool = row.try_get("acts_as_backup")?;
         if !acts_as_backup && !row.try_get::<_, bool>("bypasses")? {

@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
 
-use super::{CHECKS, Finding, Severity, ask, blind};
+use super::{CHECKS, Finding, Severity, ask, or_blind};
 use crate::archiving::Plan;
 use crate::db::DbError;
 use crate::db::admin::{self, Archive};
@@ -18,12 +18,11 @@ const OLDEST_BASE_BACKUP: SignedDuration = SignedDuration::from_hours(8 * 24);
 
 /// Where archiving is on: what it leaves to be lost.
 pub(super) async fn of_server(client: &Client) -> Result<Vec<Finding>, DbError> {
-    match admin::archive(client).await {
-        Ok(archive) if archive.archive_mode == "off" => Ok(Vec::new()),
-        Ok(archive) => Ok(of_archive(&archive, Timestamp::now())),
-        Err(error @ DbError::Unavailable(_)) => Err(error),
-        Err(error) => Ok(vec![blind("archiving", &error)]),
-    }
+    let asked = admin::archive(client).await.map(|archive| match archive.archive_mode == "off" {
+        true => Vec::new(),
+        false => of_archive(&archive, Timestamp::now()),
+    });
+    or_blind(client, "archiving", asked)
 }
 
 /// How a server archives, and all that is missing before it could be brought back to a moment.

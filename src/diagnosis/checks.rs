@@ -13,6 +13,9 @@ pub struct Check {
     pub(super) sql: &'static str,
 }
 
+/// Checks that ask what others' sessions do, which not every role is told: it gets rows of NULLs, in which nothing is found.
+pub(super) const OF_OTHERS: [&str; 1] = ["long_transactions"];
+
 impl Check {
     pub(super) fn finding(&self, subject: String, detail: String) -> Finding {
         Finding { check: self.name, severity: self.severity, subject, detail, remedy: self.remedy.to_owned() }
@@ -30,7 +33,9 @@ macro_rules! checks {
     };
 }
 
-const SCHEMA: &str = "somebody changed the schema by hand: put back what sql/init.sql says, and find out since when";
+/// What has been changed by hand is put back by hand.
+pub(super) const SCHEMA: &str =
+    "somebody changed the schema by hand: put back what sql/init.sql says, and find out since when";
 const MAINTAIN: &str =
     "`bailiwick maintain` does it; if it comes back, no server with an administrator's connection is running";
 
@@ -43,6 +48,7 @@ pub const CHECKS: &[Check] = checks! {
     "tenants_in_keys" in "../../sql/queries/diagnosis/tenants_in_keys.sql", Fault: "drop the index or key, or make it anew with tenant_id in front";
     "open_views" in "../../sql/queries/diagnosis/open_views.sql", Fault: "make the view WITH (security_invoker = true), or take the application's right to it away";
     "application_powers" in "../../sql/queries/diagnosis/application_powers.sql", Fault: "take it from bailiwick_app (ALTER ROLE, REVOKE): what it may do is in sql/init.sql";
+    "application_access" in "../../sql/queries/diagnosis/application_access.sql", Fault: "no server can start or write: ALTER ROLE bailiwick_app LOGIN CONNECTION LIMIT -1 VALID UNTIL 'infinity'; GRANT CONNECT ON DATABASE … TO bailiwick_app; ALTER SYSTEM RESET the setting";
     "definer_functions" in "../../sql/queries/diagnosis/definer_functions.sql", Fault: SCHEMA;
     "owning_roles" in "../../sql/queries/diagnosis/owning_roles.sql", Fault: "ALTER ROLE … NOLOGIN NOSUPERUSER NOBYPASSRLS; REVOKE or GRANT … WITH INHERIT FALSE what is inherited";
     "role_settings" in "../../sql/queries/diagnosis/role_settings.sql", Fault: "ALTER ROLE … RESET it: the program sets a tenant's context itself, for each call";
@@ -64,8 +70,9 @@ pub const CHECKS: &[Check] = checks! {
     "waiting_alerts" in "../../sql/queries/diagnosis/waiting_alerts.sql", Warning: "see a server's log for what the webhook answers; alerts need a running server";
     "connections" in "../../sql/queries/diagnosis/connections.sql", Warning: "raise max_connections, or give servers fewer (--max-connections), or put a pooler between";
     "long_transactions" in "../../sql/queries/diagnosis/long_transactions.sql", Warning: "find out what it does, else SELECT pg_terminate_backend(pid)";
+    "prepared_transactions" in "../../sql/queries/diagnosis/prepared_transactions.sql", Warning: "COMMIT PREPARED or ROLLBACK PREPARED it, as whoever prepared it says";
     "autovacuum" in "../../sql/queries/diagnosis/autovacuum.sql", Warning: "switch it on";
     "dead_rows" in "../../sql/queries/diagnosis/dead_rows.sql", Warning: "VACUUM the table; if it comes back, let autovacuum come more often (autovacuum_vacuum_scale_factor)";
-    "cache_hits" in "../../sql/queries/diagnosis/cache_hits.sql", Warning: "raise shared_buffers, to a quarter of the memory, or give the machine more";
-    "unused_indexes" in "../../sql/queries/diagnosis/unused_indexes.sql", Note: "if it is none of sql/init.sql, drop it: every write pays for it";
+    "cache_hits" in "../../sql/queries/diagnosis/cache_hits.sql", Warning: "raise shared_buffers, to a quarter of the memory, or give the machine more; SELECT pg_stat_reset() has it counted anew";
+    "unused_indexes" in "../../sql/queries/diagnosis/unused_indexes.sql", Note: "no migration makes it: if nobody knows what for, drop it, for every write pays for it";
 };

@@ -1,9 +1,9 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use tokio_postgres::Client;
 
-use super::{Finding, Severity};
+use super::{Finding, Severity, must_see_statistics, or_blind};
 use crate::db::{DbError, admin};
 use crate::migrations::{self, Checksum, EntryState, Migrations};
 
@@ -15,27 +15,44 @@ const LARGEST_SKEW: Duration = Duration::from_secs(5);
 /// With less room on the disk PostgreSQL will soon take no more writes.
 const LEAST_ROOM_BYTES: u64 = 1 << 30;
 
+/// Whose schema a database has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaState {
+    /// None: no migration was ever applied.
+    Absent,
+    /// That of another version of the program, as far as can be told.
+    Other,
+    /// This version's.
+    Own,
+}
+
 /// What a deployment stands on.
 #[derive(Debug, Default)]
 pub struct Surroundings {
-    /// Folders of this machine that must not run full: our own PostgreSQL's.
+    /// Folders of this machine that must not run full: our own PostgreSQL's, and where audit rows wait.
     pub folders: Vec<PathBuf>,
     /// It is our own PostgreSQL, whose version is not the operator's to choose.
     pub is_embedded: bool,
 }
 
 impl Surroundings {
-    pub(super) async fn examine(&self, client: &Client) -> Result<Vec<Finding>, DbError> {
-        let mut findings = Vec::new();
+    pub(super) async fn examine(&self, client: &Client) -> Result<(Vec<Finding>, SchemaState), DbError> {
+        let mut findings = or_blind(client, "server_version", self.of_server(client).await)?;
+        let (of_schema, schema) = migrations_of(client).await?;
+        findings.extend(of_schema);
+        findings.extend(self.folders.iter().filter_map(|folder| of_folder(folder, self.is_embedded)));
+        if schema != SchemaState::Absent {
+            findings.extend(or_blind(client, "slow_statements", slow_statements(client).await)?);
+        }
+        Ok((findings, schema))
+    }
+
+    async fn of_server(&self, client: &Client) -> Result<Vec<Finding>, DbError> {
         let asked = SystemTime::now();
         let server = admin::server(client).await?;
         let took = asked.elapsed().unwrap_or_default();
-        findings.extend(of_server(server.version, &server.version_text, self.is_embedded));
-        findings.extend(of_clock(asked + took / 2, server.now));
-        findings.extend(migrations_of(client).await?);
-        findings.extend(self.folders.iter().filter_map(of_folder));
-        findings.extend(slow_statements(client).await?);
-        Ok(findings)
+        let version = of_server(server.version, &server.version_text, self.is_embedded);
+        Ok(version.into_iter().chain(of_clock(asked + took / 2, server.now)).collect())
     }
 }
 
@@ -79,7 +96,7 @@ fn of_clock(ours: SystemTime, theirs: SystemTime) -> Option<Finding> {
     })
 }
 
-async fn migrations_of(client: &Client) -> Result<Vec<Finding>, DbError> {
+async fn migrations_of(client: &Client) -> Result<(Vec<Finding>, SchemaState), DbError> {
     let finding = |subject: String, detail: &str, remedy: &str| Finding {
         check: "migrations",
         severity: Severity::Fault,
@@ -91,9 +108,16 @@ async fn migrations_of(client: &Client) -> Result<Vec<Finding>, DbError> {
     let status = match migrations::status(client, &known).await {
         Ok(status) => status,
         Err(error) => {
-            return Ok(vec![finding("schema".to_owned(), &error.to_string(), "`bailiwick migrate status` tells more")]);
+            let told = finding("schema".to_owned(), &error.to_string(), "`bailiwick migrate status` tells more");
+            return Ok((vec![told], SchemaState::Other));
         }
     };
+    if status.pending() == status.entries.len() && status.unknown.is_empty() && !status.dirty {
+        let detail = "there is none in this database: no migration was applied to it";
+        let remedy = "`bailiwick migrate up` makes it, if this is the right database (BAILIWICK_ADMIN_DATABASE_URL)";
+        return Ok((vec![finding("schema".to_owned(), detail, remedy)], SchemaState::Absent));
+    }
+    let is_other = status.pending() > 0 || !status.unknown.is_empty();
     let mut findings = Vec::new();
     for entry in &status.entries {
         let subject = format!("{:06}_{}", entry.version, entry.name);
@@ -117,23 +141,34 @@ async fn migrations_of(client: &Client) -> Result<Vec<Finding>, DbError> {
     findings.extend(status.unknown.iter().map(|unknown| {
         finding(format!("{:06}", unknown.version), "is of a newer program than this one", "run the newer program")
     }));
-    Ok(findings)
+    Ok((findings, if is_other { SchemaState::Other } else { SchemaState::Own }))
 }
 
-fn of_folder(folder: &PathBuf) -> Option<Finding> {
-    let free = rustix::fs::statvfs(folder).ok()?;
+/// What is wrong with the room for a folder, which may be made only when it is first needed.
+fn of_folder(folder: &Path, is_embedded: bool) -> Option<Finding> {
+    let free = folder.ancestors().find_map(|folder| rustix::fs::statvfs(folder).ok())?;
     let free_bytes = free.f_bavail.saturating_mul(free.f_frsize);
     (free_bytes < LEAST_ROOM_BYTES).then(|| Finding {
         check: "disk",
-        severity: Severity::Fault,
+        severity: if is_embedded { Severity::Fault } else { Severity::Warning },
         subject: folder.display().to_string(),
         detail: format!("{} MiB are left on its disk", free_bytes >> 20),
-        remedy: "make room: a PostgreSQL whose disk is full takes no more writes".to_owned(),
+        remedy: match is_embedded {
+            true => "make room: a PostgreSQL whose disk is full takes no more writes",
+            false => {
+                "make room: audit rows wait there while the database is away, and archives of months are written there"
+            }
+        }
+        .to_owned(),
     })
 }
 
 async fn slow_statements(client: &Client) -> Result<Vec<Finding>, DbError> {
-    let Some(rows) = admin::slow_statements(client).await? else {
+    let rows = admin::slow_statements(client).await?;
+    if rows.is_some() {
+        must_see_statistics(client).await?;
+    }
+    let Some(rows) = rows else {
         return Ok(vec![Finding {
             check: "slow_statements",
             severity: Severity::Note,
@@ -179,7 +214,9 @@ mod tests {
     #[test]
     fn a_full_disk_is_told() {
         // Nothing can be stored there.
-        assert!(of_folder(&PathBuf::from("/proc")).is_some());
-        assert_eq!(of_folder(&PathBuf::from("/nowhere/at/all")), None);
+        let severity = |folder: &str, is_embedded| of_folder(Path::new(folder), is_embedded).map(|told| told.severity);
+        assert_eq!(severity("/proc", true), Some(Severity::Fault));
+        // It is asked of the disk that the folder will be on.
+        assert_eq!(severity("/proc/nowhere/at/all", false), Some(Severity::Warning));
     }
 }

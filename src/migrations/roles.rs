@@ -52,6 +52,8 @@ COMMIT;
 -- Afterwards, whoever may: a password for the role that the server connects as, and for those of upkeep and backups
 -- if they are used. bailiwick_backup needs BYPASSRLS, which some services only grant on request.
 --     ALTER ROLE bailiwick_app PASSWORD 'choose-one';
+-- And for `bailiwick doctor`, which is otherwise not told what others' sessions and statements do:
+--     GRANT pg_monitor TO {admin}, bailiwick_maintenance;
 ";
 
 /// The SQL by which `admin` gets everything that the migrations cannot do themselves without power over roles.

@@ -15,6 +15,12 @@ SELECT r.rolname::text AS role_name,
            SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
            WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'm', 'v') AND c.relowner = r.oid
            ORDER BY c.relname LIMIT 5
-       ) AS owned_tables
+       ) AS owned_tables,
+       ARRAY(
+           SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+             AND has_table_privilege(r.oid, c.oid, 'TRUNCATE')
+           ORDER BY c.relname LIMIT 5
+       ) AS emptied_tables
 FROM pg_roles r
 WHERE r.rolname = current_user

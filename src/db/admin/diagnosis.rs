@@ -4,12 +4,15 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
 use crate::db::DbError;
 
 const SERVER: &str = include_str!("../../../sql/queries/diagnosis/server.sql");
-const HAS_SLOW_STATEMENTS: &str = include_str!("../../../sql/queries/diagnosis/has_slow_statements.sql");
+const SCHEMA: &str = include_str!("../../../sql/queries/diagnosis/schema.sql");
+const SEES_STATISTICS: &str = include_str!("../../../sql/queries/diagnosis/sees_statistics.sql");
+const APPLICATION_SESSION: &str = include_str!("../../../sql/queries/diagnosis/application_session.sql");
+const FIND_STATEMENT_STATISTICS: &str = include_str!("../../../sql/queries/diagnosis/find_statement_statistics.sql");
 const EMBEDDING_DIMENSIONS: &str = include_str!("../../../sql/queries/system/embedding_dimensions.sql");
 const ARCHIVE: &str = include_str!("../../../sql/queries/diagnosis/archive.sql");
 const BASE_BACKUP: &str = include_str!("../../../sql/queries/diagnosis/base_backup.sql");
@@ -26,6 +29,30 @@ pub struct Server {
     pub now: SystemTime,
 }
 
+/// An object of the schema in a few words: what `sql/objects.txt` has a line of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaObject {
+    /// `table`, `index`, `grant` and others.
+    pub kind: String,
+    /// Its name, of one kind only one's; of a grant whom it is given to, and what.
+    pub name: String,
+    /// What else there is to say of it.
+    pub definition: String,
+}
+
+/// What a session of the application's stands on.
+#[derive(Debug, Clone)]
+pub struct ApplicationSession {
+    /// Who it is.
+    pub role_name: String,
+    /// Transactions begin read-only.
+    pub is_read_only: bool,
+    /// Where names without a schema are looked for.
+    pub search_path: String,
+    /// And whether the tables are found there.
+    pub finds_tables: bool,
+}
+
 /// Lets this session count every tenant's rows, as the schema's owner may with the administrator's setting.
 ///
 /// # Errors
@@ -33,6 +60,67 @@ pub struct Server {
 #[expect(clippy::disallowed_methods, reason = "the administrator's own session")]
 pub async fn see_all_tenants(client: &Client) -> Result<(), DbError> {
     Ok(client.batch_execute("SET app.current_user_role = 'admin'").await?)
+}
+
+/// Readies this session for checks: it sees every tenant's rows, finds the program's own tables whatever its role is set to, and waits
+/// neither for a lock nor for a statement for long.
+///
+/// # Errors
+/// Any [`DbError`].
+#[expect(clippy::disallowed_methods, reason = "the administrator's own session")]
+pub async fn begin_checks(client: &Client) -> Result<(), DbError> {
+    see_all_tenants(client).await?;
+    let bounds = "SET search_path = pg_catalog, public; SET lock_timeout = '2s'; SET statement_timeout = '60s'";
+    Ok(client.batch_execute(bounds).await?)
+}
+
+/// From now on statements may take their time, as those that read every document do; for a lock they wait half a minute.
+///
+/// # Errors
+/// Any [`DbError`].
+#[expect(clippy::disallowed_methods, reason = "the administrator's own session")]
+pub async fn end_checks(client: &Client) -> Result<(), DbError> {
+    Ok(client.batch_execute("SET lock_timeout = '30s'; SET statement_timeout = 0").await?)
+}
+
+/// Every object of the schema, by kind and name. Names are printed by the search path of [`begin_checks`].
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn schema_objects(client: &Client) -> Result<Vec<SchemaObject>, DbError> {
+    let object = |row: &Row| {
+        let (kind, name) = (row.try_get("kind")?, row.try_get("name")?);
+        Ok(SchemaObject { kind, name, definition: row.try_get("definition")? })
+    };
+    client.query(SCHEMA, &[]).await?.iter().map(object).collect()
+}
+
+/// Whether this role is told what others' sessions and statements do.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn sees_statistics(client: &Client) -> Result<bool, DbError> {
+    Ok(client.query_one(SEES_STATISTICS, &[]).await?.try_get("sees_all")?)
+}
+
+/// What a session stands on that was opened as the application. Nothing is prepared, for it may be a pooler's.
+///
+/// # Errors
+/// Any [`DbError`].
+#[expect(clippy::disallowed_methods, reason = "asks a session of itself, and reads no table")]
+pub async fn application_session(client: &Client) -> Result<ApplicationSession, DbError> {
+    let messages = client.simple_query(APPLICATION_SESSION).await?;
+    let row = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let column = |name| row.and_then(|row| row.get(name)).unwrap_or_default();
+    Ok(ApplicationSession {
+        role_name: column("role_name").to_owned(),
+        is_read_only: column("is_read_only") == "on",
+        search_path: column("search_path").to_owned(),
+        finds_tables: column("finds_tables") == "t",
+    })
 }
 
 /// Asks a server for its version and its time.
@@ -132,12 +220,16 @@ pub async fn count_statements(client: &Client) -> Result<(), DbError> {
 /// Statements that take long on average; `None` without the extension that counts them.
 ///
 /// # Errors
-/// Any [`DbError`].
+/// Any [`DbError`]: it is installed and not loaded, for one.
+#[expect(clippy::disallowed_methods, reason = "the administrator's own session")]
 pub async fn slow_statements(client: &Client) -> Result<Option<Vec<(String, String)>>, DbError> {
-    if !client.query_one(HAS_SLOW_STATEMENTS, &[]).await?.try_get::<_, bool>("is_there")? {
+    if client.query_opt(FIND_STATEMENT_STATISTICS, &[]).await?.is_none() {
         return Ok(None);
     }
-    client.query(SLOW_STATEMENTS, &[]).await?.iter().map(told).collect::<Result<_, _>>().map(Some)
+    let rows = client.query(SLOW_STATEMENTS, &[]).await;
+    // Within a transaction that has failed it cannot be set, and need not be.
+    let _ = client.batch_execute("SET search_path = pg_catalog, public").await;
+    rows?.iter().map(told).collect::<Result<_, _>>().map(Some)
 }
 
 fn told(row: &Row) -> Result<(String, String), DbError> {

@@ -18,6 +18,18 @@ fn server(url: &str, data: &Path) -> Process {
     Process::spawn(command)
 }
 
+/// What doctor says of rows that wait.
+async fn doctor(database: &TestDatabase, data: &std::path::Path) -> Vec<Value> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+    command.args(["doctor", "--quick", "--json"]).env("BAILIWICK_DATA_DIR", data);
+    command.env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await);
+    command.env("BAILIWICK_ADMIN_DATABASE_URL", database.url("postgres").await);
+    let output = command.output().await.unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let findings = told["findings"].as_array().unwrap().iter();
+    findings.filter(|finding| finding["check"] == "audit_spool").cloned().collect()
+}
+
 /// A server that fails a call whose row the database does not take, and is killed; where it has left the row.
 async fn dead_server(database: &TestDatabase, url: &str, data: &Path) -> PathBuf {
     let mut process = server(url, data);
@@ -85,6 +97,11 @@ async fn rows_are_sent_by_the_next_server_of_the_database_whatever_its_url_and_o
     let segment = dead_server(&database, &url, data.path()).await;
     let spool = data.path().join("spool");
     let folder = segment.parent().unwrap();
+    // No server is there to send it.
+    let found = doctor(&database, data.path()).await;
+    assert!(found.len() == 1 && found[0]["subject"] == folder.display().to_string(), "{found:?}");
+    let detail = found[0]["detail"].as_str().unwrap();
+    assert!(detail.starts_with("1 audit rows") && detail.ends_with("the next server of this database"), "{detail}");
     // What another database's server left.
     let foreign = spool.join("another-7");
     std::fs::create_dir(&foreign).unwrap();
@@ -111,15 +128,9 @@ async fn rows_are_sent_by_the_next_server_of_the_database_whatever_its_url_and_o
     assert!(told.contains("wait on disk for another database") && told.contains("another-7"), "{told}");
     assert!(foreign.join("left.jsonl").exists(), "it is nobody's to send");
 
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
-    command.args(["doctor", "--quick", "--json"]).env("BAILIWICK_DATA_DIR", data.path());
-    command.env("BAILIWICK_DATABASE_URL", &url).env("BAILIWICK_ADMIN_DATABASE_URL", database.url("postgres").await);
-    let output = command.output().await.unwrap();
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
-    let findings = told["findings"].as_array().unwrap();
-    let found: Vec<_> = findings.iter().filter(|finding| finding["check"] == "audit_spool").collect();
-    assert_eq!(found.len(), 1, "{told}");
-    let found = found[0];
+    let found = doctor(&database, data.path()).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let found = &found[0];
     assert!(found["subject"].as_str().unwrap().ends_with("another-7"), "{found}");
     assert!(found["detail"].as_str().unwrap().starts_with("1 audit rows"), "{found}");
     assert!(found["remedy"].as_str().unwrap().contains(&folder.display().to_string()), "{found}");

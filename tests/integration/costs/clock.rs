@@ -1,19 +1,13 @@
 //! A server whose clock is wrong spends, refuses and reports in the database's month.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::{assert_settled, of_usd};
-use crate::harness::{Lacking, Process, TestDatabase, skip};
-
-/// What tells a program another time of day; durations it measures as ever.
-fn libfaketime() -> Option<PathBuf> {
-    let paths = ["/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1"];
-    paths.iter().flat_map(|paths| glob::glob(paths).unwrap()).find_map(Result::ok)
-}
+use crate::harness::{Lacking, Process, TestDatabase, clock_of, libfaketime, skip};
 
 async fn call(server: &mut Process, tool: &str, arguments: Value) -> Value {
     let params = json!({ "name": tool, "arguments": arguments });
@@ -28,9 +22,7 @@ async fn serve(database: &TestDatabase, library: &Path, clock: &Path) -> Process
     command
         .env("BAILIWICK_DATABASE_URL", database.url("bailiwick_app").await)
         .env("BAILIWICK_TENANT", "demo")
-        .envs([("FAKETIME_NO_CACHE", "1"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1"), ("DONT_FAKE_MONOTONIC", "1")])
-        .env("FAKETIME_TIMESTAMP_FILE", clock)
-        .env("LD_PRELOAD", library);
+        .envs(clock_of(library, clock));
     Process::spawn(command)
 }
 

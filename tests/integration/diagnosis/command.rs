@@ -95,7 +95,7 @@ async fn a_finding_about_the_schema_hides_no_other() {
     let report: Value = serde_json::from_str(&told.out).unwrap();
     assert_eq!(report["tenants"][0]["slug"], "demo", "its index was compared: {report}");
     let told = doctor_with(&database, &["--json", "--tenant", "nobody"], |_| ()).await;
-    assert!(told.code == Some(1) && told.err.contains("there is no tenant \"nobody\""), "{}{}", told.out, told.err);
+    assert!(told.code == Some(2) && told.err.contains("there is no tenant \"nobody\""), "{}{}", told.out, told.err);
 
     // Of a schema that has no tenants yet it is told that they could not be looked at.
     let database = TestDatabase::empty().await;

@@ -91,7 +91,7 @@ async fn a_model_in_process_must_be_there_whole_and_fit() {
         command.env("BAILIWICK_EMBEDDINGS_MODEL", folder.path());
     });
     let told = told.await;
-    assert!(told.code == Some(1) && told.err.contains("config.json"), "{}", told.err);
+    assert!(told.code == Some(2) && told.err.contains("config.json"), "{}", told.err);
 
     let Some(model) = crate::embedding::setup::minilm().await else { return };
     let model_of = async |path: &std::path::Path| {

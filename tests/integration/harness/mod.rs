@@ -2,6 +2,7 @@
 
 mod builds;
 mod client;
+mod clocks;
 mod database;
 mod process;
 mod proxy;
@@ -10,6 +11,7 @@ mod skips;
 mod waiting;
 
 pub use client::{Session, error_text};
+pub use clocks::{clock_of, libfaketime};
 pub use database::{Tenant, TestDatabase, url};
 pub use process::Process;
 pub use proxy::{Fault, Proxy};

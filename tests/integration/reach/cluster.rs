@@ -93,6 +93,11 @@ impl Cluster {
     }
 
     pub fn start(&self) {
+        self.start_with(|_| ());
+    }
+
+    /// The same with what `arrange` does to the program that starts it, such as setting variables.
+    pub fn start_with(&self, arrange: impl FnOnce(&mut Command)) {
         let sockets = self.socket_dir();
         let options = format!(
             "-c port={} -c listen_addresses=127.0.0.1 -c unix_socket_directories={}",
@@ -102,6 +107,7 @@ impl Cluster {
         let mut command = self.program("pg_ctl");
         command.args(["start", "--wait", "--silent", "--timeout=120", "--options", &options, "--pgdata"]);
         command.arg(self.data()).arg("--log").arg(self.folder.path().join("log"));
+        arrange(&mut command);
         succeed(&mut command);
     }
 
@@ -129,6 +135,11 @@ impl Cluster {
     /// Replaces who may connect, and how.
     pub fn allow(&self, rules: &str) {
         std::fs::write(self.data().join("pg_hba.conf"), format!("local all all trust\n{rules}")).unwrap();
+    }
+
+    /// What the server has said.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     pub fn port(&self) -> u16 {
