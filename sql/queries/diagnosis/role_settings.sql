@@ -8,6 +8,8 @@ CROSS JOIN unnest(s.setconfig) AS setting
 WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
   AND (s.setrole = 0 OR r.rolname LIKE 'bailiwick\_%')
   AND (setting LIKE 'app.%' OR setting LIKE 'role=%' OR setting = 'row_security=off' OR setting = 'session_replication_role=replica'
-       OR setting = 'synchronous_commit=off' OR setting ~* '^(default_)?transaction_read_only=(on|t|true|y|yes|1)$'
+       OR setting = 'synchronous_commit=off'
+       -- A backup writes nothing.
+       OR setting ~* '^(default_)?transaction_read_only=(on|t|true|y|yes|1)$' AND r.rolname IS DISTINCT FROM 'bailiwick_backup'
        OR setting LIKE 'search_path=%' AND setting NOT LIKE '%public%')
 ORDER BY 1, 2
