@@ -13,6 +13,7 @@ use super::balancer::{Balancer, Way};
 use super::pair::Pair;
 use super::probe::Prober;
 use super::standby::Standby;
+use crate::harness::until;
 
 struct Rig {
     pair: Pair,
@@ -39,9 +40,8 @@ impl Rig {
         let admin = self.pair.connect_replica().await;
         let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                    WHERE usename = 'bailiwick_app' AND query NOT LIKE ALL ('{%replica/standing%,%system/role_powers%}')";
-        while admin.query_one(end, &[]).await.unwrap().get::<_, i64>(0) > 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let left = async || admin.query_one(end, &[]).await.unwrap().get::<_, i64>(0);
+        until("the connections of searches are closed", async || left().await == 0).await;
     }
 
     /// How many probes were read on the primary for that reason.

@@ -34,6 +34,11 @@ const PLANTS: &[Plant] = &[
         told: &["policy documents.tenant_isolation_policy is not there", "isolating_policy"],
     },
     Plant {
+        plant: "ALTER POLICY tenant_isolation_policy ON documents USING (true)",
+        undo: "ALTER POLICY tenant_isolation_policy ON documents USING (tenant_id = nullif(current_setting('app.current_tenant_id', true), '')::uuid)",
+        told: &["policy documents.tenant_isolation_policy is not as it was", "isolating_policy"],
+    },
+    Plant {
         plant: "ALTER TABLE documents NO FORCE ROW LEVEL SECURITY",
         undo: "ALTER TABLE documents FORCE ROW LEVEL SECURITY",
         told: &["table documents is not as it was", "forced_isolation"],
