@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
+use super::restore::holdings;
 use super::{BackupError, Connection};
 use crate::audit::Hash;
 use crate::db::admin::DatabaseForm;
@@ -89,10 +90,22 @@ impl Scratch {
         let _ = self.turn.set(turn().map_err(DbError::from)?);
         for row in client.query(REMAINS, &[&self.target]).await.map_err(DbError::from)? {
             let name: String = row.try_get("name").map_err(DbError::from)?;
+            if name == self.aside() && self.holds_others_things(&name).await {
+                let kept = self.kept();
+                tracing::warn!(database = %kept, "keeping what somebody had put into the database that a restore replaced that was broken off");
+                admin::rename_database(client, &name, &kept).await?;
+                continue;
+            }
             tracing::warn!(database = %name, "clearing away what a restore left that was broken off");
             admin::drop_database(client, &name).await?;
         }
         Ok(())
+    }
+
+    /// Whether a database holds what is none of ours: it was empty when the restore began that replaced it.
+    async fn holds_others_things(&self, database: &str) -> bool {
+        let found = holdings(&self.connection.with_database(database)).await;
+        found.is_ok_and(|found| found.holds_any && !found.is_ours)
     }
 
     /// Makes it, empty.

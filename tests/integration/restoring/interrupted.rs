@@ -303,6 +303,29 @@ async fn what_somebody_puts_into_an_empty_database_meanwhile_is_kept() {
     admin::drop_database(&postgres, &kept).await.unwrap();
 }
 
+/// As one leaves it that was killed between the two.
+#[tokio::test]
+async fn what_somebody_had_put_into_a_database_that_a_killed_restore_replaced_is_kept() {
+    let (database, other) = (TestDatabase::create().await, TestDatabase::bare().await);
+    let folder = tempfile::tempdir().unwrap();
+    let file = backup(&database, folder.path()).await;
+    other.execute("CREATE TABLE orders AS SELECT 8 AS id").await;
+    let aside = "SELECT 'bailiwick_replaced_' || encode(substr(sha256(convert_to(current_database()::text, 'UTF8')), 1, 4), 'hex')";
+    let aside: String = other.value(aside).await;
+    let postgres = admin::connect(&server().await.config("postgres", "postgres")).await.unwrap();
+    postgres.batch_execute(&format!("ALTER DATABASE {} RENAME TO {aside}", other.name())).await.unwrap();
+    let output = bailiwick(&database, &["restore", "--into", other.name(), &file]).await;
+    assert!(output.status.success() && remains(&other).await.is_empty(), "{}", both(&output));
+    let said = both(&output);
+    let kept = said.split("bailiwick_kept_").nth(1).unwrap_or_else(|| panic!("{said}"));
+    let kept: String = kept.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let kept = format!("bailiwick_kept_{kept}");
+    let look = admin::connect(&server().await.config("postgres", &kept)).await.unwrap();
+    assert_eq!(look.query_one("SELECT id FROM orders", &[]).await.unwrap().get::<_, i32>(0), 8);
+    drop(look);
+    admin::drop_database(&postgres, &kept).await.unwrap();
+}
+
 #[tokio::test]
 async fn an_import_of_anothers_is_not_taken_back_with_ours() {
     let database = TestDatabase::create().await;
