@@ -20,6 +20,9 @@ pub(super) async fn folder(
     system: &System,
 ) -> Result<PathBuf, ServiceError> {
     let by_place = root(settings)?.join(by_place(app));
+    let mut others = by_place.clone().into_os_string();
+    others.push("-of-others");
+    let others = PathBuf::from(others);
     let folder = match system.identity().await {
         Ok(identity) => {
             let own = of_database(settings, &identity)?;
@@ -33,12 +36,12 @@ pub(super) async fn folder(
                 folder = %by_place.display(),
                 "the database does not say which one it is (EXECUTE on pg_control_system() is not granted?): audit rows wait by the way to it"
             );
-            let mut others = by_place.clone().into_os_string();
-            others.push("-of-others");
-            sort_out(&by_place, Left::SetAside { to: others.into() }, system).await;
+            sort_out(&by_place, Left::SetAside { to: others.clone() }, system).await;
             by_place
         }
     };
+    // What was set aside while another database was there may be this one's.
+    sort_out(&others, Left::TakenOver { to: folder.clone() }, system).await;
     let own = folder.clone();
     for stranded in tokio::task::spawn_blocking(move || call::stranded(&own)).await.unwrap_or_default() {
         tracing::warn!(
@@ -66,8 +69,8 @@ enum Left {
 
 /// Tells rows that were kept by the way to this database from those of another that was there before, which would be taken into the
 /// trail all the same: its own are of tenants that it knows, whose ids are nobody else's.
-async fn sort_out(by_place: &Path, left: Left, system: &System) {
-    let from = by_place.to_owned();
+async fn sort_out(from: &Path, left: Left, system: &System) {
+    let from = from.to_owned();
     let moved = async {
         let folder = from.clone();
         let tenants = tokio::task::spawn_blocking(move || call::tenants_left(&folder)).await.unwrap_or_default();

@@ -75,6 +75,9 @@ async fn rows_that_were_kept_by_the_way_to_a_database_are_its_own_once_it_says_w
     assert!(told.contains("wait on disk for another database") && told.contains("-of-others"), "{told}");
     assert_eq!(database.value::<i64>(rows).await, 1, "another database's row came into the trail: {told}");
 
+    let others = folder.with_file_name(format!("{}-of-others", folder.file_name().unwrap().to_str().unwrap()));
+    let aside = others.join("ours.jsonl");
+    std::fs::copy(&copy, &aside).unwrap();
     std::fs::rename(&copy, &segment).unwrap();
     plant();
     database.execute("DELETE FROM audit_logs; GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC").await;
@@ -85,7 +88,8 @@ async fn rows_that_were_kept_by_the_way_to_a_database_are_its_own_once_it_says_w
     assert!(code == Some(0) && told.contains("are sorted out"), "{told}");
     let name = folder.file_name().unwrap().to_str().unwrap();
     assert!(told.contains("wait on disk for another database") && told.contains(name), "{told}");
-    assert_eq!((segment.exists(), gone.exists()), (false, true), "it is nobody's to send");
+    assert_eq!((segment.exists(), aside.exists()), (false, false), "what is ours is taken from both");
+    assert_eq!((gone.exists(), others.join("gone.jsonl").exists()), (true, true), "it is nobody's to send");
     assert_eq!(database.value::<i64>(rows).await, 1, "another database's row came into the trail: {told}");
 }
 
