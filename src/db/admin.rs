@@ -48,6 +48,7 @@ const PURGED_SPENDERS: &str = include_str!("../../sql/queries/administration/pur
 const MAINTAIN_PARTITIONS: &str = include_str!("../../sql/queries/administration/maintain_partitions.sql");
 const STRAY_ROWS: &str = include_str!("../../sql/queries/administration/stray_rows.sql");
 const REFRESH_STALE_STATISTICS: &str = include_str!("../../sql/queries/administration/refresh_stale_statistics.sql");
+const FRESH_INDEX_IS_BLOATED: &str = include_str!("../../sql/queries/maintenance/fresh_index_is_bloated.sql");
 const REFRESH_STATISTICS: &str = include_str!("../../sql/queries/administration/refresh_statistics.sql");
 
 /// How long a host may take to let an administrator in.
@@ -228,6 +229,27 @@ pub async fn vacuum_index(client: &Client) -> Result<(), DbError> {
         .await;
     client.batch_execute("RESET ROLE").await?;
     Ok(done?)
+}
+
+/// Makes the index of fresh postings anew where a bulk load, since merged, has left it large; whether it did. It waits for nobody, so that
+/// nobody waits behind it: while others write it is left for the next time.
+///
+/// # Errors
+/// Any [`DbError`].
+#[expect(clippy::disallowed_methods, reason = "REINDEX takes no parameters")]
+pub async fn shrink_fresh_index(client: &Client) -> Result<bool, DbError> {
+    let rows = as_owner(client, FRESH_INDEX_IS_BLOATED, &[]).await?;
+    if !rows.first().map_or(Ok(false), |row| row.try_get("is_bloated"))? {
+        return Ok(false);
+    }
+    let reindex = "BEGIN; SET LOCAL ROLE bailiwick_owner; SET LOCAL lock_timeout = '50ms'; REINDEX INDEX fresh_postings_pkey; COMMIT";
+    match client.batch_execute(reindex).await.map_err(DbError::from) {
+        Ok(()) => Ok(true),
+        Err(error) => {
+            client.batch_execute("ROLLBACK").await?;
+            if matches!(error, DbError::TimedOut(_)) { Ok(false) } else { Err(error) }
+        }
+    }
 }
 
 /// Runs one statement as the schema's owner with the administrator's setting, both for its transaction alone.

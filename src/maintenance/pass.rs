@@ -108,6 +108,7 @@ pub async fn run(
     // Without it the planner takes the tables for empty, and dead rows pile up between two visits of autovacuum.
     if rows_moved > 0 && (scope != Scope::Due || rows_moved >= 1_000) {
         admin::vacuum_index(client).await?;
+        admin::shrink_fresh_index(client).await?;
     }
     // Builds may take minutes, so they come when everybody's postings are merged.
     if scope != Scope::Due {

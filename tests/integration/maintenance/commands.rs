@@ -1,3 +1,4 @@
+use bailiwick::maintenance::{self, Scope};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -43,6 +44,33 @@ async fn maintain_and_doctor_say_what_they_did_and_found() {
     assert!(code == Some(1) && out.contains("demo: chunk 1 has 0 postings") && out.contains("--rebuild"), "{out}");
     let (code, _, err) = bailiwick(&database, &["maintain", "--tenant", "nobody"]).await;
     assert!(code == Some(1) && err.contains("there is no tenant \"nobody\""), "{err}");
+}
+
+/// What a bulk load needed for a while is given back, unless somebody writes just then.
+#[tokio::test]
+async fn the_index_of_fresh_postings_shrinks_when_they_are_merged() {
+    let database = TestDatabase::create().await;
+    let size = async || database.value::<i64>("SELECT pg_indexes_size('fresh_postings')").await;
+    load(&database, 3_500).await;
+    let (admin, writer) = (database.connect_admin().await, database.connect_admin().await);
+    assert!(size().await > 131_072, "{}", size().await);
+    let writing = "BEGIN; LOCK TABLE fresh_postings IN ROW EXCLUSIVE MODE";
+    writer.batch_execute(writing).await.unwrap();
+    maintenance::run(&admin, None, Scope::Everything, None).await.unwrap();
+    assert!(size().await > 131_072, "nobody is waited for");
+    assert!(!bailiwick::db::admin::shrink_fresh_index(&admin).await.unwrap());
+    writer.batch_execute("ROLLBACK").await.unwrap();
+    assert!(bailiwick::db::admin::shrink_fresh_index(&admin).await.unwrap());
+    assert!(size().await <= 16_384, "{}", size().await);
+    assert!(!bailiwick::db::admin::shrink_fresh_index(&admin).await.unwrap(), "once is enough");
+    let valid = "SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = 'fresh_postings'::regclass";
+    assert!(database.value::<bool>(valid).await);
+    // And by the pass itself.
+    let more = "INSERT INTO documents (tenant_id, title, content) SELECT current_tenant_id(), 'm' || n, 'more' FROM generate_series(1, 3500) AS n";
+    let id: uuid::Uuid = database.value("SELECT id FROM tenants WHERE slug = 'demo'").await;
+    database.execute(&format!("SET app.current_tenant_id = '{id}'; {more}")).await;
+    maintenance::run(&admin, None, Scope::Everything, None).await.unwrap();
+    assert!(size().await <= 16_384, "{}", size().await);
 }
 
 #[tokio::test]
