@@ -25,7 +25,7 @@ pub use embedding::{
 
 pub use ends::{TenantEnd, delete_tenant, restore_tenant, step_aside, tenant_end};
 pub use prices::{PriceRow, Standing, add_prices, judge_prices, list_prices};
-pub use statistics::{TableSize, TenantStatistics, table_sizes, tenant_statistics};
+pub use statistics::{CountedTenant, TableSize, TenantStatistics, table_sizes, tenant_statistics};
 pub use tenants::{TenantChange, change_tenant, show_tenant};
 
 use std::time::Duration;

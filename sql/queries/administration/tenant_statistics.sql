@@ -1,4 +1,5 @@
 -- administration/tenant_statistics
--- The row of the transaction's tenant, if it was active when it was counted.
-SELECT s.document_count, s.embedded_documents, s.total_size_mb, s.last_document_created, s.monthly_cost, s.as_of
-FROM current_tenant_statistics() AS s
+-- Every tenant with its figures, if it was active when they were counted. As the role that counts, which sees all tenants.
+SELECT t.slug, t.name, t.status, s.document_count, s.embedded_documents, s.total_size_mb, s.last_document_created, s.monthly_cost, s.as_of
+FROM tenants t LEFT JOIN tenant_statistics s ON s.tenant_id = t.id
+ORDER BY t.slug

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use super::output::harmless;
 use super::{CommandError, Style};
-use crate::db::admin::{self, TableSize, TenantStatistics};
+use crate::db::admin::{self, CountedTenant, TableSize, TenantStatistics};
 
 /// Columns of the CSV; their order and names stay as they are.
 const TENANT_COLUMNS: [&str; 9] = [
@@ -40,20 +40,10 @@ pub(in crate::cli) struct StatisticsArguments {
     csv: bool,
 }
 
-/// A tenant, with its figures if it was active when they were counted.
-#[derive(Serialize)]
-struct TenantLine {
-    tenant: String,
-    name: String,
-    status: String,
-    #[serde(flatten)]
-    counted: Option<TenantStatistics>,
-}
-
 #[derive(Serialize)]
 struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
-    tenants: Option<Vec<TenantLine>>,
+    tenants: Option<Vec<CountedTenant>>,
     tables: Vec<TableSize>,
     database_bytes: i64,
 }
@@ -63,15 +53,12 @@ pub(super) async fn run(client: &Client, arguments: &StatisticsArguments) -> Res
     if arguments.refresh {
         admin::refresh_statistics(client).await?;
     }
-    let mut tenants = Vec::new();
-    if !arguments.tables {
-        for tenant in admin::list_tenants(client).await? {
-            let counted = admin::tenant_statistics(client, tenant.id).await?;
-            tenants.push(TenantLine { tenant: tenant.slug, name: tenant.name, status: tenant.status, counted });
-        }
-    }
+    let tenants = match arguments.tables {
+        true => None,
+        false => Some(admin::tenant_statistics(client).await?),
+    };
     let (tables, database_bytes) = admin::table_sizes(client).await?;
-    let report = Report { tenants: (!arguments.tables).then_some(tenants), tables, database_bytes };
+    let report = Report { tenants, tables, database_bytes };
     match (arguments.json, arguments.csv) {
         (true, _) => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?,
         (_, true) => csv(&report)?,
@@ -99,7 +86,7 @@ fn csv(report: &Report) -> io::Result<()> {
     writer.flush()
 }
 
-fn tenant_cells(line: &TenantLine) -> [String; 9] {
+fn tenant_cells(line: &CountedTenant) -> [String; 9] {
     let counted = line.counted.as_ref();
     let cell = |value: fn(&TenantStatistics) -> String| counted.map(value).unwrap_or_default();
     [

@@ -6,8 +6,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::as_owner;
-use crate::db::{DbError, OwnerTransaction};
-use crate::identity::TenantId;
+use crate::db::DbError;
 
 const TENANT_STATISTICS: &str = include_str!("../../../sql/queries/administration/tenant_statistics.sql");
 const TABLE_SIZES: &str = include_str!("../../../sql/queries/administration/table_sizes.sql");
@@ -29,6 +28,20 @@ pub struct TenantStatistics {
     pub as_of: Timestamp,
 }
 
+/// A tenant, with its figures if it was active when they were counted.
+#[derive(Debug, Clone, Serialize)]
+pub struct CountedTenant {
+    /// Its short name.
+    pub tenant: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it may call.
+    pub status: String,
+    /// Its figures.
+    #[serde(flatten)]
+    pub counted: Option<TenantStatistics>,
+}
+
 /// What a table takes, with all its partitions.
 #[derive(Debug, Clone, Serialize)]
 pub struct TableSize {
@@ -46,25 +59,35 @@ pub struct TableSize {
     pub index_bytes: i64,
 }
 
-/// A tenant's figures as they were last counted; `None` for one that was not active by then, or not there.
+/// Every tenant by slug, with its figures as they were last counted.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn tenant_statistics(client: &Client, tenant_id: TenantId) -> Result<Option<TenantStatistics>, DbError> {
-    let transaction = OwnerTransaction::begin(client, tenant_id).await?;
-    let rows = transaction.query(TENANT_STATISTICS, &[]).await;
-    let rows = transaction.end(rows).await?;
+#[expect(clippy::disallowed_methods, reason = "the administrator's own transaction")]
+pub async fn tenant_statistics(client: &Client) -> Result<Vec<CountedTenant>, DbError> {
+    client.batch_execute("BEGIN READ ONLY; SET LOCAL ROLE bailiwick_statistics").await?;
+    let rows = client.query(TENANT_STATISTICS, &[]).await;
+    client.batch_execute("ROLLBACK").await?;
     let read = |row: &tokio_postgres::Row| {
-        Ok(TenantStatistics {
-            document_count: row.try_get("document_count")?,
-            embedded_documents: row.try_get("embedded_documents")?,
-            total_size_mb: row.try_get::<_, Decimal>("total_size_mb")?.normalize(),
-            last_document_created: row.try_get("last_document_created")?,
-            monthly_cost_usd: row.try_get::<_, Decimal>("monthly_cost")?.normalize(),
-            as_of: row.try_get("as_of")?,
+        let as_of: Option<Timestamp> = row.try_get("as_of")?;
+        let counted = as_of.map(|as_of| {
+            Ok::<_, DbError>(TenantStatistics {
+                document_count: row.try_get("document_count")?,
+                embedded_documents: row.try_get("embedded_documents")?,
+                total_size_mb: row.try_get::<_, Decimal>("total_size_mb")?.normalize(),
+                last_document_created: row.try_get("last_document_created")?,
+                monthly_cost_usd: row.try_get::<_, Decimal>("monthly_cost")?.normalize(),
+                as_of,
+            })
+        });
+        Ok(CountedTenant {
+            tenant: row.try_get("slug")?,
+            name: row.try_get("name")?,
+            status: row.try_get("status")?,
+            counted: counted.transpose()?,
         })
     };
-    rows.first().map(read).transpose()
+    rows?.iter().map(read).collect()
 }
 
 /// The tables, largest first, and the bytes of the whole database.
