@@ -79,8 +79,7 @@ pub fn stranded(own: &Path) -> Vec<Stranded> {
 /// Whose rows processes that are gone left in a folder.
 #[must_use]
 pub fn tenants_left(folder: &Path) -> HashSet<TenantId> {
-    let left = segments_in(folder).filter_map(|path| Segment::adopt(&path)?.contents().ok());
-    left.flat_map(|contents| contents.rows).map(|row| row.tenant_id).collect()
+    contents_left(folder).flat_map(|contents| contents.rows).map(|row| row.tenant_id).collect()
 }
 
 /// Moves segments that processes left that are gone from a folder into another, those of whose tenants all are wanted there; how many
@@ -111,9 +110,12 @@ pub fn move_left(from: &Path, to: &Path, wants: impl Fn(&HashSet<TenantId>) -> b
 /// How many rows of dead processes wait in a folder for its next server.
 #[must_use]
 pub fn left_in(folder: &Path) -> usize {
-    // Whoever lives holds its own.
-    let left = segments_in(folder).filter_map(|path| Segment::adopt(&path)?.contents().ok());
-    left.map(|contents| contents.rows.len()).sum()
+    contents_left(folder).map(|contents| contents.rows.len()).sum()
+}
+
+/// What processes left in a folder that are gone: whoever lives holds its own.
+fn contents_left(folder: &Path) -> impl Iterator<Item = Contents> {
+    segments_in(folder).filter_map(|path| Segment::adopt(&path)?.contents().ok())
 }
 
 fn segments_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
