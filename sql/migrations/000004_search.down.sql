@@ -25,6 +25,7 @@ DROP FUNCTION east_asian_pairs(text);
 DROP FUNCTION spaced_words(text);
 DROP FUNCTION east_asian_runs();
 DROP FUNCTION text_search_configuration(text);
+DROP FUNCTION estonian_configuration();
 DROP TABLE index_state;
 DROP TABLE chunk_tombstones;
 DROP TABLE chunk_segments;

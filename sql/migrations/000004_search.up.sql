@@ -65,26 +65,36 @@ GRANT SELECT, INSERT, DELETE ON fresh_postings TO bailiwick_definer;
 GRANT SELECT, INSERT ON chunk_tombstones TO bailiwick_definer;
 GRANT SELECT ON posting_blocks, chunk_segments, index_state TO bailiwick_definer;
 
-CREATE FUNCTION text_search_configuration(p_language text) RETURNS regconfig
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+CREATE FUNCTION estonian_configuration() RETURNS regconfig
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
+    -- It came with PostgreSQL 18.
+    SELECT (CASE WHEN EXISTS (SELECT FROM pg_ts_config WHERE cfgname = 'estonian') THEN 'pg_catalog.estonian' ELSE 'pg_catalog.simple' END)::regconfig
+$$;
+COMMENT ON FUNCTION estonian_configuration() IS 'The text search configuration for Estonian, where there is one.';
+
+-- The functions from here to chunk_entry() are written so that the planner can put their bodies in the place of their calls, which
+-- is why they are not STRICT: called once a passage, each by itself cost more than what it computes.
+CREATE FUNCTION text_search_configuration(p_language text) RETURNS regconfig
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    -- Constants, so that no name is looked up where a text is read.
     SELECT CASE p_language
-        WHEN 'ar' THEN 'pg_catalog.arabic'     WHEN 'hy' THEN 'pg_catalog.armenian'   WHEN 'eu' THEN 'pg_catalog.basque'
-        WHEN 'ca' THEN 'pg_catalog.catalan'    WHEN 'da' THEN 'pg_catalog.danish'     WHEN 'nl' THEN 'pg_catalog.dutch'
-        WHEN 'en' THEN 'pg_catalog.english'    WHEN 'fi' THEN 'pg_catalog.finnish'    WHEN 'fr' THEN 'pg_catalog.french'
-        WHEN 'de' THEN 'pg_catalog.german'     WHEN 'el' THEN 'pg_catalog.greek'      WHEN 'hi' THEN 'pg_catalog.hindi'
-        WHEN 'hu' THEN 'pg_catalog.hungarian'  WHEN 'id' THEN 'pg_catalog.indonesian' WHEN 'ga' THEN 'pg_catalog.irish'
-        WHEN 'it' THEN 'pg_catalog.italian'    WHEN 'lt' THEN 'pg_catalog.lithuanian' WHEN 'ne' THEN 'pg_catalog.nepali'
-        WHEN 'no' THEN 'pg_catalog.norwegian'  WHEN 'pt' THEN 'pg_catalog.portuguese' WHEN 'ro' THEN 'pg_catalog.romanian'
-        WHEN 'ru' THEN 'pg_catalog.russian'    WHEN 'sr' THEN 'pg_catalog.serbian'    WHEN 'es' THEN 'pg_catalog.spanish'
-        WHEN 'sv' THEN 'pg_catalog.swedish'    WHEN 'ta' THEN 'pg_catalog.tamil'      WHEN 'tr' THEN 'pg_catalog.turkish'
-        WHEN 'yi' THEN 'pg_catalog.yiddish'
-        -- Came with PostgreSQL 18.
-        WHEN 'et' THEN CASE WHEN EXISTS (SELECT FROM pg_ts_config WHERE cfgname = 'estonian') THEN 'pg_catalog.estonian' ELSE 'pg_catalog.simple' END
+        WHEN 'ar' THEN 'pg_catalog.arabic'::regconfig     WHEN 'hy' THEN 'pg_catalog.armenian'::regconfig   WHEN 'eu' THEN 'pg_catalog.basque'::regconfig
+        WHEN 'ca' THEN 'pg_catalog.catalan'::regconfig    WHEN 'da' THEN 'pg_catalog.danish'::regconfig     WHEN 'nl' THEN 'pg_catalog.dutch'::regconfig
+        WHEN 'en' THEN 'pg_catalog.english'::regconfig    WHEN 'fi' THEN 'pg_catalog.finnish'::regconfig    WHEN 'fr' THEN 'pg_catalog.french'::regconfig
+        WHEN 'de' THEN 'pg_catalog.german'::regconfig     WHEN 'el' THEN 'pg_catalog.greek'::regconfig      WHEN 'hi' THEN 'pg_catalog.hindi'::regconfig
+        WHEN 'hu' THEN 'pg_catalog.hungarian'::regconfig  WHEN 'id' THEN 'pg_catalog.indonesian'::regconfig WHEN 'ga' THEN 'pg_catalog.irish'::regconfig
+        WHEN 'it' THEN 'pg_catalog.italian'::regconfig    WHEN 'lt' THEN 'pg_catalog.lithuanian'::regconfig WHEN 'ne' THEN 'pg_catalog.nepali'::regconfig
+        WHEN 'no' THEN 'pg_catalog.norwegian'::regconfig  WHEN 'pt' THEN 'pg_catalog.portuguese'::regconfig WHEN 'ro' THEN 'pg_catalog.romanian'::regconfig
+        WHEN 'ru' THEN 'pg_catalog.russian'::regconfig    WHEN 'sr' THEN 'pg_catalog.serbian'::regconfig    WHEN 'es' THEN 'pg_catalog.spanish'::regconfig
+        WHEN 'sv' THEN 'pg_catalog.swedish'::regconfig    WHEN 'ta' THEN 'pg_catalog.tamil'::regconfig      WHEN 'tr' THEN 'pg_catalog.turkish'::regconfig
+        WHEN 'yi' THEN 'pg_catalog.yiddish'::regconfig
+        WHEN 'et' THEN estonian_configuration()
         -- Latin words in Korean, Japanese and Chinese text are mostly English.
-        WHEN 'ko' THEN 'pg_catalog.english'    WHEN 'ja' THEN 'pg_catalog.english'    WHEN 'zh' THEN 'pg_catalog.english'
-        ELSE 'pg_catalog.simple'
-    END::regconfig
+        WHEN 'ko' THEN 'pg_catalog.english'::regconfig    WHEN 'ja' THEN 'pg_catalog.english'::regconfig    WHEN 'zh' THEN 'pg_catalog.english'::regconfig
+        ELSE 'pg_catalog.simple'::regconfig
+    END
 $$;
 COMMENT ON FUNCTION text_search_configuration(text) IS 'The text search configuration (stemmer, stop words) for an ISO 639 language code.';
 
@@ -96,8 +106,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION east_asian_runs() IS 'A regular expression for runs of Hangul, Kana and Han.';
 
--- The functions from here to chunk_entry() are written so that the planner can put their bodies in the place of their calls, which
--- is why they are not STRICT: called once a passage, each by itself cost more than what it computes.
 CREATE FUNCTION spaced_words(p_text text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
@@ -230,8 +238,8 @@ AS $$
     GROUP BY terms.lexeme
 $$;
 COMMENT ON FUNCTION query_terms(uuid, text) IS 'The terms of a query, analysed in every language that the tenant''s documents are in.';
-GRANT EXECUTE ON FUNCTION text_search_configuration(text), east_asian_runs(), spaced_words(text), east_asian_pairs(text), text_terms(text, text), query_terms(uuid, text), chunk_terms(text, text, text), nested_facets(text, text, jsonb), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_app;
-GRANT EXECUTE ON FUNCTION text_search_configuration(text), east_asian_runs(), spaced_words(text), east_asian_pairs(text), text_terms(text, text), chunk_terms(text, text, text), nested_facets(text, text, jsonb), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_definer;
+GRANT EXECUTE ON FUNCTION estonian_configuration(), text_search_configuration(text), east_asian_runs(), spaced_words(text), east_asian_pairs(text), text_terms(text, text), query_terms(uuid, text), chunk_terms(text, text, text), nested_facets(text, text, jsonb), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_app;
+GRANT EXECUTE ON FUNCTION estonian_configuration(), text_search_configuration(text), east_asian_runs(), spaced_words(text), east_asian_pairs(text), text_terms(text, text), chunk_terms(text, text, text), nested_facets(text, text, jsonb), document_facets(text, text, jsonb), chunk_entry(text, text, text, text[]) TO bailiwick_definer;
 
 CREATE FUNCTION cut_default_chunks(p_tenant_id uuid, p_document_ids uuid[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
