@@ -3,7 +3,6 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Mutex, OnceCell};
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
 
 use super::connection::Connection;
 use super::context::{self, ContextStatements, Deadlines, TenantState};
@@ -230,22 +229,19 @@ impl TenantTransaction {
     ///
     /// # Errors
     /// As `query`.
-    pub async fn query_planned(
-        &self,
-        sql: &'static str,
-        parameters: &[(Parameter<'_>, Type)],
-    ) -> Result<Vec<Row>, DbError> {
+    pub async fn query_planned(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, DbError> {
         let result = async {
             let connection = self.connection()?;
-            let (own, generic) = tokio::try_join!(
+            let (own, statement, generic) = tokio::try_join!(
                 connection.prepare_cached("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"),
+                connection.prepare_cached(sql),
                 connection.prepare_cached("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)"),
             )?;
             // All in one flush, in this order.
             let (tenant, before, rows, after) = tokio::join!(
                 self.tenant(),
                 connection.query(&own, &[]),
-                connection.query_typed(sql, parameters),
+                connection.query(&statement, parameters),
                 connection.query(&generic, &[]),
             );
             tenant?;

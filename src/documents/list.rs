@@ -3,7 +3,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::cursor::{Cursor, Order};
@@ -80,20 +79,20 @@ pub async fn list(
     let after_title = after.and_then(|cursor| cursor.title.as_deref());
     // One more, to see whether there are more.
     let most = i32::try_from(limit + 1).unwrap_or(i32::MAX);
-    let parameters: [(Parameter<'_>, Type); 13] = [
-        (&tenant_id, Type::UUID),
-        (source, Type::TEXT),
-        (metadata, Type::JSONB),
-        (created_after, Type::TIMESTAMPTZ),
-        (created_before, Type::TIMESTAMPTZ),
-        (&filter.updated_after, Type::TIMESTAMPTZ),
-        (language, Type::TEXT),
-        (&order, Type::TEXT),
-        (&filter.is_descending, Type::BOOL),
-        (&after_id, Type::UUID),
-        (&after_at, Type::TIMESTAMPTZ),
-        (&after_title, Type::TEXT),
-        (&most, Type::INT4),
+    let parameters: [Parameter<'_>; 13] = [
+        &tenant_id,
+        source,
+        metadata,
+        created_after,
+        created_before,
+        &filter.updated_after,
+        language,
+        &order,
+        &filter.is_descending,
+        &after_id,
+        &after_at,
+        &after_title,
+        &most,
     ];
     let rows = transaction.query_planned(LIST, &parameters).await?;
     let mut documents: Vec<Listed> = Vec::new();

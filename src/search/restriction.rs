@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tokio_postgres::types::Type;
-
 use super::bm25::{self, Selection};
 use super::filter::Filter;
 use super::lexical::{LexicalSide, TOO_MANY_FACETS, is_bigram};
@@ -99,15 +97,8 @@ async fn passing(
         candidates = Some(sure.into_keys().chain(unsure.into_keys()).collect::<Vec<i32>>());
     }
     let Filter { source, metadata, created_after, created_before, language } = filter;
-    let parameters: [(crate::db::Parameter<'_>, Type); 7] = [
-        (&tenant_id, Type::UUID),
-        (&candidates, Type::INT4_ARRAY),
-        (source, Type::TEXT),
-        (metadata, Type::JSONB),
-        (created_after, Type::TIMESTAMPTZ),
-        (created_before, Type::TIMESTAMPTZ),
-        (language, Type::TEXT),
-    ];
+    let parameters: [crate::db::Parameter<'_>; 7] =
+        [&tenant_id, &candidates, source, metadata, created_after, created_before, language];
     // Which index is right hangs on what is given.
     let rows = transaction.query_planned(PASSING, &parameters).await?;
     rows.iter().map(|row| Ok(row.try_get("chunk_no")?)).collect()

@@ -1,12 +1,11 @@
 //! The vector side: the documents whose best chunk is nearest to the query's vector.
 
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
 
 use super::bm25::RankedDocument;
 use super::restriction::Restriction;
 use super::{DEPTH, Search};
-use crate::db::{DbError, TenantTransaction};
+use crate::db::{DbError, Parameter, TenantTransaction};
 use crate::identity::TenantId;
 use crate::maintenance::PROMOTE_AT_VECTORS;
 
@@ -27,15 +26,9 @@ pub(super) async fn nearest(
     };
     let ask = async |sql: &'static str, limit: usize| {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let parameters: [(crate::db::Parameter<'_>, Type); 7] = [
-            (&tenant_id, Type::UUID),
-            (&embedding.vector, Type::FLOAT4_ARRAY),
-            (&embedding.model_id, Type::INT2),
-            (&restriction.passing, Type::INT4_ARRAY),
-            (&limit, Type::INT8),
-            (&restriction.documents, Type::INT4_ARRAY),
-            (&restriction.excluded, Type::INT4_ARRAY),
-        ];
+        let Restriction { passing, documents, excluded } = restriction;
+        let parameters: [Parameter<'_>; 7] =
+            [&tenant_id, &embedding.vector, &embedding.model_id, passing, &limit, documents, excluded];
         transaction.query_planned(sql, &parameters).await
     };
     let (mut sql, mut limit) = (NEAREST, DEPTH);
