@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::admission::Permit;
 use super::{Problems, Tool};
 
-/// Reads and checks the arguments, on a thread that may be kept busy (a document is cut into passages here) and before
-/// there is a transaction to keep waiting.
+/// Text, in bytes, that is checked at once: cut into passages in a few milliseconds at most.
+const LITTLE_TEXT_BYTES: usize = 2_048;
+/// Numbers, members and the like that are checked at once: a vector is.
+const FEW_VALUES: usize = 8_192;
+
+/// Reads and checks the arguments, before there is a transaction to keep waiting: at once where they are small, for to wake a
+/// thread takes longer than that; else on a thread that may be kept busy (a document is cut into passages here).
 ///
 /// A call that is taken back meanwhile keeps its turn until the thread is done: threads are bounded by turns.
 pub(super) async fn prepare<T: Tool>(
@@ -16,6 +22,9 @@ pub(super) async fn prepare<T: Tool>(
     arguments: Map<String, Value>,
     permit: Option<Arc<Permit>>,
 ) -> Result<T::Request, Problems> {
+    if is_small(&arguments) {
+        return tool.check(parse::<T>(arguments)?);
+    }
     let tool = Arc::clone(tool);
     let checked = tokio::task::spawn_blocking(move || {
         let _turn = permit;
@@ -30,9 +39,36 @@ pub(super) async fn prepare<T: Tool>(
     }
 }
 
+fn is_small(arguments: &Map<String, Value>) -> bool {
+    let (mut text_bytes, mut values) = (0, 0);
+    let mut left: Vec<&Value> = arguments.values().collect();
+    while let Some(value) = left.pop() {
+        values += 1;
+        match value {
+            Value::String(text) => text_bytes += text.len(),
+            Value::Array(array) if values + array.len() <= FEW_VALUES => left.extend(array),
+            Value::Object(object) if values + object.len() <= FEW_VALUES => {
+                text_bytes += object.keys().map(String::len).sum::<usize>();
+                left.extend(object.values());
+            }
+            Value::Array(_) | Value::Object(_) => return false,
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+        if text_bytes > LITTLE_TEXT_BYTES || values > FEW_VALUES {
+            return false;
+        }
+    }
+    true
+}
+
 /// Reads arguments into the tool's input; the problem names the path of what does not fit.
 fn parse<T: Tool>(arguments: Map<String, Value>) -> Result<T::Input, Problems> {
-    serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
+    let arguments = Value::Object(arguments);
+    // To keep track of the path costs an allocation for each element.
+    if let Ok(input) = T::Input::deserialize(&arguments) {
+        return Ok(input);
+    }
+    serde_path_to_error::deserialize(arguments).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { "arguments".to_owned() } else { path };
         Problems::one(field, format_args!("does not fit: {}", plain(&error.inner().to_string())))
