@@ -44,6 +44,9 @@ struct Arguments {
     /// Keep the database of an earlier run, if it was of the same world: its load and maintenance are not measured then
     #[arg(long)]
     reuse: bool,
+    /// Measure only tenants of these sizes, in chunks, as the table has them: 50000,349
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<usize>,
     /// Where to write the report; target/bench/search-CHUNKSxDIMENSIONS.json if absent
     #[arg(long)]
     json: Option<PathBuf>,
@@ -69,7 +72,8 @@ async fn main() -> Result<()> {
     );
     let mut seen = Vec::new();
     for tenant in &tenants {
-        if seen.contains(&tenant.chunks) {
+        let is_wanted = arguments.only.is_empty() || arguments.only.contains(&tenant.chunks);
+        if !is_wanted || seen.contains(&tenant.chunks) {
             continue;
         }
         seen.push(tenant.chunks);
