@@ -2,7 +2,7 @@
 
 use bailiwick::identity::TenantId;
 use bailiwick::search::lexical::LexicalRows;
-use bailiwick::search::{QueryEmbedding, Search, bm25, fusion};
+use bailiwick::search::{MATCHING_WORDS, Marks, QueryEmbedding, Search, bm25, fusion};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row, Statement};
 
@@ -18,16 +18,19 @@ pub struct Floor {
     client: Client,
     postings: Statement,
     passages: Statement,
+    matching_words: Statement,
 }
 
 impl Floor {
     pub async fn prepare(client: Client) -> Result<Self> {
         client.batch_execute("SET hnsw.ef_search = 130; SET hnsw.iterative_scan = 'relaxed_order'").await?;
         let (postings, passages) = (client.prepare(POSTINGS).await?, client.prepare(PASSAGES).await?);
-        Ok(Self { client, postings, passages })
+        let matching_words = client.prepare(MATCHING_WORDS).await?;
+        Ok(Self { client, postings, passages, matching_words })
     }
 
-    /// The same work as a call of the tool: both sides at once, fusion, the passages of ten winners. Returns their number.
+    /// The same work as a call of the tool: both sides at once, fusion, the passages of ten winners, which of their words match.
+    /// Returns the number of passages.
     pub async fn search(&self, tenant_id: TenantId, search: &Search) -> Result<usize> {
         let embedding = search.embedding.as_ref().ok_or("a search with a vector")?;
         let none_text: Option<String> = None;
@@ -53,12 +56,25 @@ impl Floor {
         }
         let fused = fusion::fuse(&ranking, &near, search.weights);
         let chunk_nos: Vec<i32> = fused.documents.iter().take(search.limit).map(|place| place.chunk_no).collect();
+        let winners: [bailiwick::db::Parameter<'_>; 2] = [&tenant_id, &chunk_nos];
+        let passages = self.client.query(&self.passages, &winners).await?;
         let names: Vec<&str> = side.terms.iter().map(|term| term.term.as_str()).collect();
-        let winners: [bailiwick::db::Parameter<'_>; 3] = [&tenant_id, &chunk_nos, &names];
-        let (passages, committed) =
-            tokio::join!(self.client.query(&self.passages, &winners), self.client.batch_execute("COMMIT"),);
+        let texts = passages.iter().map(|row| (row.get("language"), row.get("passage")));
+        let marks = Marks::new(texts, &names);
+        let asked = marks.parameters().unwrap_or_default();
+        let asked: Vec<bailiwick::db::Parameter<'_>> = asked.iter().map(|parameter| &**parameter as _).collect();
+        let (matching, committed) = tokio::join!(
+            async {
+                match asked.is_empty() {
+                    true => Ok(Vec::new()),
+                    false => self.client.query(&self.matching_words, &asked).await,
+                }
+            },
+            self.client.batch_execute("COMMIT"),
+        );
         committed?;
-        Ok(passages?.len())
+        marks.highlights(&matching?)?;
+        Ok(passages.len())
     }
 
     async fn nearest(

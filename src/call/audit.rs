@@ -1,21 +1,25 @@
 use serde_json::{Map, Value};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::record::Record;
-use crate::db::{DbError, TenantTransaction};
+use crate::db::{DbError, Parameter, TenantTransaction};
 
 const COMPLETE: &str = include_str!("../../sql/queries/call/complete.sql");
 
-/// Writes the row of a call that succeeded as its transaction's last statement, and commits both.
+/// Writes the row of a call that succeeded as its transaction's last statement, behind the one that its answer still needs, and commits.
+/// Returns the rows of that.
 pub(super) async fn complete(
     transaction: TenantTransaction,
     record: &Record,
     resource_id: Option<Uuid>,
     details: Map<String, Value>,
-) -> Result<(), DbError> {
+    before: Option<(&'static str, &[Parameter<'_>])>,
+) -> Result<Vec<Row>, DbError> {
     let (details, duration_ms) = (Value::Object(details), record.duration_ms());
-    transaction
-        .finish(
+    let (rows, _id) = transaction
+        .finish_behind(
+            before,
             COMPLETE,
             &[
                 &record.call_id,
@@ -31,5 +35,5 @@ pub(super) async fn complete(
             ],
         )
         .await?;
-    Ok(())
+    Ok(rows)
 }

@@ -17,7 +17,7 @@ use super::spool::{self, Spool};
 use super::upkeep::Upkeep;
 use super::work::{Done, Order, Work};
 use super::{After, Answer, Failure, Outcome, Tool, audit, metering};
-use crate::db::{DbError, Deadlines, Door, Endpoint, Lease, Pool, PoolOptions, Replica, System};
+use crate::db::{DbError, Deadlines, Door, Endpoint, Lease, Parameter, Pool, PoolOptions, Replica, System};
 use crate::identity::Caller;
 
 /// How long the end of a successful call may take: its last statement and COMMIT.
@@ -218,16 +218,23 @@ impl Calls {
         mut details: Map<String, Value>,
         done: Done<T::Output>,
     ) -> Result<T::Output, Failure> {
-        let Done { transaction, answer: Answer { output, resource_id, details: found } } = done;
+        let Done { transaction, answer: Answer { mut output, resource_id, details: found, last } } = done;
         let described = details.clone();
         details.extend(found);
-        let completed = audit::complete(transaction, record, resource_id, details);
+        let parameters: Vec<Parameter<'_>> = last.iter().flat_map(|last| &last.parameters).map(|p| &**p as _).collect();
+        let before = last.as_ref().map(|last| (last.sql, parameters.as_slice()));
+        let completed = audit::complete(transaction, record, resource_id, details, before);
         let completed = completed.instrument(debug_span!("commit"));
         let completed = tokio::time::timeout(COMMIT_LIMIT, completed).await;
         // Whatever the answer: what may have been changed is to be seen.
         self.note_write::<T>(record);
         let error = match completed {
-            Ok(Ok(())) => {
+            Ok(Ok(rows)) => {
+                drop(parameters);
+                // What is committed is answered, if without what came last.
+                if let Some(Err(error)) = last.map(|last| (last.apply)(&mut output, &rows)) {
+                    tracing::error!(%error, "an answer lacks what was read last");
+                }
                 metering::ended(T::NAME, Outcome::Ok, record);
                 return Ok(output);
             }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Action, After, Ahead, Failure, Problems, ReadFrom};
+use super::{Action, After, Ahead, Failure, Last, Problems, ReadFrom};
 use crate::db::{DbError, TenantTransaction};
 use crate::identity::{Caller, Scope};
 
@@ -148,4 +148,6 @@ pub struct Answer<T> {
     pub resource_id: Option<Uuid>,
     /// Counts and ids of the result, added to the request's description.
     pub details: Map<String, Value>,
+    /// What it still needs.
+    pub last: Option<Last<T>>,
 }

@@ -1,6 +1,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
+use futures_util::future::maybe_done;
 use tokio::sync::{Mutex, OnceCell};
 use tokio_postgres::Row;
 
@@ -279,30 +280,56 @@ impl TenantTransaction {
     /// Whatever the last statement or the commit says. Nothing is kept then, unless the connection broke after COMMIT
     /// was sent.
     pub async fn finish(self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Row, DbError> {
+        Ok(self.finish_behind(None, sql, parameters).await?.1)
+    }
+
+    /// Like [`finish`](Self::finish), with another statement before the last one in the same flush, whose rows are returned, too.
+    ///
+    /// # Errors
+    /// As `finish`, or whatever the other statement says.
+    pub async fn finish_behind(
+        self,
+        before: Option<(&'static str, &[Parameter<'_>])>,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<(Vec<Row>, Row), DbError> {
         self.tenant().await?;
         if self.failure().is_some() {
             return Err(DbError::TransactionFailed);
         }
-        let row = {
+        let answered = {
             let connection = self.connection()?;
             let statement = connection.prepare_cached(sql).await?;
-            let mut last = std::pin::pin!(connection.query_one(&statement, parameters));
-            match futures_util::poll!(&mut last) {
-                std::task::Poll::Ready(Err(error)) => return Err(error),
-                std::task::Poll::Ready(Ok(row)) => {
-                    commit(connection).await?;
-                    row
+            let before = match before {
+                Some((sql, parameters)) => Some((connection.prepare_cached(sql).await?, parameters)),
+                None => None,
+            };
+            let rows = maybe_done(async {
+                match &before {
+                    Some((statement, parameters)) => connection.query(statement, parameters).await,
+                    None => Ok(Vec::new()),
                 }
-                std::task::Poll::Pending => {
-                    let (row, committed) = tokio::join!(last, commit(connection));
-                    let row = row?;
-                    committed?;
-                    row
-                }
+            });
+            let last = maybe_done(connection.query_one(&statement, parameters));
+            let (mut rows, mut last) = (std::pin::pin!(rows), std::pin::pin!(last));
+            let _ = futures_util::poll!(&mut rows);
+            let _ = futures_util::poll!(&mut last);
+            let never_sent = [
+                matches!(rows.as_mut().output_mut(), Some(Err(_))),
+                matches!(last.as_mut().output_mut(), Some(Err(_))),
+            ];
+            let committed = match never_sent {
+                [false, false] => tokio::join!(&mut rows, &mut last, commit(connection)).2,
+                _ => Err(DbError::TransactionFailed),
+            };
+            match (rows.take_output(), last.take_output()) {
+                (Some(Err(error)), _) | (_, Some(Err(error))) => return Err(error),
+                (Some(Ok(rows)), Some(Ok(row))) => committed.map(|()| (rows, row))?,
+                _ => return Err(DbError::TransactionFailed),
             }
         };
         self.release();
-        Ok(row)
+        Ok(answered)
     }
 
     /// Rolls back and gives the connection back if it is in order; otherwise drops it. One whose server cannot be written to, or

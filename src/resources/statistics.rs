@@ -30,6 +30,6 @@ impl Tool for ReadStatistics {
 
     async fn run(&self, call: &Call<'_>, (): &()) -> Result<Answer<Output>, Failure> {
         let output = tenant_status::read(call, &self.embeddings).await.map_err(|error| call.failed(&error))?;
-        Ok(Answer { output, resource_id: None, details: Map::new() })
+        Ok(Answer { output, resource_id: None, details: Map::new(), last: None })
     }
 }

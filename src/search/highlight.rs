@@ -1,18 +1,18 @@
 //! Fragments of a passage with the matched terms in bold.
 //!
-//! Two indexes match, so two ways lead to a mark. PostgreSQL's `ts_headline` knows which words of a
-//! Latin (or other alphabetic) script match after stemming, and wraps them in U+0002 and U+0003,
-//! which no text has reason to contain. Terms in Hangul, Han and Kana are runs of characters, which
-//! are looked for here.
+//! Two indexes match, so two ways lead to a mark. Which words of a Latin (or other alphabetic) script match after stemming only
+//! the database knows: it is asked about those that may (`words`), which is far less work than `ts_headline` has with the whole
+//! passage. Terms in Hangul, Han and Kana are runs of characters, and names of hosts, versions and the like stand as they are:
+//! both are looked for here.
+
+pub mod words;
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// What `ts_headline` must put before a match (its option `StartSel`).
-pub const MARK_START: char = '\u{2}';
-/// What `ts_headline` must put after a match (its option `StopSel`).
-pub const MARK_END: char = '\u{3}';
+use crate::documents::script::EastAsian;
 
 const MAX_FRAGMENTS: usize = 3;
 /// Characters of text in a fragment, without its marks and ellipses.
@@ -21,13 +21,12 @@ const FRAGMENT_CHARACTERS: usize = 160;
 /// At most three fragments of the passage, of about 160 characters each, in order of position, with
 /// matches in `**…**` and an ellipsis where text is left out. Empty if nothing matches.
 ///
-/// `marked` is the whole passage with its alphabetic matches between [`MARK_START`] and
-/// [`MARK_END`]; `bigrams` are the query's East Asian terms. Fragments are those with the most
-/// distinct matches that no other fragment shows. Runs of whitespace become one space and control
-/// characters are dropped, so that a fragment is one line.
-pub fn highlight(marked: &str, bigrams: &[String]) -> Vec<String> {
-    let mut passage = Passage::parse(marked);
-    passage.find_terms(bigrams);
+/// `matches` are the bytes of the words that match, in order; `literals` are the query's terms that stand in the text as they are,
+/// but for upper case. Fragments are those with the most distinct matches that no other fragment shows. Runs of whitespace become
+/// one space and control characters are dropped, so that a fragment is one line.
+pub fn highlight(text: &str, matches: &[Range<usize>], literals: &[String]) -> Vec<String> {
+    let mut passage = Passage::new(text, matches);
+    passage.find_terms(literals);
     let spans = passage.spans();
     let mut fragments: Vec<Extent> = Vec::new();
     let mut shown = HashSet::new();
@@ -56,7 +55,7 @@ struct Span {
     terms: Vec<usize>,
 }
 
-/// The text without marks, and where which term matched.
+/// The text in one line, and where which term matched.
 #[derive(Default)]
 struct Passage {
     text: Vec<char>,
@@ -65,30 +64,34 @@ struct Passage {
 }
 
 impl Passage {
-    /// Takes the marks out. A start without an end, or an end without a start, marks nothing.
-    fn parse(marked: &str) -> Self {
+    fn new(text: &str, matches: &[Range<usize>]) -> Self {
         let mut passage = Self::default();
-        let mut open = None;
-        for character in marked.chars() {
-            match character {
-                MARK_START => open = Some(passage.text.len()),
-                MARK_END => {
-                    let end = passage.text.len();
-                    if let Some(start) = open.take().filter(|start| *start < end) {
-                        let word: String = passage.text[start..end].iter().collect();
-                        passage.add(Extent { start, end }, word.to_lowercase());
-                    }
+        let mut from = 0;
+        for word in matches {
+            let (Some(before), Some(matched)) = (text.get(from..word.start), text.get(word.clone())) else { continue };
+            passage.push(before);
+            let start = passage.text.len();
+            passage.push(matched);
+            let end = passage.text.len();
+            if start < end {
+                passage.add(Extent { start, end }, matched.to_lowercase());
+            }
+            from = word.end;
+        }
+        passage.push(text.get(from..).unwrap_or_default());
+        passage
+    }
+
+    fn push(&mut self, text: &str) {
+        for character in text.chars() {
+            if character.is_whitespace() {
+                if self.text.last().is_some_and(|last| *last != ' ') {
+                    self.text.push(' ');
                 }
-                _ if character.is_whitespace() => {
-                    if passage.text.last().is_some_and(|last| *last != ' ') {
-                        passage.text.push(' ');
-                    }
-                }
-                _ if character.is_control() => {}
-                _ => passage.text.push(character),
+            } else if !character.is_control() {
+                self.text.push(character);
             }
         }
-        passage
     }
 
     fn add(&mut self, extent: Extent, term: String) {
@@ -97,21 +100,31 @@ impl Passage {
         self.matches.push((extent, term));
     }
 
-    /// Finds every occurrence of each term, overlapping ones too: that is how bigrams cover a word.
+    /// Finds every occurrence of each term, overlapping ones too: that is how bigrams cover a word. Other terms stand between
+    /// what is no letter and no digit.
     fn find_terms(&mut self, terms: &[String]) {
         let mut by_first: HashMap<char, Vec<Vec<char>>> = HashMap::new();
         for term in terms.iter().collect::<HashSet<_>>() {
-            let characters: Vec<char> = term.chars().collect();
+            let characters: Vec<char> = term.chars().map(lower).collect();
             if let Some(first) = characters.first() {
                 by_first.entry(*first).or_default().push(characters);
             }
         }
-        for start in 0..self.text.len() {
-            let candidates = by_first.get(&self.text[start]);
+        if by_first.is_empty() {
+            return;
+        }
+        let text: Vec<char> = self.text.iter().copied().map(lower).collect();
+        let is_in_word = |at: Option<usize>| {
+            let character = at.and_then(|at| text.get(at));
+            character.is_some_and(|c| c.is_alphanumeric() && EastAsian::of(*c).is_none())
+        };
+        for start in 0..text.len() {
+            let candidates = by_first.get(&text[start]);
             for term in candidates.into_iter().flatten() {
-                if self.text[start..].starts_with(term) {
-                    let extent = Extent { start, end: start + term.len() };
-                    self.add(extent, term.iter().collect());
+                let end = start + term.len();
+                let is_whole = || !is_in_word(start.checked_sub(1)) && !is_in_word(Some(end));
+                if text[start..].starts_with(term) && (EastAsian::of(text[start]).is_some() || is_whole()) {
+                    self.add(Extent { start, end }, term.iter().collect());
                 }
             }
         }
@@ -216,6 +229,15 @@ impl Passage {
             end -= 1;
         }
         Extent { start, end }
+    }
+}
+
+/// The character in lower case, where that is one.
+fn lower(character: char) -> char {
+    let mut lower = character.to_lowercase();
+    match (lower.next(), lower.next()) {
+        (Some(lower), None) => lower,
+        _ => character,
     }
 }
 

@@ -6,6 +6,7 @@ pub mod filter;
 pub mod fusion;
 pub mod highlight;
 pub mod lexical;
+mod marks;
 mod mode;
 mod passages;
 pub mod postings;
@@ -13,6 +14,7 @@ mod query;
 mod restriction;
 mod typo;
 mod vector;
+mod words;
 
 use std::collections::HashMap;
 
@@ -23,7 +25,9 @@ use filter::Filter;
 use fusion::{FusedDocument, Weights};
 use lexical::Terms;
 use restriction::Restriction;
+use words::{LexicalAnswers, Words};
 
+pub use marks::{MATCHING_WORDS, Marks};
 pub use mode::{Mode, Ran};
 pub use passages::Passage;
 pub use query::Query;
@@ -74,8 +78,6 @@ pub struct Found {
     pub passage: Passage,
     /// Terms of the query that the shown chunk holds, with how often, if that was asked for.
     pub terms: Vec<(String, u32)>,
-    /// Fragments of the passage with the matched terms marked.
-    pub highlights: Vec<String>,
 }
 
 /// What a search found.
@@ -83,6 +85,8 @@ pub struct Found {
 pub struct Outcome {
     /// Best first.
     pub found: Vec<Found>,
+    /// What it takes to show which words of their passages match.
+    pub marks: Marks,
     /// Which sides took part, and why if not both.
     pub mode: Mode,
     /// Distinct documents among the best [`WORDS_DEPTH`] by words and [`DEPTH`] by vectors.
@@ -96,6 +100,11 @@ pub struct Outcome {
 impl Search {
     fn has_words(&self) -> bool {
         self.weights.bm25 > 0.0
+    }
+
+    /// Whether not every document may be found.
+    fn is_restricted(&self) -> bool {
+        !self.filter.is_empty() || self.query.has_conditions()
     }
 
     fn terms(&self) -> Terms<'_> {
@@ -141,59 +150,49 @@ pub async fn by_vector(
 /// Any [`DbError`].
 pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &Search) -> Result<Outcome, DbError> {
     let terms = search.terms();
-    let is_restricted = !search.filter.is_empty() || search.query.has_conditions();
-    // Without a restriction both sides go out at once. With one, the words' side first says what may be found.
-    let unrestricted = Restriction::default();
-    let (rows, mut nearest) = tokio::try_join!(lexical::read(transaction, tenant_id, &terms), async {
-        match is_restricted {
-            true => Ok(None),
-            false => vector::nearest(transaction, tenant_id, search, &unrestricted).await,
-        }
-    })?;
-    let mut side = rows.side()?;
-    let mut notes = Vec::new();
-    if is_restricted {
+    let rows = LexicalAnswers::default();
+    let (notes, words, nearest);
+    if search.is_restricted() {
+        // The words' side first says what may be found.
+        let mut side = rows.read(transaction, tenant_id, &terms).await?;
         notes = restriction::apply(transaction, tenant_id, &search.filter, &search.query, &mut side).await?;
-        nearest = vector::nearest(transaction, tenant_id, search, &Restriction::of(&side.selection)).await?;
+        let restriction = Restriction::of(&side.selection);
+        (words, nearest) = tokio::try_join!(
+            Words::rank(transaction, tenant_id, search, &rows, side),
+            vector::nearest(transaction, tenant_id, search, &restriction),
+        )?;
+    } else {
+        notes = Vec::new();
+        let unrestricted = Restriction::default();
+        // Both go out at once, and words are scored while the database looks for vectors.
+        (words, nearest) = tokio::try_join!(
+            async {
+                let side = rows.read(transaction, tenant_id, &terms).await?;
+                Words::rank(transaction, tenant_id, search, &rows, side).await
+            },
+            vector::nearest(transaction, tenant_id, search, &unrestricted),
+        )?;
     }
-    let (corrections, readings) = typo::read(transaction, tenant_id, terms.words, &side).await?;
-    let resembling;
-    if !readings.is_empty() {
-        let lexemes = readings.iter().map(|reading| reading.lexeme.clone()).collect();
-        resembling = lexical::read(transaction, tenant_id, &Terms { lexemes, ..Terms::default() }).await?;
-        typo::widen(&mut side, &mut resembling.side()?, &readings);
-    }
-    let parameters = match search.parameters {
-        Some(parameters) => parameters,
-        None => Parameters::of_settings(&transaction.tenant().await?.settings),
-    };
-    let ranking = match search.has_words() {
-        true => bm25::rank(side.statistics, parameters, &side.terms, &side.selection, WORDS_DEPTH)?,
-        false => Vec::new(),
-    };
+    let Words { side, ranking, corrections } = words;
     let mode = Mode::of(search, search.has_words().then_some(side.terms.len()), nearest.as_ref().map(Vec::len));
     let nearest = nearest.unwrap_or_default();
     let fused = fusion::fuse(&ranking, &nearest, search.weights);
     let winners = &fused.documents[..fused.documents.len().min(search.limit)];
 
-    let names: Vec<&str> = side.terms.iter().map(|term| term.term.as_str()).collect();
-    let bigrams: Vec<String> =
-        names.iter().filter(|term| lexical::is_bigram(term)).map(|term| (*term).to_owned()).collect();
     let chunk_nos: Vec<i32> = winners.iter().map(|winner| winner.chunk_no).collect();
-    let mut passages: HashMap<i32, Passage> = passages::fetch(transaction, tenant_id, &chunk_nos, &names)
-        .await?
-        .into_iter()
-        .map(|passage| (passage.chunk_no, passage))
-        .collect();
+    let passages = passages::fetch(transaction, tenant_id, &chunk_nos).await?;
+    let mut passages: HashMap<i32, Passage> = passages.into_iter().map(|passage| (passage.chunk_no, passage)).collect();
     let held = match search.explain {
         true => side.held_terms(&chunk_nos)?,
         false => vec![Vec::new(); winners.len()],
     };
     let found = winners.iter().zip(held).filter_map(|(place, terms)| {
         let passage = passages.remove(&place.chunk_no)?;
-        let highlights =
-            passage.marked.as_deref().map(|marked| highlight::highlight(marked, &bigrams)).unwrap_or_default();
-        Some(Found { place: *place, passage, terms, highlights })
+        Some(Found { place: *place, passage, terms })
     });
-    Ok(Outcome { found: found.collect(), mode, total_candidates: fused.total_candidates, corrections, notes })
+    let found: Vec<Found> = found.collect();
+    let names: Vec<&str> = side.terms.iter().map(|term| term.term.as_str()).collect();
+    let texts = found.iter().map(|found| (found.passage.language.as_str(), found.passage.text.as_str()));
+    let marks = Marks::new(texts, &names);
+    Ok(Outcome { found, marks, mode, total_candidates: fused.total_candidates, corrections, notes })
 }

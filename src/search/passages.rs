@@ -18,10 +18,10 @@ pub struct Passage {
     pub source: Option<String>,
     /// The document's metadata, a JSON object.
     pub metadata: Value,
+    /// The document's language, an ISO 639 code.
+    pub language: String,
     /// The chunk's text.
     pub text: String,
-    /// The text with matched words between U+0002 and U+0003, if words were searched.
-    pub marked: Option<String>,
 }
 
 /// Reads passages, in the order of the chunk numbers.
@@ -29,12 +29,11 @@ pub(super) async fn fetch(
     transaction: &TenantTransaction,
     tenant_id: TenantId,
     chunk_nos: &[i32],
-    terms: &[&str],
 ) -> Result<Vec<Passage>, DbError> {
     if chunk_nos.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = transaction.query(PASSAGES, &[&tenant_id, &chunk_nos, &terms]).await?;
+    let rows = transaction.query(PASSAGES, &[&tenant_id, &chunk_nos]).await?;
     rows.iter()
         .map(|row| {
             Ok(Passage {
@@ -43,8 +42,8 @@ pub(super) async fn fetch(
                 title: row.try_get("title")?,
                 source: row.try_get("source")?,
                 metadata: row.try_get("metadata")?,
+                language: row.try_get("language")?,
                 text: row.try_get("passage")?,
-                marked: row.try_get("marked")?,
             })
         })
         .collect()

@@ -1,14 +1,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use tokio_postgres::Row;
 
 use super::EmbeddingSpace;
 use super::filter::{FilterInput, checked};
-use crate::call::{Action, Ahead, Answer, Call, Failure, Hints, Problems, ReadFrom, Tool};
+use crate::call::{Action, Ahead, Answer, Call, Failure, Hints, Last, Problems, ReadFrom, Tool};
+use crate::db::DbError;
 use crate::embedding::ForQuery;
 use crate::identity::Scope;
 use crate::search::fusion::{RANK_CONSTANT, Weights};
-use crate::search::{self, Found, Query, QueryEmbedding, Search};
+use crate::search::{self, Found, MATCHING_WORDS, Marks, Query, QueryEmbedding, Search};
 
 const LONGEST_QUERY: usize = 2_000;
 /// Metadata larger than this is left out of results, which must stay small.
@@ -246,7 +248,7 @@ The field mode says which sides took part. Only your own organisation's document
             ("mode".to_owned(), outcome.mode.ran.name().into()),
             ("document_ids".to_owned(), json!(outcome.found.iter().map(|f| f.passage.document_id).collect::<Vec<_>>())),
         ]);
-        let output = Output {
+        let mut output = Output {
             results: outcome.found.into_iter().map(|found| row(found, passage_chars, weights)).collect(),
             mode: outcome.mode.ran.name().to_owned(),
             mode_reason: outcome.mode.reason,
@@ -261,7 +263,7 @@ The field mode says which sides took part. Only your own organisation's document
             read_from: None,
             stale_ms_at_most: None,
         };
-        Ok(Answer { output, resource_id: None, details })
+        Ok(Answer { last: show(outcome.marks, &mut output), output, resource_id: None, details })
     }
 
     fn note_reading(output: &mut Output, from: ReadFrom) {
@@ -277,8 +279,23 @@ fn unit(vector: &[f32]) -> Vec<f32> {
     vector.iter().map(|x| (f64::from(*x) / norm) as f32).collect()
 }
 
+/// Has the rows show which words match: at once if it is known, else with the last statement.
+fn show(marks: Marks, output: &mut Output) -> Option<Last<Output>> {
+    let parameters = marks.parameters();
+    let put = move |output: &mut Output, rows: &[Row]| {
+        for (row, highlights) in output.results.iter_mut().zip(marks.highlights(rows)?) {
+            row.highlights = highlights;
+        }
+        Ok::<(), DbError>(())
+    };
+    match parameters {
+        Some(parameters) => Some(Last { sql: MATCHING_WORDS, parameters, apply: Box::new(put) }),
+        None => put(output, &[]).err().and(None),
+    }
+}
+
 fn row(found: Found, passage_chars: usize, explain: Option<Weights>) -> ResultRow {
-    let Found { place, passage, terms, highlights } = found;
+    let Found { place, passage, terms } = found;
     let contribution =
         |weight: f64, rank: Option<u32>| rank.map_or(0.0, |rank| weight / (RANK_CONSTANT + f64::from(rank)));
     let (bm25_rank, vector_rank) = (place.bm25.map(|p| p.rank), place.vector.map(|p| p.rank));
@@ -294,7 +311,7 @@ fn row(found: Found, passage_chars: usize, explain: Option<Weights>) -> ResultRo
         document_id: passage.document_id.as_uuid(),
         title: passage.title,
         passage: shorten(passage.text, passage_chars),
-        highlights,
+        highlights: Vec::new(),
         source: passage.source,
         metadata,
         combined_score: place.combined_score,

@@ -62,7 +62,7 @@ impl Tool for Ending {
             "not found" => return Err(Failure::NotFound("nothing there.".to_owned())),
             other => panic!("unknown end {other}"),
         }
-        Ok(Answer { output: Output { done: true }, resource_id: None, details: Map::new() })
+        Ok(Answer { output: Output { done: true }, resource_id: None, details: Map::new(), last: None })
     }
 
     async fn after(&self, after: &After<'_>, end: &String, _output: &mut Output) {
@@ -103,6 +103,6 @@ impl Tool for Changing {
         const STORE: &str = "INSERT INTO documents (tenant_id, title, content) VALUES (current_tenant_id(), 'changed', 'changed') RETURNING id";
         let stored = call.transaction.query_one(STORE, &[]).await.map_err(|error| call.failed(&error))?;
         self.0.acquire().await.unwrap().forget();
-        Ok(Answer { output: Output { done: true }, resource_id: Some(stored.get(0)), details: Map::new() })
+        Ok(Answer { output: Output { done: true }, resource_id: Some(stored.get(0)), details: Map::new(), last: None })
     }
 }
