@@ -91,7 +91,7 @@ impl LexicalRows {
                         Statistics { chunk_count: count.unsigned_abs(), total_length: sum.unsigned_abs() };
                 }
                 "term" => side.add_term(row)?,
-                "block" => blocks.push(row),
+                "blocks" => blocks.push(row),
                 "fresh" => fresh.push(row),
                 "dead" => {
                     let numbers: Option<Vec<i32>> = row.try_get("numbers")?;
@@ -148,18 +148,21 @@ impl<'a> LexicalSide<'a> {
         }
     }
 
-    fn add_blocks(&mut self, blocks: Vec<&'a Row>) -> Result<(), DbError> {
-        let keyed: Result<Vec<_>, DbError> = blocks
-            .into_iter()
-            // The block before the first that begins with the lexeme has 0, the others 1.
-            .map(|row| Ok((row.try_get::<_, i64>("count")?, row.try_get::<_, i32>("number")?, row)))
-            .collect();
+    fn add_blocks(&mut self, rows: Vec<&'a Row>) -> Result<(), DbError> {
+        // The block before the first that begins with the lexeme has 0, the others 1.
+        let keyed: Result<Vec<(i64, &Row)>, DbError> =
+            rows.into_iter().map(|row| Ok((row.try_get("count")?, row))).collect();
         let mut keyed = keyed?;
-        keyed.sort_unstable_by_key(|(place, first_chunk_no, _)| (*place, *first_chunk_no));
-        for (_, _, row) in keyed {
+        keyed.sort_unstable_by_key(|(place, _)| *place);
+        for (_, row) in keyed {
             let lexeme: &str = row.try_get("lexeme")?;
-            if let Some(list) = Block::open(row.try_get("block")?)?.find(lexeme)? {
-                self.with_term(lexeme, |term| term.merged.push(list));
+            let (numbers, blocks): (Vec<i32>, Vec<&[u8]>) = (row.try_get("numbers")?, row.try_get("blocks")?);
+            let mut blocks: Vec<(i32, &[u8])> = numbers.into_iter().zip(blocks).collect();
+            blocks.sort_unstable_by_key(|(first_chunk_no, _)| *first_chunk_no);
+            for (_, block) in blocks {
+                if let Some(list) = Block::open(block)?.find(lexeme)? {
+                    self.with_term(lexeme, |term| term.merged.push(list));
+                }
             }
         }
         Ok(())

@@ -26,21 +26,22 @@ WITH parts AS (
     SELECT string_agg('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery AS query FROM terms
 )
 SELECT 'collection' AS kind, NULL::text AS lexeme, NULL::text AS language, NULL::integer AS number, u.chunk_count AS count,
-       u.total_length AS sum, NULL::bytea AS block, NULL::tsvector AS terms, NULL::integer[] AS numbers
+       u.total_length AS sum, NULL::bytea[] AS blocks, NULL::tsvector AS terms, NULL::integer[] AS numbers
 FROM tenant_usage u WHERE u.tenant_id = $1
 UNION ALL
 SELECT 'term', lexeme, language, frequency, part, NULL, NULL, NULL, NULL FROM analysed
 UNION ALL
-SELECT 'block', t.lexeme, NULL, b.first_chunk_no, 1, NULL, b.postings, NULL, NULL
+-- All blocks of a lexeme in one row: a common one has hundreds, and what is sent in one piece is sent and read far faster.
+SELECT 'blocks', t.lexeme, NULL, NULL, 1, NULL, b.blocks, NULL, b.numbers
 FROM terms t
 CROSS JOIN LATERAL (
-    SELECT b.first_chunk_no, b.postings FROM posting_blocks b
+    SELECT array_agg(b.postings) AS blocks, array_agg(b.first_chunk_no) AS numbers FROM posting_blocks b
     WHERE b.tenant_id = $1 AND b.first_lexeme = t.lexeme
-    OFFSET 0 -- a look-up for each term, never a walk over all blocks
 ) AS b
+WHERE b.blocks IS NOT NULL
 UNION ALL
 -- A lexeme may begin in the block before the first that begins with it.
-SELECT 'block', t.lexeme, NULL, b.first_chunk_no, 0, NULL, b.postings, NULL, NULL
+SELECT 'blocks', t.lexeme, NULL, NULL, 0, NULL, ARRAY[b.postings], NULL, ARRAY[b.first_chunk_no]
 FROM terms t
 CROSS JOIN LATERAL (
     SELECT b.first_chunk_no, b.postings FROM posting_blocks b

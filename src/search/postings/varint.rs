@@ -36,6 +36,11 @@ impl<'a> Reader<'a> {
                 self.bytes = rest;
                 Ok(u64::from(*byte))
             }
+            // Lengths mostly take two.
+            [low, high, rest @ ..] if *high < 0x80 => {
+                self.bytes = rest;
+                Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
+            }
             _ => self.long_number(),
         }
     }

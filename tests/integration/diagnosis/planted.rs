@@ -95,6 +95,7 @@ pub const FAULTS: &[Fault] = faults! {
     "autovacuum": "ALTER TABLE documents SET (autovacuum_enabled = false)";
     "autovacuum": "CREATE TEMP TABLE pg_settings AS SELECT * FROM pg_catalog.pg_settings; UPDATE pg_temp.pg_settings SET setting = 'off' WHERE name = 'autovacuum'";
     "cache_hits": "CREATE TEMP TABLE pg_stat_database AS SELECT * FROM pg_catalog.pg_stat_database WHERE datname = current_database(); UPDATE pg_temp.pg_stat_database SET blks_hit = 90000000, blks_read = 10000000";
+    "huge_pages": "CREATE TEMP TABLE pg_settings AS SELECT * FROM pg_catalog.pg_settings WHERE name <> 'huge_pages_status'; INSERT INTO pg_temp.pg_settings (name, setting) VALUES ('huge_pages_status', 'off'); SET LOCAL allow_system_table_mods = on; CREATE INDEX hnsw_planted ON tenants (slug); UPDATE pg_class SET relpages = 40000 WHERE relname = 'hnsw_planted'";
     "migrations": "DELETE FROM bailiwick_migrations; UPDATE schema_migrations SET version = version - 1";
     "migrations": "UPDATE schema_migrations SET dirty = true";
     "migrations": "UPDATE bailiwick_migrations SET checksum = repeat('0', length(checksum)) WHERE version = 1";

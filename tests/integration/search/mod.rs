@@ -3,6 +3,7 @@
 mod behaviour;
 mod engine;
 mod filters;
+mod highlights;
 mod interference;
 mod oracle;
 mod queries;
