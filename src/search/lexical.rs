@@ -156,8 +156,16 @@ impl<'a> LexicalSide<'a> {
         keyed.sort_unstable_by_key(|(place, _)| *place);
         for (_, row) in keyed {
             let lexeme: &str = row.try_get("lexeme")?;
-            let (numbers, blocks): (Vec<i32>, Vec<&[u8]>) = (row.try_get("numbers")?, row.try_get("blocks")?);
-            let mut blocks: Vec<(i32, &[u8])> = numbers.into_iter().zip(blocks).collect();
+            let (numbers, sizes): (Vec<i32>, Vec<i32>) = (row.try_get("numbers")?, row.try_get("block_bytes")?);
+            let mut rest: &[u8] = row.try_get("blocks")?;
+            let mut blocks = Vec::with_capacity(numbers.len());
+            for (first_chunk_no, size) in numbers.into_iter().zip(sizes) {
+                let size = usize::try_from(size).unwrap_or(usize::MAX);
+                let split = rest.split_at_checked(size);
+                let (block, behind) = split.ok_or_else(|| DbError::Other("postings: blocks end early".to_owned()))?;
+                blocks.push((first_chunk_no, block));
+                rest = behind;
+            }
             blocks.sort_unstable_by_key(|(first_chunk_no, _)| *first_chunk_no);
             for (_, block) in blocks {
                 if let Some(list) = Block::open(block)?.find(lexeme)? {

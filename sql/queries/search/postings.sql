@@ -26,22 +26,24 @@ WITH parts AS (
     SELECT string_agg('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery AS query FROM terms
 )
 SELECT 'collection' AS kind, NULL::text AS lexeme, NULL::text AS language, NULL::integer AS number, u.chunk_count AS count,
-       u.total_length AS sum, NULL::bytea[] AS blocks, NULL::tsvector AS terms, NULL::integer[] AS numbers
+       u.total_length AS sum, NULL::bytea AS blocks, NULL::integer[] AS block_bytes,
+       NULL::tsvector AS terms, NULL::integer[] AS numbers
 FROM tenant_usage u WHERE u.tenant_id = $1
 UNION ALL
-SELECT 'term', lexeme, language, frequency, part, NULL, NULL, NULL, NULL FROM analysed
+SELECT 'term', lexeme, language, frequency, part, NULL, NULL, NULL, NULL, NULL FROM analysed
 UNION ALL
--- All blocks of a lexeme in one row: a common one has hundreds, and what is sent in one piece is sent and read far faster.
-SELECT 'blocks', t.lexeme, NULL, NULL, 1, NULL, b.blocks, NULL, b.numbers
+-- All blocks of a lexeme in one piece, with their sizes: a common one has hundreds, and one piece is sent and read far faster.
+SELECT 'blocks', t.lexeme, NULL, NULL, 1, NULL, b.blocks, b.block_bytes, NULL, b.numbers
 FROM terms t
 CROSS JOIN LATERAL (
-    SELECT array_agg(b.postings) AS blocks, array_agg(b.first_chunk_no) AS numbers FROM posting_blocks b
+    SELECT string_agg(b.postings, '') AS blocks, array_agg(octet_length(b.postings)) AS block_bytes, array_agg(b.first_chunk_no) AS numbers
+    FROM posting_blocks b
     WHERE b.tenant_id = $1 AND b.first_lexeme = t.lexeme
 ) AS b
 WHERE b.blocks IS NOT NULL
 UNION ALL
 -- A lexeme may begin in the block before the first that begins with it.
-SELECT 'blocks', t.lexeme, NULL, NULL, 0, NULL, ARRAY[b.postings], NULL, ARRAY[b.first_chunk_no]
+SELECT 'blocks', t.lexeme, NULL, NULL, 0, NULL, b.postings, ARRAY[octet_length(b.postings)], NULL, ARRAY[b.first_chunk_no]
 FROM terms t
 CROSS JOIN LATERAL (
     SELECT b.first_chunk_no, b.postings FROM posting_blocks b
@@ -49,8 +51,8 @@ CROSS JOIN LATERAL (
     ORDER BY b.first_lexeme DESC, b.first_chunk_no DESC LIMIT 1
 ) AS b
 UNION ALL
-SELECT 'fresh', NULL, NULL, f.chunk_no, f.ordinal, f.length, NULL, f.terms, NULL
+SELECT 'fresh', NULL, NULL, f.chunk_no, f.ordinal, f.length, NULL, NULL, f.terms, NULL
 FROM fresh_postings f CROSS JOIN wanted WHERE f.tenant_id = $1 AND f.terms @@ wanted.query
 UNION ALL
-SELECT 'dead', NULL, NULL, NULL, NULL, NULL, NULL, NULL, array_agg(d.chunk_no)
+SELECT 'dead', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, array_agg(d.chunk_no)
 FROM chunk_tombstones d WHERE d.tenant_id = $1

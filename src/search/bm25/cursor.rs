@@ -7,7 +7,7 @@ use std::vec::IntoIter;
 use super::weight::{LengthNorm, Scorer};
 use super::{Posting, TermPostings};
 use crate::search::postings::Damaged;
-use crate::search::postings::list::{List, Postings};
+use crate::search::postings::list::List;
 
 /// A term's postings, and how far they have been read. A chunk is either merged or fresh.
 pub(super) struct Cursor<'a> {
@@ -34,7 +34,7 @@ impl<'a> Cursor<'a> {
 
     /// The next posting's chunk.
     pub(super) fn chunk_no(&self) -> Option<i32> {
-        let merged = self.merged.next.map(|posting| posting.chunk_no);
+        let merged = self.merged.next().map(|posting| posting.chunk_no);
         let fresh = self.fresh.clone().next().map(|posting| posting.chunk_no);
         merged.into_iter().chain(fresh).min()
     }
@@ -58,62 +58,75 @@ impl<'a> Cursor<'a> {
 }
 
 struct Merged<'a> {
-    next: Option<Posting>,
-    postings: Option<Postings<'a>>,
+    /// A block's postings, and how many of them have been handed out.
+    block: Vec<Posting>,
+    read: usize,
     lists: Iter<'a, List<'a>>,
 }
 
 impl<'a> Merged<'a> {
     fn new(lists: &'a [List<'a>]) -> Result<Self, Damaged> {
-        let mut merged = Self { next: None, postings: None, lists: lists.iter() };
-        merged.next = merged.read()?;
+        let mut merged = Self { block: Vec::new(), read: 0, lists: lists.iter() };
+        merged.refill()?;
         Ok(merged)
     }
 
-    #[inline]
-    fn read(&mut self) -> Result<Option<Posting>, Damaged> {
-        loop {
-            if let Some(postings) = &mut self.postings
-                && let Some(posting) = postings.read()?
-            {
-                return Ok(Some(posting));
-            }
-            match self.lists.next() {
-                Some(list) => self.postings = Some(list.postings()),
-                None => return Ok(None),
-            }
-        }
+    fn next(&self) -> Option<&Posting> {
+        self.block.get(self.read)
     }
 
-    #[inline]
-    fn take_below(&mut self, end: i64, mut each: impl FnMut(Posting)) -> Result<(), Damaged> {
-        while let Some(posting) = self.next
-            && i64::from(posting.chunk_no) < end
-        {
-            each(posting);
-            self.next = self.read()?;
-            if self.next.is_some_and(|next| next.chunk_no <= posting.chunk_no) {
+    /// Unpacks the next block once this one has been handed out.
+    fn refill(&mut self) -> Result<(), Damaged> {
+        while self.read == self.block.len() {
+            let Some(list) = self.lists.next() else { return Ok(()) };
+            let last = self.block.last().map(|posting| posting.chunk_no);
+            self.block.clear();
+            self.read = 0;
+            list.read_into(&mut self.block)?;
+            if self.next().is_some_and(|next| last.is_some_and(|last| next.chunk_no <= last)) {
                 return Err(Damaged("blocks overlap"));
             }
         }
         Ok(())
     }
 
+    #[inline]
+    fn take_below(&mut self, end: i64, mut each: impl FnMut(Posting)) -> Result<(), Damaged> {
+        loop {
+            let mut read = self.read;
+            while let Some(posting) = self.block.get(read)
+                && i64::from(posting.chunk_no) < end
+            {
+                each(*posting);
+                read += 1;
+            }
+            self.read = read;
+            if read < self.block.len() {
+                return Ok(());
+            }
+            self.refill()?;
+            if self.next().is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     fn skip_to(&mut self, chunk_no: i32) -> Result<(), Damaged> {
-        if self.next.is_none_or(|next| next.chunk_no >= chunk_no) {
+        if self.next().is_none_or(|next| next.chunk_no >= chunk_no) {
             return Ok(());
         }
-        let mut passed = false;
+        let mut passed = None;
         while let Some(list) = self.lists.as_slice().first()
             && list.first_chunk_no()?.is_some_and(|first| first <= chunk_no)
         {
-            self.postings = Some(list.postings());
-            self.lists.next();
-            passed = true;
+            passed = self.lists.next();
         }
-        if passed {
-            self.next = self.read()?;
+        if let Some(list) = passed {
+            self.block.clear();
+            self.read = 0;
+            list.read_into(&mut self.block)?;
         }
-        self.take_below(i64::from(chunk_no), |_| ())
+        self.read += self.block[self.read..].partition_point(|posting| posting.chunk_no < chunk_no);
+        self.refill()
     }
 }

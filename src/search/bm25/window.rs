@@ -9,18 +9,20 @@ const WORD: usize = u64::BITS as usize;
 
 /// Sums by place in the window; a bit for each place says whether it has one.
 pub(super) struct Window {
-    scores: Vec<f64>,
-    ordinals: Vec<i32>,
+    scores: Box<[f64; WINDOW]>,
+    ordinals: Box<[i32; WINDOW]>,
     touched: [u64; WINDOW / WORD],
 }
 
 impl Window {
     pub(super) fn new() -> Self {
-        Self { scores: vec![0.0; WINDOW], ordinals: vec![0; WINDOW], touched: [0; WINDOW / WORD] }
+        Self { scores: Box::new([0.0; WINDOW]), ordinals: Box::new([0; WINDOW]), touched: [0; WINDOW / WORD] }
     }
 
     #[inline]
     pub(super) fn add(&mut self, place: usize, ordinal: i32, score: f64) {
+        // A place is below the window's size, which this tells the compiler.
+        let place = place % WINDOW;
         self.scores[place] += score;
         self.ordinals[place] = ordinal;
         self.touched[place / WORD] |= 1 << (place % WORD);
@@ -29,6 +31,7 @@ impl Window {
     /// Adds to a place that has a sum; another stays without.
     #[inline]
     pub(super) fn raise(&mut self, place: usize, score: f64) {
+        let place = place % WINDOW;
         let is_touched = self.touched[place / WORD] >> (place % WORD) & 1 == 1;
         // Without a branch, for which of a common term's chunks the others hold cannot be foreseen.
         self.scores[place] += if is_touched { score } else { 0.0 };

@@ -56,13 +56,23 @@ impl<'a> List<'a> {
     /// # Errors
     /// [`Damaged`].
     pub fn to_vec(&self) -> Result<Vec<Posting>, Damaged> {
+        let mut all = Vec::new();
+        self.read_into(&mut all)?;
+        Ok(all)
+    }
+
+    /// Appends all postings: in one loop, which is far faster than one call a posting.
+    ///
+    /// # Errors
+    /// [`Damaged`].
+    pub fn read_into(&self, out: &mut Vec<Posting>) -> Result<(), Damaged> {
         // Every posting takes two bytes at least, so a false count reserves no memory to speak of.
-        let mut all = Vec::with_capacity(self.count.min(self.bytes.len() / 2));
+        out.reserve(self.count.min(self.bytes.len() / 2));
         let mut postings = self.postings();
         while let Some(posting) = postings.read()? {
-            all.push(posting);
+            out.push(posting);
         }
-        Ok(all)
+        Ok(())
     }
 }
 
@@ -79,7 +89,7 @@ impl Postings<'_> {
     ///
     /// # Errors
     /// [`Damaged`] if the bytes are no list of that many postings in order.
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self) -> Result<Option<Posting>, Damaged> {
         if self.left == 0 {
             return if self.reader.is_empty() {

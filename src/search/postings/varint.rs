@@ -29,7 +29,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next number.
-    #[inline]
+    #[inline(always)]
     pub(super) fn number(&mut self) -> Result<u64, Damaged> {
         match self.bytes {
             [byte, rest @ ..] if *byte < 0x80 => {
@@ -45,6 +45,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[cold]
     fn long_number(&mut self) -> Result<u64, Damaged> {
         let mut number = 0_u64;
         // Nine bytes hold 63 bits, more than anything that we write.
