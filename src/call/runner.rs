@@ -20,7 +20,7 @@ use super::{After, Answer, Failure, Outcome, Tool, audit, metering};
 use crate::db::{DbError, Deadlines, Door, Endpoint, Lease, Parameter, Pool, PoolOptions, Replica, System};
 use crate::identity::Caller;
 
-/// How long the end of a successful call may take: its last statement and COMMIT.
+/// How long the end of a successful call may take: its last statements and COMMIT.
 const COMMIT_LIMIT: Duration = Duration::from_secs(5);
 /// How long the database is asked what became of a COMMIT whose answer was lost.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(6);
@@ -230,12 +230,11 @@ impl Calls {
         self.note_write::<T>(record);
         let error = match completed {
             Ok(Ok(rows)) => {
-                drop(parameters);
-                // What is committed is answered, if without what came last.
-                if let Some(Err(error)) = last.map(|last| (last.apply)(&mut output, &rows)) {
-                    tracing::error!(%error, "an answer lacks what was read last");
-                }
                 metering::ended(T::NAME, Outcome::Ok, record);
+                drop(parameters);
+                if let Some(last) = last {
+                    last.complete(&mut output, &rows);
+                }
                 return Ok(output);
             }
             Ok(Err(error)) => error,
@@ -253,7 +252,12 @@ impl Calls {
         let closed = self.0.recorder.close(call, patience).await;
         self.note_write::<T>(record);
         let (ended, outcome) = match closed {
-            Ended::As(Outcome::Ok) => (Ok(output), Outcome::Ok),
+            Ended::As(Outcome::Ok) => {
+                if let Some(last) = last {
+                    last.complete(&mut output, &[]);
+                }
+                (Ok(output), Outcome::Ok)
+            }
             Ended::Later if is_ambiguous => (Err(Failure::OutcomeUnknown { call_id: record.call_id }), Outcome::Error),
             Ended::As(outcome) => (Err(failure), outcome),
             Ended::Later => (Err(failure), Outcome::Error),

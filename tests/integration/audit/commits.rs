@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bailiwick::call::{CallOptions, Calls, Client, Failure};
 use bailiwick::identity::{Caller, Scopes, UserId};
-use bailiwick::tools::{EmbeddingSpace, InsertDocument};
+use bailiwick::tools::{EmbeddingSpace, HybridSearch, InsertDocument};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +65,28 @@ async fn what_became_of_it_is_looked_up_and_the_reply_agrees() {
     assert_eq!(proxy.struck(), 3);
     assert_eq!(left(&database).await, ("a b d".to_owned(), "ok ok error ok".to_owned()));
     assert_eq!(database.value::<i64>("SELECT count(*) FROM call_intents").await, 0);
+}
+
+#[tokio::test]
+async fn a_search_whose_last_answers_are_lost_is_answered_all_the_same() {
+    let database = TestDatabase::create().await;
+    let proxy = Proxy::start().await;
+    let inserter = Inserter::open(&database, &proxy).await;
+    inserter.insert("library 2.10").await.unwrap();
+    let tool = Arc::new(HybridSearch { space: inserter.tool.space.clone() });
+    let search = async || {
+        let Value::Object(arguments) = json!({ "query": "library 2.10" }) else { unreachable!() };
+        let stop = CancellationToken::new();
+        let answer = inserter.calls.run(&tool, &inserter.caller, Client::default(), arguments, &stop).await.unwrap();
+        serde_json::to_value(answer).unwrap()["results"][0]["highlights"].clone()
+    };
+    assert_eq!(search().await, json!(["**library** **2.10**"]));
+    // Behind BEGIN, whose READ COMMITTED is one, too.
+    proxy.arm(Fault::CutAfterCommit, 1);
+    // What needs no database is still shown.
+    assert_eq!(search().await, json!(["library **2.10**"]));
+    assert_eq!(proxy.struck(), 1);
+    assert_eq!(left(&database).await.1, "ok ok ok");
 }
 
 #[tokio::test]

@@ -26,13 +26,17 @@ async fn end(database: &TestDatabase, how: &str) -> Option<FailureCode> {
     let client = Client { user_agent: Some("ender/1".to_owned()), ..Client::default() };
     let Value::Object(arguments) = json!({ "end": how }) else { unreachable!() };
     let result = calls.run(&Arc::new(Ending), &caller, client, arguments, &CancellationToken::new()).await;
-    result.err().map(|failure| failure.code())
+    result.map(|output| assert!(output.done, "{how}")).err().map(|failure| failure.code())
 }
 
 #[tokio::test]
 async fn every_end_of_a_tool_leaves_its_one_row_and_an_answer() {
     for (how, code, row) in [
         ("ok", None, "search tools/ending ok"),
+        ("last that is read", None, "search tools/ending ok"),
+        ("last that cannot be read", None, "search tools/ending ok"),
+        ("last that fails", Some(FailureCode::Internal), "search tools/ending error internal"),
+        ("last that cannot be sent", Some(FailureCode::Internal), "search tools/ending error internal"),
         ("panic", Some(FailureCode::Internal), "search tools/ending panic internal"),
         ("sleep", Some(FailureCode::Timeout), "search tools/ending timeout timeout"),
         ("slow statement", Some(FailureCode::Timeout), "search tools/ending timeout timeout"),

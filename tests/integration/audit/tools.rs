@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use bailiwick::call::{Action, After, Answer, Call, Failure, Hints, Problems, Tool};
+use bailiwick::call::{Action, After, Answer, Call, Failure, Hints, Last, Problems, Tool};
+use bailiwick::db::DbError;
 use bailiwick::identity::Scope;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,10 @@ impl Tool for Ending {
     async fn run(&self, call: &Call<'_>, end: &String) -> Result<Answer<Output>, Failure> {
         match end.as_str() {
             "ok" | "telling" => {}
+            end if end.starts_with("last") => {
+                let output = Output { done: false };
+                return Ok(Answer { output, resource_id: None, details: Map::new(), last: Some(last(end)) });
+            }
             "panic" => panic!("as asked"),
             "sleep" => tokio::time::sleep(Duration::from_secs(60)).await,
             "a while" => tokio::time::sleep(Duration::from_secs(4)).await,
@@ -70,6 +75,26 @@ impl Tool for Ending {
             after.progress().tell(1, 2, "half of it");
             after.progress().tell(2, 2, "all of it");
         }
+    }
+}
+
+/// A statement that the answer still needs, which ends as its name says.
+fn last(end: &str) -> Last<Output> {
+    let reads = end != "last that cannot be read";
+    Last {
+        sql: match end {
+            "last that fails" => "SELECT 1 / $1::integer AS done",
+            _ => "SELECT $1::integer AS done",
+        },
+        parameters: match end {
+            "last that cannot be sent" => vec![Box::new("a text")],
+            "last that fails" => vec![Box::new(0_i32)],
+            _ => vec![Box::new(7_i32)],
+        },
+        apply: Box::new(move |output, rows| {
+            output.done = rows[0].try_get::<_, i32>("done")? == 7;
+            if reads { Ok(()) } else { Err(DbError::Other("as asked".to_owned())) }
+        }),
     }
 }
 

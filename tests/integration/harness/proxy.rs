@@ -138,8 +138,12 @@ async fn forward(client: UnixStream, target: PathBuf, state: Arc<State>) {
                     Fault::CutBeforeCommit => return,
                     Fault::CutAfterCommit => {
                         let _ = to_server.write_all(&sent[..length]).await;
-                        // The server has done it when it answers; nobody hears.
-                        let _ = from_server.read(&mut received).await;
+                        // The server has done it when it answers that, behind what else went with it; nobody hears.
+                        while let Ok(length @ 1..) = from_server.read(&mut received).await {
+                            if received[..length].windows(7).any(|window| window == b"COMMIT\0") {
+                                break;
+                            }
+                        }
                         return;
                     }
                     Fault::Swallow => swallow = true,
