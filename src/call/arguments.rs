@@ -23,12 +23,17 @@ pub(super) async fn prepare<T: Tool>(
     permit: Option<Arc<Permit>>,
 ) -> Result<T::Request, Problems> {
     if is_small(&arguments) {
-        return tool.check(parse::<T>(arguments)?);
+        let arguments = Value::Object(arguments);
+        // To keep track of the path costs an allocation for each element, so only an error has it found out.
+        return match T::Input::deserialize(&arguments) {
+            Ok(input) => tool.check(input),
+            Err(_) => tool.check(parse::<T>(arguments)?),
+        };
     }
     let tool = Arc::clone(tool);
     let checked = tokio::task::spawn_blocking(move || {
         let _turn = permit;
-        tool.check(parse::<T>(arguments)?)
+        tool.check(parse::<T>(Value::Object(arguments))?)
     });
     match checked.await.map_err(tokio::task::JoinError::try_into_panic) {
         Ok(request) => request,
@@ -40,7 +45,8 @@ pub(super) async fn prepare<T: Tool>(
 }
 
 fn is_small(arguments: &Map<String, Value>) -> bool {
-    let (mut text_bytes, mut values) = (0, 0);
+    let mut text_bytes: usize = arguments.keys().map(String::len).sum();
+    let mut values = 0;
     let mut left: Vec<&Value> = arguments.values().collect();
     while let Some(value) = left.pop() {
         values += 1;
@@ -62,12 +68,7 @@ fn is_small(arguments: &Map<String, Value>) -> bool {
 }
 
 /// Reads arguments into the tool's input; the problem names the path of what does not fit.
-fn parse<T: Tool>(arguments: Map<String, Value>) -> Result<T::Input, Problems> {
-    let arguments = Value::Object(arguments);
-    // To keep track of the path costs an allocation for each element.
-    if let Ok(input) = T::Input::deserialize(&arguments) {
-        return Ok(input);
-    }
+fn parse<T: Tool>(arguments: Value) -> Result<T::Input, Problems> {
     serde_path_to_error::deserialize(arguments).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { "arguments".to_owned() } else { path };
