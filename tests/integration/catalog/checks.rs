@@ -189,7 +189,7 @@ pub const CHECKS: &[(&str, &str)] = &[
            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
            AND p.proname NOT IN (
                'current_tenant_id', 'cosine_similarity', 'euclidean_distance', 'resolve_tenant', 'authenticate_api_key', 'note_api_key_use',
-               'register_embedding_model', 'adopt_embedding_model', 'tenants_to_embed', 'budget_accounts', 'budget_limits', 'cost_period', 'cost_spans', 'is_time_zone', 'local_midnight', 'open_budget_alerts', 'reserve_budget', 'reserved_budget', 'text_search_configuration', 'text_terms', 'query_terms', 'document_facets', 'nested_facets', 'chunk_terms', 'chunk_entry', 'index_ahead', 'east_asian_runs', 'east_asian_pairs', 'spaced_words',
+               'register_embedding_model', 'adopt_embedding_model', 'tenants_to_embed', 'budget_accounts', 'budget_limits', 'cost_period', 'cost_spans', 'is_time_zone', 'local_midnight', 'open_budget_alerts', 'reserve_budget', 'reserved_budget', 'text_search_configuration', 'estonian_configuration', 'text_terms', 'query_terms', 'document_facets', 'nested_facets', 'chunk_terms', 'chunk_entry', 'index_ahead', 'east_asian_runs', 'east_asian_pairs', 'spaced_words',
                'allocate_chunk_numbers', 'complete_call', 'close_calls', 'reap_calls', 'audit_sealed_until', 'current_tenant_statistics', 'upkeep_backlog', 'hybrid_search', 'block_postings')",
     ),
     (
