@@ -3,7 +3,6 @@
 use bailiwick::identity::TenantId;
 use bailiwick::search::lexical::LexicalRows;
 use bailiwick::search::{MATCHING_WORDS, Marks, QueryEmbedding, Search, bm25, fusion};
-use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row, Statement};
 
 use crate::world::Result;
@@ -17,16 +16,20 @@ const PASSAGES: &str = include_str!("../../sql/queries/search/passages.sql");
 pub struct Floor {
     client: Client,
     postings: Statement,
+    nearest: Statement,
+    nearest_exact: Statement,
     passages: Statement,
     matching_words: Statement,
 }
 
 impl Floor {
     pub async fn prepare(client: Client) -> Result<Self> {
-        client.batch_execute("SET hnsw.ef_search = 130; SET hnsw.iterative_scan = 'relaxed_order'").await?;
+        let settings = "SET hnsw.ef_search = 130; SET hnsw.iterative_scan = 'relaxed_order'; SET plan_cache_mode = force_custom_plan";
+        client.batch_execute(settings).await?;
         let (postings, passages) = (client.prepare(POSTINGS).await?, client.prepare(PASSAGES).await?);
         let matching_words = client.prepare(MATCHING_WORDS).await?;
-        Ok(Self { client, postings, passages, matching_words })
+        let (nearest, nearest_exact) = (client.prepare(NEAREST).await?, client.prepare(NEAREST_EXACT).await?);
+        Ok(Self { client, postings, nearest, nearest_exact, passages, matching_words })
     }
 
     /// The same work as a call of the tool: both sides at once, fusion, the passages of ten winners, which of their words match.
@@ -40,7 +43,7 @@ impl Floor {
             [&tenant_id, &search.query.words, &nothing, &nothing, &none_text, &none_text, &none_json];
         let (begun, nearest, generic, rows) = tokio::join!(
             self.client.batch_execute("BEGIN"),
-            self.nearest(NEAREST, tenant_id, embedding, 100),
+            self.nearest(&self.nearest, tenant_id, embedding, 100),
             self.client.batch_execute("SET LOCAL plan_cache_mode = force_generic_plan"),
             self.client.query(&self.postings, &words),
         );
@@ -79,28 +82,21 @@ impl Floor {
 
     async fn nearest(
         &self,
-        sql: &str,
+        statement: &Statement,
         tenant_id: TenantId,
         embedding: &QueryEmbedding,
         limit: i64,
     ) -> std::result::Result<Vec<Row>, tokio_postgres::Error> {
         let none: Option<Vec<i32>> = None;
-        let parameters: [(bailiwick::db::Parameter<'_>, Type); 7] = [
-            (&tenant_id, Type::UUID),
-            (&embedding.vector, Type::FLOAT4_ARRAY),
-            (&embedding.model_id, Type::INT2),
-            (&none, Type::INT4_ARRAY),
-            (&limit, Type::INT8),
-            (&none, Type::INT4_ARRAY),
-            (&none, Type::INT4_ARRAY),
-        ];
-        self.client.query_typed(sql, &parameters).await
+        let parameters: [bailiwick::db::Parameter<'_>; 7] =
+            [&tenant_id, &embedding.vector, &embedding.model_id, &none, &limit, &none, &none];
+        self.client.query(statement, &parameters).await
     }
 
     /// The chunks that are truly the ten nearest.
     pub async fn exact(&self, tenant_id: TenantId, search: &Search) -> Result<Vec<i32>> {
         let embedding = search.embedding.as_ref().ok_or("a search with a vector")?;
-        let rows = self.nearest(NEAREST_EXACT, tenant_id, embedding, 10).await?;
+        let rows = self.nearest(&self.nearest_exact, tenant_id, embedding, 10).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 }
