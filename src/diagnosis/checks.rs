@@ -74,6 +74,6 @@ pub const CHECKS: &[Check] = checks! {
     "autovacuum" in "../../sql/queries/diagnosis/autovacuum.sql", Warning: "switch it on";
     "dead_rows" in "../../sql/queries/diagnosis/dead_rows.sql", Warning: "VACUUM the table; if it comes back, let autovacuum come more often (autovacuum_vacuum_scale_factor)";
     "cache_hits" in "../../sql/queries/diagnosis/cache_hits.sql", Warning: "raise shared_buffers, to a quarter of the memory, or give the machine more; SELECT pg_stat_reset() has it counted anew";
-    "huge_pages" in "../../sql/queries/diagnosis/huge_pages.sql", Note: "reserve them (`sysctl vm.nr_hugepages=…` with the number that `SHOW shared_memory_size_in_huge_pages` says, and in /etc/sysctl.d) and start PostgreSQL again";
+    "huge_pages" in "../../sql/queries/diagnosis/huge_pages.sql", Note: "where the machine is yours and runs Linux, reserve them (`sysctl vm.nr_hugepages=…` with the number that `SHOW shared_memory_size_in_huge_pages` says, and in /etc/sysctl.d) and start PostgreSQL again";
     "unused_indexes" in "../../sql/queries/diagnosis/unused_indexes.sql", Note: "no migration makes it: if nobody knows what for, drop it, for every write pays for it";
 };

@@ -119,12 +119,18 @@ impl TermPostings<'_> {
         Ok(())
     }
 
+    /// The number of its postings, those of dead chunks too.
+    #[must_use]
+    pub fn posting_count(&self) -> usize {
+        self.fresh.len() + self.merged.iter().map(List::count).sum::<usize>()
+    }
+
     /// The number of live chunks that hold the term.
     ///
     /// # Errors
     /// [`Damaged`].
     pub fn df(&self, dead: &ChunkSet) -> Result<usize, Damaged> {
-        let mut df = self.fresh.len() + self.merged.iter().map(List::count).sum::<usize>();
+        let mut df = self.posting_count();
         if dead.is_empty() {
             return Ok(df);
         }

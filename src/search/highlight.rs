@@ -24,9 +24,9 @@ const FRAGMENT_CHARACTERS: usize = 160;
 /// `matches` are the bytes of the words that match, in order; `literals` are the query's terms that stand in the text as they are,
 /// but for upper case. Fragments are those with the most distinct matches that no other fragment shows. Runs of whitespace become
 /// one space and control characters are dropped, so that a fragment is one line.
-pub fn highlight(text: &str, matches: &[Range<usize>], literals: &[String]) -> Vec<String> {
+pub fn highlight(text: &str, matches: &[Range<usize>], literals: &Literals) -> Vec<String> {
     let mut passage = Passage::new(text, matches);
-    passage.find_terms(literals);
+    passage.find(literals);
     let spans = passage.spans();
     let mut fragments: Vec<Extent> = Vec::new();
     let mut shown = HashSet::new();
@@ -40,6 +40,23 @@ pub fn highlight(text: &str, matches: &[Range<usize>], literals: &[String]) -> V
     }
     fragments.sort_unstable_by_key(|fragment| fragment.start);
     fragments.into_iter().map(|fragment| passage.render(fragment, &spans)).collect()
+}
+
+/// Terms of a query that stand in a text as they are, but for upper case, by their first two characters.
+#[derive(Debug, Clone, Default)]
+pub struct Literals(HashMap<(char, Option<char>), Vec<Vec<char>>>);
+
+impl<'a> FromIterator<&'a str> for Literals {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(terms: I) -> Self {
+        let mut literals = Self::default();
+        for term in terms.into_iter().collect::<HashSet<_>>() {
+            let characters: Vec<char> = term.chars().map(lower).collect();
+            if let Some(first) = characters.first() {
+                literals.0.entry((*first, characters.get(1).copied())).or_default().push(characters);
+            }
+        }
+        literals
+    }
 }
 
 /// A range of character positions.
@@ -100,17 +117,10 @@ impl Passage {
         self.matches.push((extent, term));
     }
 
-    /// Finds every occurrence of each term, overlapping ones too: that is how bigrams cover a word. Other terms stand between
-    /// what is no letter and no digit.
-    fn find_terms(&mut self, terms: &[String]) {
-        let mut by_first: HashMap<char, Vec<Vec<char>>> = HashMap::new();
-        for term in terms.iter().collect::<HashSet<_>>() {
-            let characters: Vec<char> = term.chars().map(lower).collect();
-            if let Some(first) = characters.first() {
-                by_first.entry(*first).or_default().push(characters);
-            }
-        }
-        if by_first.is_empty() {
+    /// Finds every occurrence of each literal, overlapping ones too: that is how bigrams cover a word. Others stand between what is no
+    /// letter and no digit.
+    fn find(&mut self, literals: &Literals) {
+        if literals.0.is_empty() {
             return;
         }
         let text: Vec<char> = self.text.iter().copied().map(lower).collect();
@@ -119,12 +129,14 @@ impl Passage {
             character.is_some_and(|c| c.is_alphanumeric() && EastAsian::of(*c).is_none())
         };
         for start in 0..text.len() {
-            let candidates = by_first.get(&text[start]);
-            for term in candidates.into_iter().flatten() {
-                let end = start + term.len();
+            let second = text.get(start + 1).copied();
+            let by_two = second.and_then(|second| literals.0.get(&(text[start], Some(second))));
+            let alone = literals.0.get(&(text[start], None));
+            for literal in by_two.into_iter().chain(alone).flatten() {
+                let end = start + literal.len();
                 let is_whole = || !is_in_word(start.checked_sub(1)) && !is_in_word(Some(end));
-                if text[start..].starts_with(term) && (EastAsian::of(text[start]).is_some() || is_whole()) {
-                    self.add(Extent { start, end }, term.iter().collect());
+                if text[start..].starts_with(literal) && (EastAsian::of(text[start]).is_some() || is_whole()) {
+                    self.add(Extent { start, end }, literal.iter().collect());
                 }
             }
         }

@@ -158,13 +158,16 @@ impl<'a> LexicalSide<'a> {
             let lexeme: &str = row.try_get("lexeme")?;
             let (numbers, sizes): (Vec<i32>, Vec<i32>) = (row.try_get("numbers")?, row.try_get("block_bytes")?);
             let mut rest: &[u8] = row.try_get("blocks")?;
+            let damaged = || DbError::Other("postings: the sizes of blocks are not those of their bytes".to_owned());
             let mut blocks = Vec::with_capacity(numbers.len());
             for (first_chunk_no, size) in numbers.into_iter().zip(sizes) {
                 let size = usize::try_from(size).unwrap_or(usize::MAX);
-                let split = rest.split_at_checked(size);
-                let (block, behind) = split.ok_or_else(|| DbError::Other("postings: blocks end early".to_owned()))?;
+                let (block, behind) = rest.split_at_checked(size).ok_or_else(damaged)?;
                 blocks.push((first_chunk_no, block));
                 rest = behind;
+            }
+            if !rest.is_empty() {
+                return Err(damaged());
             }
             blocks.sort_unstable_by_key(|(first_chunk_no, _)| *first_chunk_no);
             for (_, block) in blocks {

@@ -6,13 +6,18 @@ use std::ops::Range;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::highlight::highlight;
 use super::highlight::words::{Sieve, words};
+use super::highlight::{Literals, highlight};
 use super::lexical::is_bigram;
 use crate::db::DbError;
 
 /// What is to be asked of the database to tell which words match: `sql/queries/search/matching_words.sql`.
 pub const MATCHING_WORDS: &str = include_str!("../../sql/queries/search/matching_words.sql");
+
+/// Words that are asked for, those of the best passages first, and lexemes that they are compared with: each with each, in the end of
+/// a call that nobody stops any more.
+const MOST_WORDS: usize = 2_048;
+const MOST_LEXEMES: usize = 64;
 
 /// Passages, and which of their words may match.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +26,7 @@ pub struct Marks {
     /// The words that may match, each once, and its language.
     asked: Vec<(String, String)>,
     lexemes: Vec<String>,
-    /// Terms that are looked for as they stand.
-    literals: Vec<String>,
+    literals: Literals,
 }
 
 #[derive(Debug, Clone)]
@@ -33,22 +37,24 @@ struct Marked {
 }
 
 impl Marks {
-    /// For passages, each a language and a text, and the query's terms as they are indexed.
+    /// For passages, each a language and a text, and the query's terms as they are indexed, those first that matter most.
     #[must_use]
     pub fn new<'a>(passages: impl IntoIterator<Item = (&'a str, &'a str)>, terms: &[&str]) -> Self {
-        let owned = |term: &&str| (*term).to_owned();
-        // What is no word of letters and digits is one to look for as it stands.
-        let is_literal = |term: &&&str| is_bigram(term) || !term.chars().all(char::is_alphanumeric);
-        let lexemes: Vec<&str> = terms.iter().filter(|term| !is_bigram(term)).copied().collect();
+        let lexemes: Vec<&str> = terms.iter().filter(|term| !is_bigram(term)).copied().take(MOST_LEXEMES).collect();
+        let bigrams = terms.iter().filter(|term| is_bigram(term));
         let sieve = Sieve::new(lexemes.iter().copied());
         let mut asked: HashMap<(&str, &str), usize> = HashMap::new();
         let marked = passages.into_iter().map(|(language, text)| {
             let mut may_match = words(text);
             may_match.retain(|word| sieve.lets_through(language, &text[word.clone()]));
-            let words = may_match.into_iter().map(|word| {
-                let next = asked.len();
-                let at = *asked.entry((language, &text[word.clone()])).or_insert(next);
-                (word, at)
+            let words = may_match.into_iter().filter_map(|word| {
+                let (next, key) = (asked.len(), (language, &text[word.clone()]));
+                let at = match asked.get(&key) {
+                    Some(at) => *at,
+                    None if next == MOST_WORDS => return None,
+                    None => *asked.entry(key).or_insert(next),
+                };
+                Some((word, at))
             });
             Marked { words: words.collect(), text: text.to_owned() }
         });
@@ -58,8 +64,12 @@ impl Marks {
         Self {
             passages,
             asked: asked.into_iter().map(|((language, word), _)| (language.to_owned(), word.to_owned())).collect(),
-            lexemes: lexemes.iter().map(owned).collect(),
-            literals: terms.iter().filter(is_literal).map(owned).collect(),
+            lexemes: lexemes.iter().map(|lexeme| (*lexeme).to_owned()).collect(),
+            // What is no word of letters and digits is one to look for as it stands.
+            literals: bigrams
+                .chain(lexemes.iter().filter(|lexeme| !lexeme.chars().all(char::is_alphanumeric)))
+                .copied()
+                .collect(),
         }
     }
 

@@ -191,7 +191,9 @@ pub async fn run(transaction: &TenantTransaction, tenant_id: TenantId, search: &
         Some(Found { place: *place, passage, terms })
     });
     let found: Vec<Found> = found.collect();
-    let names: Vec<&str> = side.terms.iter().map(|term| term.term.as_str()).collect();
+    let mut terms: Vec<_> = side.terms.iter().collect();
+    terms.sort_by_key(|term| term.posting_count());
+    let names: Vec<&str> = terms.iter().map(|term| term.term.as_str()).collect();
     let texts = found.iter().map(|found| (found.passage.language.as_str(), found.passage.text.as_str()));
     let marks = Marks::new(texts, &names);
     Ok(Outcome { found, marks, mode, total_candidates: fused.total_candidates, corrections, notes })

@@ -5,6 +5,6 @@ SELECT 'shared_buffers'::text AS subject,
               pg_size_pretty(v.bytes)) AS detail
 FROM (
     SELECT sum(c.relpages::bigint) * current_setting('block_size')::bigint AS bytes
-    FROM pg_class c WHERE c.relkind = 'i' AND c.relname LIKE 'hnsw\_%'
+    FROM pg_class c WHERE c.relkind = 'i' AND c.relnamespace = 'public'::regnamespace AND c.relname LIKE 'hnsw\_%'
 ) AS v
 WHERE v.bytes > 256 * 1024 * 1024 AND EXISTS (SELECT FROM pg_settings s WHERE s.name = 'huge_pages_status' AND s.setting = 'off')

@@ -1,8 +1,6 @@
 //! A term's postings in order, merged and fresh.
 
-use std::iter::Peekable;
 use std::slice::Iter;
-use std::vec::IntoIter;
 
 use super::weight::{LengthNorm, Scorer};
 use super::{Posting, TermPostings};
@@ -13,18 +11,16 @@ use crate::search::postings::list::List;
 pub(super) struct Cursor<'a> {
     scorer: Scorer,
     merged: Merged<'a>,
-    fresh: Peekable<IntoIter<Posting>>,
+    /// In order, and how many of them have been handed out.
+    fresh: Vec<Posting>,
+    read: usize,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(term: &'a TermPostings<'a>, weight: f64, df: usize, norm: LengthNorm) -> Result<Self, Damaged> {
         let mut fresh = term.fresh.clone();
         fresh.sort_unstable_by_key(|posting| posting.chunk_no);
-        Ok(Self {
-            scorer: Scorer::new(weight, df, norm),
-            merged: Merged::new(&term.merged)?,
-            fresh: fresh.into_iter().peekable(),
-        })
+        Ok(Self { scorer: Scorer::new(weight, df, norm), merged: Merged::new(&term.merged)?, fresh, read: 0 })
     }
 
     /// The most that the term may add to a chunk.
@@ -35,7 +31,7 @@ impl<'a> Cursor<'a> {
     /// The next posting's chunk.
     pub(super) fn chunk_no(&self) -> Option<i32> {
         let merged = self.merged.next().map(|posting| posting.chunk_no);
-        let fresh = self.fresh.clone().next().map(|posting| posting.chunk_no);
+        let fresh = self.fresh.get(self.read).map(|posting| posting.chunk_no);
         merged.into_iter().chain(fresh).min()
     }
 
@@ -44,15 +40,16 @@ impl<'a> Cursor<'a> {
     pub(super) fn take_below(&mut self, end: i64, mut each: impl FnMut(Posting, f64)) -> Result<(), Damaged> {
         let scorer = &self.scorer;
         self.merged.take_below(end, |posting| each(posting, scorer.score(posting.tf, posting.length)))?;
-        while let Some(posting) = self.fresh.next_if(|posting| i64::from(posting.chunk_no) < end) {
-            each(posting, scorer.score(posting.tf, posting.length));
+        while let Some(posting) = self.fresh.get(self.read).filter(|posting| i64::from(posting.chunk_no) < end) {
+            each(*posting, scorer.score(posting.tf, posting.length));
+            self.read += 1;
         }
         Ok(())
     }
 
     /// Passes over what comes before a chunk number, whole blocks unread.
     pub(super) fn skip_to(&mut self, chunk_no: i32) -> Result<(), Damaged> {
-        while self.fresh.next_if(|posting| posting.chunk_no < chunk_no).is_some() {}
+        self.read += self.fresh[self.read..].partition_point(|posting| posting.chunk_no < chunk_no);
         self.merged.skip_to(chunk_no)
     }
 }

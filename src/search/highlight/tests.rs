@@ -5,7 +5,7 @@ use super::*;
 /// Words between U+0002 and U+0003 match.
 fn highlight_marked(marked: &str, literals: &[String]) -> Vec<String> {
     let (text, matches) = unmark(marked);
-    highlight(&text, &matches, literals)
+    highlight(&text, &matches, &literals.iter().map(String::as_str).collect())
 }
 
 fn unmark(marked: &str) -> (String, Vec<Range<usize>>) {

@@ -1,5 +1,6 @@
 //! Which words of the passages may match a term, so that the database is asked what those few are stemmed to and not all.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
@@ -20,8 +21,9 @@ fn kept_letters(language: &str) -> usize {
     }
 }
 
-/// The words of a text that have spaces or the like between them, as PostgreSQL's parser has them but for names of hosts, numbers
-/// with a point and such: runs of letters and digits with the marks on them. Hangul, Han and Kana are no part of one.
+/// The words of a text that have spaces or the like between them, as PostgreSQL's parser has them: runs of letters and digits with
+/// the marks on them. Hangul, Han and Kana are no part of one, nor are the pieces of names of hosts, paths, addresses and numbers with a point,
+/// which are indexed whole.
 pub fn words(text: &str) -> Vec<Range<usize>> {
     let mut words: Vec<Range<usize>> = Vec::new();
     let mut add = |start: usize, end: usize| match words.last_mut() {
@@ -42,6 +44,11 @@ pub fn words(text: &str) -> Vec<Range<usize>> {
             }
         }
     }
+    let is_joint = |between: &str| matches!(between, "." | "/" | "@");
+    let are_joined: Vec<bool> = words.windows(2).map(|pair| is_joint(&text[pair[0].end..pair[1].start])).collect();
+    let is_joined = |at: usize| are_joined.get(at).copied().unwrap_or(false);
+    let mut at = 0..words.len();
+    words.retain(|_| at.next().is_some_and(|at| !is_joined(at) && !at.checked_sub(1).is_some_and(is_joined)));
     words
 }
 
@@ -55,12 +62,16 @@ impl Sieve {
             true => beginning(lexeme),
             false => [beginning(lexeme)[0], None],
         });
-        Self(beginnings.collect())
+        let different: HashSet<[Option<char>; 2]> = beginnings.collect();
+        Self(different.into_iter().collect())
     }
 
     /// Whether the word may become one of the lexemes in that language.
     pub fn lets_through(&self, language: &str, word: &str) -> bool {
-        let (letters, word) = (kept_letters(language), beginning(word));
+        let letters = kept_letters(language);
+        let [first, second] = beginning(word);
+        // What is indexed may have several letters in the place of one, as fi for the ligature.
+        let word = [first, first.and(second)];
         self.0.iter().any(|lexeme| {
             let pairs = lexeme.iter().zip(word).take(letters);
             !pairs.into_iter().any(|pair| matches!(pair, (Some(a), Some(b)) if *a != b))
@@ -91,7 +102,8 @@ mod tests {
 
     #[test]
     fn words_are_runs_of_letters_and_digits() {
-        assert_eq!(of("Don't self-host libc6.1, please"), ["Don", "t", "self", "host", "libc6", "1", "please"]);
+        assert_eq!(of("Don't self-host libc6.1, please"), ["Don", "t", "self", "host", "please"]);
+        assert_eq!(of("Mail j.doe@example.org or see src/main.rs, 3.5. End."), ["Mail", "or", "see", "End"]);
         assert_eq!(of("e\u{301}te\u{301} हिन्दी 검색SQL엔진 Straße"), ["e\u{301}te\u{301}", "हिन्दी", "SQL", "Straße"]);
         assert!(of(" — \u{2}").is_empty());
     }
@@ -105,6 +117,7 @@ mod tests {
             ("de", "ueber"),
             ("fr", "Écoles"),
             ("en", "ecole"),
+            ("en", "ﬂibraries"),
             ("ru", "лесов"),
             ("ru", "лётчик"),
             // Prefixes fall away.
