@@ -11,8 +11,11 @@ pub struct Last<T> {
     /// Its parameters.
     pub parameters: Vec<Box<dyn ToSql + Sync + Send>>,
     /// Puts its rows into the answer; none, where they were lost with their connection though the call was committed.
-    pub apply: Box<dyn FnOnce(&mut T, &[Row]) -> Result<(), DbError> + Send>,
+    pub apply: Apply<T>,
 }
+
+/// Puts rows into an answer.
+pub type Apply<T> = Box<dyn FnOnce(&mut T, &[Row]) -> Result<(), DbError> + Send>;
 
 impl<T> Last<T> {
     /// Puts the rows into an answer that is committed, which trouble or a panic here does not change.

@@ -34,7 +34,7 @@ pub use after::After;
 pub use ahead::Ahead;
 pub use failure::{Failure, FailureCode};
 pub use kind::Kind;
-pub use last::Last;
+pub use last::{Apply, Last};
 pub use options::{CallOptions, Readiness};
 pub use outcome::{Action, Outcome};
 pub use problems::{Problem, Problems};
