@@ -1,7 +1,7 @@
 -- diagnosis/huge_pages
 -- Vector indexes that are walked in pages of 4 kB, each of which the processor has to look up; PostgreSQL tells it from 17 on.
 SELECT 'shared_buffers'::text AS subject,
-       format('vector indexes take %s, and shared memory is in pages of 4 kB: in huge pages a search of them takes a quarter to a third less',
+       format('vector indexes take %s, and shared memory is in pages of 4 kB: in huge pages a search of them takes a fifth to a quarter less',
               pg_size_pretty(v.bytes)) AS detail
 FROM (
     SELECT sum(c.relpages::bigint) * current_setting('block_size')::bigint AS bytes
