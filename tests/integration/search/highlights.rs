@@ -1,5 +1,7 @@
 //! Words that match are shown, and none is passed over for how it begins.
 
+use std::collections::BTreeSet;
+
 use bailiwick::search::highlight::words::{Sieve, words};
 use serde_json::json;
 
@@ -42,7 +44,8 @@ async fn the_sieve_lets_every_word_through_that_becomes_the_lexeme() {
     let manuals = manuals.map(|file| std::fs::read_to_string(file).unwrap()).concat();
     let (mut looked_at, mut stopped) = (0, 0);
     for (language, text) in SENTENCES.into_iter().chain([("en", manuals.as_str()), ("ko", manuals.as_str())]) {
-        let words: Vec<&str> = words(text).into_iter().map(|word| &text[word]).collect();
+        let different: BTreeSet<&str> = words(text).into_iter().map(|word| &text[word]).collect();
+        let words: Vec<&str> = different.into_iter().collect();
         let sql = "SELECT word, term.lexeme FROM unnest($1::text[]) AS word CROSS JOIN text_terms($2, word) AS term";
         let rows = client.query(sql, &[&words, &language]).await.unwrap();
         assert!(!rows.is_empty(), "{language}");
@@ -50,8 +53,9 @@ async fn the_sieve_lets_every_word_through_that_becomes_the_lexeme() {
             let (word, lexeme): (&str, &str) = (row.get(0), row.get(1));
             let sieve = Sieve::new([lexeme]);
             assert!(sieve.lets_through(language, word), "{language}: {word} becomes {lexeme}");
-            stopped += words.iter().filter(|other| !sieve.lets_through(language, other)).count();
-            looked_at += words.len();
+            let others = words.iter().step_by(words.len().div_ceil(50));
+            stopped += others.clone().filter(|other| !sieve.lets_through(language, other)).count();
+            looked_at += others.count();
         }
     }
     // And it is there for something: nine in ten words need not be asked for.
