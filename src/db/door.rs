@@ -312,6 +312,7 @@ impl TenantTransaction {
             });
             let last = maybe_done(connection.query_one(&statement, parameters));
             let (mut rows, mut last) = (std::pin::pin!(rows), std::pin::pin!(last));
+            // Now both are on the wire, or known never to get there: COMMIT goes only behind the two.
             let _ = futures_util::poll!(&mut rows);
             let _ = futures_util::poll!(&mut last);
             let never_sent = [

@@ -21,7 +21,7 @@ fn kept_letters(language: &str) -> usize {
     }
 }
 
-/// The words of a text that have spaces or the like between them, as PostgreSQL's parser has them: runs of letters and digits with
+/// The words of a text that have spaces or the like between them, much as PostgreSQL's parser has them: runs of letters and digits with
 /// the marks on them. Hangul, Han and Kana are no part of one, nor are the pieces of names of hosts, paths, addresses and numbers with a point,
 /// which are indexed whole.
 pub fn words(text: &str) -> Vec<Range<usize>> {
