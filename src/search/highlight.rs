@@ -90,9 +90,7 @@ impl Passage {
             let start = passage.text.len();
             passage.push(matched);
             let end = passage.text.len();
-            if start < end {
-                passage.add(Extent { start, end }, matched.to_lowercase());
-            }
+            passage.add(Extent { start, end }, matched.to_lowercase());
             from = word.end;
         }
         passage.push(text.get(from..).unwrap_or_default());
@@ -111,7 +109,12 @@ impl Passage {
         }
     }
 
+    /// Adds a match, without the spaces around it: of nothing but spaces none, as a fragment has none at its ends.
     fn add(&mut self, extent: Extent, term: String) {
+        let extent = self.trimmed(extent);
+        if extent.start == extent.end {
+            return;
+        }
         let next = self.terms.len();
         let term = *self.terms.entry(term).or_insert(next);
         self.matches.push((extent, term));

@@ -50,6 +50,13 @@ fn stray_marks_and_control_characters_are_dropped() {
 }
 
 #[test]
+fn a_match_of_spaces_is_none() {
+    let long_word = "e\u{301}".repeat(90);
+    assert!(highlight_marked(&format!("검색 엔진\u{2} \u{3}{long_word}"), &[]).is_empty());
+    assert_eq!(highlight_marked("the\u{2} budget \u{3}of", &[]), ["the **budget** of"]);
+}
+
+#[test]
 fn long_text_is_cut_at_words_around_the_matches() {
     let filler = "lorem ipsum dolor sit amet ".repeat(20);
     let marked = format!("{filler}\u{2}alpha\u{3} {filler}\u{2}beta\u{3} \u{2}gamma\u{3} {filler}");
