@@ -151,3 +151,29 @@ pub struct Answer<T> {
     /// What it still needs.
     pub last: Option<Last<T>>,
 }
+
+impl<T> Answer<T> {
+    /// An answer about no row in particular, of which the trail tells nothing more.
+    #[must_use]
+    pub fn new(output: T) -> Self {
+        Self { output, resource_id: None, details: Map::new(), last: None }
+    }
+
+    /// Names the row that the call was about, if it was about one.
+    #[must_use]
+    pub fn about(self, resource_id: impl Into<Option<Uuid>>) -> Self {
+        Self { resource_id: resource_id.into(), ..self }
+    }
+
+    /// Adds counts and ids of the result to what the trail tells.
+    #[must_use]
+    pub fn telling(self, details: Map<String, Value>) -> Self {
+        Self { details, ..self }
+    }
+
+    /// Names what the answer still needs, if it needs something.
+    #[must_use]
+    pub fn then(self, last: impl Into<Option<Last<T>>>) -> Self {
+        Self { last: last.into(), ..self }
+    }
+}

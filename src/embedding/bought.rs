@@ -120,6 +120,6 @@ impl Tool for EmbedQuery {
             ("cost_usd".to_owned(), usd(cost).into()),
             ("unusable".to_owned(), read.unusable().into()),
         ]);
-        Ok(Answer { output: Output { vector }, resource_id: None, details, last: None })
+        Ok(Answer::new(Output { vector }).telling(details))
     }
 }

@@ -139,7 +139,7 @@ impl Tool for IngestDocuments {
             ("unchanged".to_owned(), count(|outcome| matches!(outcome, Outcome::Unchanged)).into()),
             ("over_quota".to_owned(), count(|outcome| matches!(outcome, Outcome::OverQuota(_))).into()),
         ]);
-        Ok(Answer { output: Output { results, quota: None }, resource_id: None, details, last: None })
+        Ok(Answer::new(Output { results, quota: None }).telling(details))
     }
 }
 

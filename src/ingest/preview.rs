@@ -42,6 +42,6 @@ impl Tool for PreviewDocuments {
             Prospect::Ambiguous => Outcome::Ambiguous,
         });
         let output = Output { results: outcomes.collect(), quota: Some(quota) };
-        Ok(Answer { output, resource_id: None, details: Map::new(), last: None })
+        Ok(Answer::new(output))
     }
 }

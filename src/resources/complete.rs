@@ -34,7 +34,7 @@ impl Completion {
         let has_more = values.len() > MOST;
         values.truncate(MOST);
         let details = Map::from_iter([("values".to_owned(), values.len().into())]);
-        Answer { output: Self { values, has_more }, resource_id: None, details, last: None }
+        Answer::new(Self { values, has_more }).telling(details)
     }
 }
 

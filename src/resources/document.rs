@@ -76,6 +76,6 @@ impl Tool for ReadDocument {
             language: found.language,
             updated_at: found.updated_at,
         };
-        Ok(Answer { output, resource_id: Some(document_id.as_uuid()), details, last: None })
+        Ok(Answer::new(output).about(document_id.as_uuid()).telling(details))
     }
 }

@@ -50,6 +50,6 @@ impl Tool for ListResources {
         let listing = documents::list(call.transaction, tenant_id, &filter(), cursor.as_ref(), ROWS).await;
         let output = listing.map_err(|error| call.failed(&error))?;
         let details = Map::from_iter([("rows".to_owned(), output.documents.len().into())]);
-        Ok(Answer { output, resource_id: None, details, last: None })
+        Ok(Answer::new(output).telling(details))
     }
 }

@@ -74,7 +74,7 @@ impl Tool for ReadSchema {
     async fn run(&self, call: &Call<'_>, (): &()) -> Result<Answer<Output>, Failure> {
         let output = self.read(call).await.map_err(|error| call.failed(&error))?;
         let details = Map::from_iter([("keys".to_owned(), output.metadata.len().into())]);
-        Ok(Answer { output, resource_id: None, details, last: None })
+        Ok(Answer::new(output).telling(details))
     }
 }
 

@@ -1,5 +1,3 @@
-use serde_json::Map;
-
 use crate::call::{Action, Answer, Call, Failure, Hints, Problems, Tool};
 use crate::embedding::Embeddings;
 use crate::identity::Scope;
@@ -30,6 +28,6 @@ impl Tool for ReadStatistics {
 
     async fn run(&self, call: &Call<'_>, (): &()) -> Result<Answer<Output>, Failure> {
         let output = tenant_status::read(call, &self.embeddings).await.map_err(|error| call.failed(&error))?;
-        Ok(Answer { output, resource_id: None, details: Map::new(), last: None })
+        Ok(Answer::new(output))
     }
 }

@@ -34,6 +34,6 @@ impl Tool for ReadCostView {
     }
 
     async fn run(&self, _: &Call<'_>, (): &()) -> Result<Answer<Output>, Failure> {
-        Ok(Answer { output: Output {}, resource_id: None, details: serde_json::Map::new(), last: None })
+        Ok(Answer::new(Output {}))
     }
 }

@@ -58,6 +58,6 @@ There is no way back, so make sure of the id, and of your user's consent, first.
         let quota = Quota::read(transaction, tenant_id).await.map_err(failed)?;
         let details = Map::from_iter([("deleted".to_owned(), deleted.into())]);
         let output = Output { document_id: document_id.as_uuid(), deleted, quota };
-        Ok(Answer { output, resource_id: Some(document_id.as_uuid()), details, last: None })
+        Ok(Answer::new(output).about(document_id.as_uuid()).telling(details))
     }
 }

@@ -149,7 +149,7 @@ Use it when a passage from hybrid_search is not enough.";
         }
         let output = output(document_id, found);
         let details = Map::from_iter([("returned_chars".to_owned(), (output.to_char - output.from_char).into())]);
-        Ok(Answer { output, resource_id: Some(document_id.as_uuid()), details, last: None })
+        Ok(Answer::new(output).about(document_id.as_uuid()).telling(details))
     }
 }
 

@@ -263,7 +263,8 @@ The field mode says which sides took part. Only your own organisation's document
             read_from: None,
             stale_ms_at_most: None,
         };
-        Ok(Answer { last: show(outcome.marks, &mut output), output, resource_id: None, details })
+        let last = show(outcome.marks, &mut output);
+        Ok(Answer::new(output).telling(details).then(last))
     }
 
     fn note_reading(output: &mut Output, from: ReadFrom) {

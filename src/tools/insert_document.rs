@@ -233,7 +233,7 @@ To correct a document use update_document, or replace with the same source.";
             more_results,
             note: (!notes.is_empty()).then(|| notes.join(" ")),
         };
-        Ok(Answer { output, resource_id, details, last: None })
+        Ok(Answer::new(output).about(resource_id).telling(details))
     }
 
     async fn after(&self, after: &After<'_>, request: &Request, output: &mut Output) {

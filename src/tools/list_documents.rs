@@ -85,6 +85,6 @@ Use it to see what there is or what changed (to follow changes start a minute be
         let listing = documents::list(call.transaction, call.caller.tenant_id, filter, cursor.as_ref(), *limit).await;
         let output = listing.map_err(|error| call.failed(&error))?;
         let details = Map::from_iter([("rows".to_owned(), output.documents.len().into())]);
-        Ok(Answer { output, resource_id: None, details, last: None })
+        Ok(Answer::new(output).telling(details))
     }
 }

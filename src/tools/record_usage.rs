@@ -205,7 +205,7 @@ and so is what does not fit into a budget that your operator made hard: nothing 
             budget_status: budget.status().name().to_owned(),
             repeated,
         };
-        Ok(Answer { output, resource_id: None, details, last: None })
+        Ok(Answer::new(output).telling(details))
     }
 }
 

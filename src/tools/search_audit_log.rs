@@ -97,6 +97,6 @@ For more rows call again with next_cursor and the same filters. Rows tell length
         let page = trail::page(call.transaction, call.caller.tenant_id, filter, *cursor, *limit).await;
         let output = page.map_err(|error| call.failed(&error))?;
         let details = Map::from_iter([("rows".to_owned(), output.rows.len().into())]);
-        Ok(Answer { output, resource_id: None, details, last: None })
+        Ok(Answer::new(output).telling(details))
     }
 }

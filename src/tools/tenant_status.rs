@@ -85,7 +85,7 @@ Use it to see whether there is anything to search, or why a search is slow.";
     async fn run(&self, call: &Call<'_>, (): &()) -> Result<Answer<Output>, Failure> {
         let output = read(call, &self.embeddings).await.map_err(|error| call.failed(&error))?;
         let details = Map::from_iter([("chunks".to_owned(), output.chunks.into())]);
-        Ok(Answer { output, resource_id: None, details, last: None })
+        Ok(Answer::new(output).telling(details))
     }
 }
 

@@ -192,6 +192,6 @@ After conflict read the document again and decide anew.";
             quota,
             repeated,
         };
-        Ok(Answer { output, resource_id: Some(document_id), details, last: None })
+        Ok(Answer::new(output).about(document_id).telling(details))
     }
 }

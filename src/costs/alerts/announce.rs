@@ -56,7 +56,7 @@ impl Tool for Announce {
     async fn run(&self, call: &Call<'_>, alert: &Arc<Alert>) -> Result<Answer<Output>, Failure> {
         let parameters: [crate::db::Parameter<'_>; 3] = [&alert.tenant_id, &alert.id, &self.has_webhook];
         call.transaction.query_one(ANNOUNCE, &parameters).await.map_err(|error| call.failed(&error))?;
-        Ok(Answer { output: Output {}, resource_id: Some(alert.id), details: Map::new(), last: None })
+        Ok(Answer::new(Output {}).about(alert.id))
     }
 
     async fn after(&self, _: &crate::call::After<'_>, alert: &Arc<Alert>, _: &mut Output) {

@@ -112,7 +112,7 @@ impl EmbedNext {
         ]);
         let output =
             Output { passages: request.passages.len() as u64, tokens: u64::try_from(tokens).unwrap_or_default() };
-        Ok(Answer { output, resource_id: None, details, last: None })
+        Ok(Answer::new(output).telling(details))
     }
 
     /// Writes the vectors beside those that are searched; how many.

@@ -46,7 +46,7 @@ impl Tool for RecutDocument {
         let recut = documents::recut(call.transaction, call.caller.tenant_id, *document_id, &self.cutting).await;
         let passages = recut.map_err(|error| call.failed(&error))?;
         let details = Map::from_iter([("passages".to_owned(), Value::from(passages))]);
-        Ok(Answer { output: Output { passages }, resource_id: Some(document_id.as_uuid()), details, last: None })
+        Ok(Answer::new(Output { passages }).about(document_id.as_uuid()).telling(details))
     }
 }
 

@@ -125,6 +125,6 @@ impl EmbedPassages {
             ("cost_usd".to_owned(), cost.map(usd).into()),
             ("unusable".to_owned(), request.read.as_ref().and_then(Read::unusable).into()),
         ]);
-        Ok(Answer { output: Output { embedded, tokens }, resource_id: None, details, last: None })
+        Ok(Answer::new(Output { embedded, tokens }).telling(details))
     }
 }

@@ -74,7 +74,7 @@ heading. For a trend group by day; to find what is expensive group by model, the
             ("budget_status".to_owned(), budget.status().name().into()),
         ]);
         let output = Output::new(report, &budget, &question.zone, question.keys, call.elapsed_ms());
-        Ok(Answer { output, resource_id: None, details, last: None })
+        Ok(Answer::new(output).telling(details))
     }
 }
 

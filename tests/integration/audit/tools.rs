@@ -48,7 +48,7 @@ impl Tool for Ending {
             "ok" | "telling" => {}
             end if end.starts_with("last") => {
                 let output = Output { done: false };
-                return Ok(Answer { output, resource_id: None, details: Map::new(), last: Some(last(end)) });
+                return Ok(Answer::new(output).then(last(end)));
             }
             "panic" => panic!("as asked"),
             "sleep" => tokio::time::sleep(Duration::from_secs(60)).await,
@@ -67,7 +67,7 @@ impl Tool for Ending {
             "not found" => return Err(Failure::NotFound("nothing there.".to_owned())),
             other => panic!("unknown end {other}"),
         }
-        Ok(Answer { output: Output { done: true }, resource_id: None, details: Map::new(), last: None })
+        Ok(Answer::new(Output { done: true }))
     }
 
     async fn after(&self, after: &After<'_>, end: &String, _output: &mut Output) {
@@ -128,6 +128,6 @@ impl Tool for Changing {
         const STORE: &str = "INSERT INTO documents (tenant_id, title, content) VALUES (current_tenant_id(), 'changed', 'changed') RETURNING id";
         let stored = call.transaction.query_one(STORE, &[]).await.map_err(|error| call.failed(&error))?;
         self.0.acquire().await.unwrap().forget();
-        Ok(Answer { output: Output { done: true }, resource_id: Some(stored.get(0)), details: Map::new(), last: None })
+        Ok(Answer::new(Output { done: true }).about(stored.get::<_, uuid::Uuid>(0)))
     }
 }

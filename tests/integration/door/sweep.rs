@@ -99,7 +99,7 @@ impl Tool for Peek {
             (SELECT count(*) FROM documents) AS documents, pg_current_xact_id_if_assigned() IS NOT NULL AS writing";
         let row = call.transaction.query_one(LOOK, &[]).await.map_err(|error| call.failed(&error))?;
         let output = Seen { context: row.get("context"), documents: row.get("documents"), writing: row.get("writing") };
-        Ok(Answer { output, resource_id: None, details: Map::new(), last: None })
+        Ok(Answer::new(output))
     }
 }
 

@@ -61,7 +61,7 @@ impl Tool for Dawdler {
         }
         let row = row.map_err(|error| call.failed(&error))?;
         let output = Seen { documents: row.get("documents"), read_from: String::new() };
-        Ok(Answer { output, resource_id: None, details: Map::new(), last: None })
+        Ok(Answer::new(output))
     }
 
     fn note_reading(output: &mut Seen, from: ReadFrom) {

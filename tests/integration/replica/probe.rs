@@ -65,7 +65,7 @@ impl Tool for Probe {
         }
         self.ended.fetch_add(usize::from(is_there), Ordering::SeqCst);
         let output = Seen { titles: row.get("titles"), isolation: row.get("isolation"), read_from: String::new() };
-        Ok(Answer { output, resource_id: None, details: Map::new(), last: None })
+        Ok(Answer::new(output))
     }
 
     fn note_reading(output: &mut Seen, from: ReadFrom) {
