@@ -37,7 +37,9 @@ impl TestDatabase {
         let template = template(&postgres).await;
         let name = fresh_name();
         admin::drop_database(&postgres, &name).await.unwrap();
-        postgres.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await.unwrap();
+        // Files are copied sooner than pages are logged.
+        let create = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy");
+        postgres.batch_execute(&create).await.unwrap();
         // Privileges of a database are not copied with it.
         postgres
             .batch_execute(&format!(

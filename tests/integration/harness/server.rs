@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use bailiwick::db::admin;
 use bailiwick::embedded::{EmbeddedServer, Options, Progress};
 use tokio::sync::OnceCell;
 
@@ -31,9 +32,21 @@ pub async fn server() -> &'static EmbeddedServer {
             // Several tests at once, each with a server or two and their pools.
             options.most_connections = 400;
             options.pg_bin = builds::release().map(|release| builds::pg_bin(&data_dir(), &release));
-            EmbeddedServer::start(options)
+            let server = EmbeddedServer::start(options)
                 .await
-                .unwrap_or_else(|error| panic!("{}", bailiwick::embedded::explain(&error)))
+                .unwrap_or_else(|error| panic!("{}", bailiwick::embedded::explain(&error)));
+            hurry(&server).await;
+            server
         })
         .await
+}
+
+/// Makes hundreds of databases, each a copy: to compress their pages for the log takes longer than to write them. The rest is as it
+/// ought to be, for some tests look at it.
+async fn hurry(server: &EmbeddedServer) {
+    let postgres = admin::connect(&server.config("postgres", "postgres")).await.unwrap();
+    // ALTER SYSTEM runs in no transaction.
+    for sql in ["ALTER SYSTEM SET wal_compression = off", "SELECT pg_reload_conf()"] {
+        postgres.batch_execute(sql).await.unwrap();
+    }
 }
