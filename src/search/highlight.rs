@@ -90,10 +90,14 @@ impl Passage {
             let start = passage.text.len();
             passage.push(matched);
             let end = passage.text.len();
-            passage.add(Extent { start, end }, matched.to_lowercase());
+            passage.add(Extent { start, end }, matched.trim().to_lowercase());
             from = word.end;
         }
         passage.push(text.get(from..).unwrap_or_default());
+        // So that what ends before it ends with the text.
+        if passage.text.last() == Some(&' ') {
+            passage.text.pop();
+        }
         passage
     }
 

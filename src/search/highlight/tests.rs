@@ -54,6 +54,7 @@ fn a_match_of_spaces_is_none() {
     let long_word = "e\u{301}".repeat(90);
     assert!(highlight_marked(&format!("검색 엔진\u{2} \u{3}{long_word}"), &[]).is_empty());
     assert_eq!(highlight_marked("the\u{2} budget \u{3}of", &[]), ["the **budget** of"]);
+    assert_eq!(highlight_marked("the \u{2}budget\u{3} \u{1}\n", &[]), ["the **budget**"]);
 }
 
 #[test]
