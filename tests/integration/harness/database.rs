@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bailiwick::call::CallOptions;
-use bailiwick::db::{PoolOptions, admin};
+use bailiwick::db::{Deadlines, PoolOptions, admin};
 use bailiwick::embedded::EmbeddedServer;
 use bailiwick::identity::TenantId;
 use bailiwick::migrations::{Migrations, RunOptions, Runner};
@@ -101,11 +101,13 @@ impl TestDatabase {
         &self.app
     }
 
-    /// Usual bounds for calls, with a spool of this database's own. On a loaded machine a connection takes its time.
+    /// Bounds for calls, with a spool of this database's own. On a loaded machine a connection takes its time, and so does what was
+    /// built without optimisation over a document of a megabyte.
     pub fn call_options(&self) -> CallOptions {
         let options = CallOptions::new(std::env::temp_dir().join(format!("bailiwick-spool-{}", self.name)));
         let pool = PoolOptions { wait: Duration::from_secs(3), create: Duration::from_secs(4), ..options.pool };
-        CallOptions { pool, ..options }
+        let database = Deadlines { idle: Duration::from_secs(45), ..options.database };
+        CallOptions { deadline: Duration::from_secs(30), database, pool, ..options }
     }
 
     /// The database's name.
