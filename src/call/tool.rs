@@ -165,7 +165,7 @@ impl<T> Answer<T> {
         Self { resource_id: resource_id.into(), ..self }
     }
 
-    /// Adds counts and ids of the result to what the trail tells.
+    /// Names the counts and ids of the result that the trail tells.
     #[must_use]
     pub fn telling(self, details: Map<String, Value>) -> Self {
         Self { details, ..self }
